@@ -1,0 +1,37 @@
+# Each target is one line of python or of a tool: where make is missing, type that line.
+.DEFAULT_GOAL := help
+.PHONY: help install course test lab lint clean
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
+BIN := .venv/bin
+INSTALLED := .venv/installed
+NOTEBOOKS = $(wildcard notebooks/*.ipynb notebooks/*/*.ipynb)
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+
+install: $(INSTALLED) ## make .venv and install the package with the tested versions (about 2 minutes)
+
+course: $(INSTALLED) ## run notebooks 01 to 04 and print the results table
+	$(BIN)/python -m hashlib_nb.run_course
+
+test: lint ## check the code and the notebooks, then run every test
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
+
+lab: $(INSTALLED) ## open the notebooks in JupyterLab
+	$(BIN)/jupyter lab notebooks
+
+lint: $(INSTALLED) ## check style and formatting, and that notebooks carry no outputs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/nbstripout --verify --keep-id $(NOTEBOOKS)
+
+clean: ## remove runs/ and artifacts/: executed notebooks and what the stages saved
+	rm -rf runs artifacts
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed, and $(PYTHON) is not: install it, or say make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $@

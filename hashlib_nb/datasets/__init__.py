@@ -1,0 +1,53 @@
+"""Datasets by name: pictures, their labels, and a split into query, train and database.
+
+A dataset is one module of this folder: ``fashion-mini`` is ``fashion_mini.py``. The module defines one function,
+``load(root, seed, **options) -> Splits``, whose named parameters after ``seed`` are the options the dataset takes.
+Modules that start with an underscore are helpers. To add a dataset, add a file; there is nothing to register.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from pathlib import Path
+
+from hashlib_nb.datasets._splits import Split, Splits, split_by_class
+
+__all__ = ["Split", "Splits", "load", "names", "split_by_class"]
+
+
+def names() -> tuple[str, ...]:
+    """The datasets that `load` knows, sorted."""
+    modules = (module.name for module in pkgutil.iter_modules(__path__))
+    return tuple(sorted(name.replace("_", "-") for name in modules if not name.startswith("_")))
+
+
+def load(name: str, *, root: str | Path | None = None, seed: int = 0, **options) -> Splits:
+    """Load a dataset and split it.
+
+    Args:
+        name: One of `names()`.
+        root: Folder that holds the dataset's files; None for a dataset that the package ships.
+        seed: Decides which pictures become query, train and database. Equal seeds give equal splits.
+        **options: What this dataset takes beyond that; its module's `load` says which.
+
+    Returns:
+        The three splits, the class names and a description of where the pictures come from.
+
+    Raises:
+        ValueError: Unknown name or option, a seed that is not a whole number of at least 0, or a file that is not
+            what it should be.
+        FileNotFoundError: The dataset's files are not in `root`.
+    """
+    if name not in names():
+        raise ValueError(f"name is {name!r}, which is no dataset here; there are: {', '.join(names())}.")
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+        raise ValueError(f"seed is {seed!r}; it must be a whole number of at least 0.")
+    load_dataset = importlib.import_module(f"{__name__}.{name.replace('-', '_')}").load
+    known = [option for option in inspect.signature(load_dataset).parameters if option not in ("root", "seed")]
+    for option in options:
+        if option not in known:
+            takes = ", ".join(known) or "none"
+            raise ValueError(f"{option!r} is no option of the dataset {name!r}; the options it takes: {takes}.")
+    return load_dataset(None if root is None else Path(root).expanduser(), seed, **options)

@@ -1,0 +1,690 @@
+"""How retrieval is measured: every metric from two histograms per query, exact under ties.
+
+Hamming distance takes k+1 values, so most of a ranking is tied, and the order in which a sort leaves tied items can
+move mAP by points. Here each metric is an expectation over all orders of the tied items, in closed form (McSherry &
+Najork, "Computing information retrieval performance measures efficiently in the presence of tied scores", ECIR 2008).
+Let n_d items, p_d of them relevant, lie at distance d, and N0 items, P0 of them relevant, at smaller distances; let R
+count the relevant items in all, H be the harmonic numbers, N the cut-off, t = clip(N - N0, 0, n_d) and
+m = (p_d - 1)/(n_d - 1), 0 if n_d = 1. Then
+
+    E[AP@N] = sum_d (p_d / n_d) * [m t + (P0 + 1 - m - m N0) (H_{N0+t} - H_{N0})] / min(R, N)
+
+A query without a relevant item says nothing about a code: it has no average precision (NaN) and no part in any mean.
+
+From the shell: ``python -m hashlib_nb.metrics --codes codes.npz --out report.json``; ``--help`` lists the options.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from hashlib_nb import hamming
+from hashlib_nb.hamming import Histograms, Pairs, histograms
+
+TIES = ("expected", "pessimistic", "optimistic")
+DENOMINATORS = ("min(R,N)", "R", "hits")
+HISTOGRAM_CELLS = 1 << 21  # histogram cells that `map_of_masks` holds at a time, unless one mask alone has more
+
+
+def mean_average_precision(
+    query_codes,
+    database_codes,
+    query_labels,
+    database_labels,
+    *,
+    top_n: int | None = None,
+    ties: str = "expected",
+    denominator: str = "min(R,N)",
+    bits: Sequence[int] | None = None,
+    leave_one_out: bool = False,
+) -> float:
+    """Mean of `average_precision` over the queries that have a relevant item; arguments and errors as there.
+
+    Returns:
+        mAP in 0..1.
+    """
+    scores = average_precision(
+        query_codes,
+        database_codes,
+        query_labels,
+        database_labels,
+        top_n=top_n,
+        ties=ties,
+        denominator=denominator,
+        bits=bits,
+        leave_one_out=leave_one_out,
+    )
+    return float(np.nanmean(scores))
+
+
+def average_precision(
+    query_codes,
+    database_codes,
+    query_labels,
+    database_labels,
+    *,
+    top_n: int | None = None,
+    ties: str = "expected",
+    denominator: str = "min(R,N)",
+    bits: Sequence[int] | None = None,
+    leave_one_out: bool = False,
+) -> np.ndarray:
+    """Average precision of every query.
+
+    Args:
+        query_codes: {0,1} [q, k].
+        database_codes: {0,1} [n, k].
+        query_labels: {0,1} [q, m]; relevant means that at least one concept is shared.
+        database_labels: {0,1} [n, m].
+        top_n: cut-off N; the whole database if None.
+        ties: "expected" over all orders of tied items, or the "pessimistic" or "optimistic" end of their range.
+        denominator: "min(R,N)"; "R" (trec_eval, ranx); or "hits", the relevant items inside the top N (HashNet,
+            HashGAN, DeepHash-pytorch), which is lenient: use it only to compare with papers that do.
+        bits: indices of the kept bits; all of them if None.
+        leave_one_out: the query set is the database; item i is left out of the ranking of query i.
+
+    Returns:
+        float64 [q]; NaN where the database holds no relevant item.
+
+    Raises:
+        ValueError: shapes that do not belong together, values other than 0/1, an unknown option, or no query with a
+            relevant item.
+    """
+    _check_options(top_n, ties, denominator)
+    found = histograms(
+        query_codes, database_codes, query_labels, database_labels, bits=bits, leave_one_out=leave_one_out
+    )
+    _answerable(found)
+    return average_precision_from_histograms(
+        found.counts, found.relevant, top_n=top_n, ties=ties, denominator=denominator
+    )
+
+
+def average_precision_from_histograms(
+    counts: np.ndarray,
+    relevant: np.ndarray,
+    *,
+    top_n: int | None = None,
+    ties: str = "expected",
+    denominator: str = "min(R,N)",
+) -> np.ndarray:
+    """Average precision from histograms, for any leading axes; histograms of database shards may be added first.
+
+    Denominator "hits" is exact as well: where the cut-off splits a level of ties, the number of hits inside the cut-off
+    follows a hypergeometric distribution, over which the expectation runs (and the bracket, over its possible values).
+
+    Args:
+        counts: int [..., k+1], database items at each distance.
+        relevant: int [..., k+1], relevant items among them.
+        top_n: cut-off N; the whole database if None.
+        ties: "expected", "pessimistic" or "optimistic".
+        denominator: "min(R,N)", "R" or "hits" (0 hits score 0).
+
+    Returns:
+        float64 [...]; NaN where there is no relevant item.
+    """
+    _check_options(top_n, ties, denominator)
+    shape, counts, relevant = counts.shape[:-1], _as_rows(counts), _as_rows(relevant)
+    cut_off = counts.sum(axis=1) if top_n is None else np.full(len(counts), top_n)
+    n_relevant = relevant.sum(axis=1)
+    if denominator == "hits":
+        scores = _precision_per_hit(counts, relevant, cut_off, ties)
+    else:
+        bound = np.minimum(n_relevant, cut_off) if denominator == "min(R,N)" else n_relevant
+        scores = _precision_sums(counts, relevant, cut_off, ties) / np.maximum(bound, 1)
+    return np.where(n_relevant > 0, scores, np.nan).reshape(shape)
+
+
+def map_of_masks(pairs: Pairs, masks, *, top_n: int | None = None) -> np.ndarray:
+    """Tie-aware mAP of many bit subsets at once: the reward of bit selection.
+
+    Args:
+        pairs: queries and database, packed once.
+        masks: bool or {0,1} [e, k]; True keeps the bit. A mask that keeps nothing scores the chance level.
+        top_n: cut-off N; the whole database if None.
+
+    Returns:
+        float64 [e].
+
+    Raises:
+        ValueError: masks that are not [e, k], or no query with a relevant item.
+    """
+    _check_options(top_n, "expected", "min(R,N)")
+    masks = pairs.check_masks(masks)
+    step = max(1, HISTOGRAM_CELLS // (pairs.n_queries * (pairs.k + 1)))
+    scores = np.empty(len(masks))
+    for start in range(0, len(masks), step):
+        found = pairs.histograms_many(masks[start : start + step])
+        if start == 0:
+            _answerable(Histograms(found.counts[0], found.relevant[0]))
+        per_query = average_precision_from_histograms(found.counts, found.relevant, top_n=top_n)
+        scores[start : start + step] = np.nanmean(per_query, axis=1)
+    return scores
+
+
+@dataclass(frozen=True)
+class RadiusPrecision:
+    """Precision inside the Hamming ball around each query."""
+
+    precision: float
+    """Mean over the queries with a relevant item; an empty ball counts 0."""
+
+    empty_ball_rate: float
+    """Share of those queries whose ball holds no item at all."""
+
+    per_query: np.ndarray
+    """float64 [q]; 0 where the ball is empty, NaN where the database holds no relevant item."""
+
+
+def precision_within_radius(
+    query_codes,
+    database_codes,
+    query_labels,
+    database_labels,
+    *,
+    radius: int = 2,
+    bits: Sequence[int] | None = None,
+    leave_one_out: bool = False,
+) -> RadiusPrecision:
+    """Share of relevant items among those at Hamming distance <= radius (P@H<=2), with the rate of empty balls.
+
+    Args:
+        query_codes: {0,1} [q, k].
+        database_codes: {0,1} [n, k].
+        query_labels: {0,1} [q, m].
+        database_labels: {0,1} [n, m].
+        radius: largest distance inside the ball, in bits, from 0.
+        bits: indices of the kept bits; all of them if None.
+        leave_one_out: the query set is the database; item i is left out of the ranking of query i.
+
+    Raises:
+        ValueError: as `average_precision`, or a negative radius.
+    """
+    _check_radius(radius)
+    found = histograms(
+        query_codes, database_codes, query_labels, database_labels, bits=bits, leave_one_out=leave_one_out
+    )
+    return _radius_precision(found, radius)
+
+
+def precision_at_n(
+    query_codes,
+    database_codes,
+    query_labels,
+    database_labels,
+    *,
+    n: int | Sequence[int],
+    bits: Sequence[int] | None = None,
+    leave_one_out: bool = False,
+) -> np.ndarray:
+    """Expected share of relevant items among the first N, tied items being in random order (P@N).
+
+    Args:
+        query_codes: {0,1} [q, k].
+        database_codes: {0,1} [n, k].
+        query_labels: {0,1} [q, m].
+        database_labels: {0,1} [n, m].
+        n: one N or several, each between 1 and the number of ranked items.
+        bits: indices of the kept bits; all of them if None.
+        leave_one_out: the query set is the database; item i is left out of the ranking of query i.
+
+    Returns:
+        float64 [number of N], means over the queries with a relevant item.
+
+    Raises:
+        ValueError: as `average_precision`, or an N outside 1..number of ranked items.
+    """
+    found = histograms(
+        query_codes, database_codes, query_labels, database_labels, bits=bits, leave_one_out=leave_one_out
+    )
+    return _precision_at(found, n)
+
+
+@dataclass(frozen=True)
+class PrecisionRecallCurve:
+    """One point per Hamming radius 0..k: retrieve everything inside the ball, then grow it."""
+
+    radius: np.ndarray
+    """int64 [k+1]."""
+
+    micro_precision: np.ndarray
+    """float64 [k+1]: relevant retrieved / retrieved, both summed over queries; NaN where nothing is retrieved."""
+
+    micro_recall: np.ndarray
+    """float64 [k+1]: relevant retrieved / relevant, both summed over queries."""
+
+    macro_precision: np.ndarray
+    """float64 [k+1]: mean of the queries' precisions; an empty ball counts 0, as in `precision_within_radius`."""
+
+    macro_recall: np.ndarray
+    """float64 [k+1]: mean of the queries' recalls."""
+
+
+def precision_recall_curve(
+    query_codes,
+    database_codes,
+    query_labels,
+    database_labels,
+    *,
+    bits: Sequence[int] | None = None,
+    leave_one_out: bool = False,
+) -> PrecisionRecallCurve:
+    """Precision and recall inside every Hamming radius, micro- and macro-averaged.
+
+    Args:
+        query_codes: {0,1} [q, k].
+        database_codes: {0,1} [n, k].
+        query_labels: {0,1} [q, m].
+        database_labels: {0,1} [n, m].
+        bits: indices of the kept bits; all of them if None.
+        leave_one_out: the query set is the database; item i is left out of the ranking of query i.
+
+    Raises:
+        ValueError: as `average_precision`.
+    """
+    found = histograms(
+        query_codes, database_codes, query_labels, database_labels, bits=bits, leave_one_out=leave_one_out
+    )
+    return _precision_recall(found)
+
+
+def evaluate(
+    query_codes,
+    database_codes,
+    query_labels,
+    database_labels,
+    *,
+    top_n: int | Sequence[int] = (),
+    at_n: Sequence[int] = (1, 10, 100, 1000),
+    radius: int = 2,
+    denominator: str = "min(R,N)",
+    bits: Sequence[int] | None = None,
+    leave_one_out: bool = False,
+) -> dict:
+    """Everything that a results table needs, from one pass over the pairs.
+
+    Chance level: what codes drawn at random, without looking at the pictures, score in expectation. Their ranking is a
+    uniformly random order of the database, so chance mAP is the expected AP of a query all of whose items are tied, and
+    chance precision is R/n, whatever the code length; both are exact, nothing is drawn.
+
+    Args:
+        query_codes: {0,1} [q, k].
+        database_codes: {0,1} [n, k].
+        query_labels: {0,1} [q, m].
+        database_labels: {0,1} [n, m].
+        top_n: one cut-off or several, at which mAP is reported beside the one over the whole database.
+        at_n: cut-offs of P@N; those beyond the database are left out.
+        radius: radius of P@H<=radius, in bits.
+        denominator: of average precision; see `average_precision`.
+        bits: indices of the kept bits; all of them if None.
+        leave_one_out: the query set is the database; item i is left out of the ranking of query i.
+
+    Returns:
+        A dict that json.dumps takes (NaN is written as None): "map" holds an entry per cut-off, "all" first, each with
+        expected, pessimistic, optimistic and chance.
+
+    Raises:
+        ValueError: as `average_precision`, or a negative radius.
+    """
+    cut_offs = (None, *np.atleast_1d(np.asarray(top_n, np.int64)).tolist())
+    for cut_off in cut_offs:
+        _check_options(cut_off, "expected", denominator)
+    _check_radius(radius)
+    found = histograms(
+        query_codes, database_codes, query_labels, database_labels, bits=bits, leave_one_out=leave_one_out
+    )
+    counts, relevant = _answerable(found)
+    n_ranked = int(counts[0].sum())
+    at_n = [n for n in at_n if n <= n_ranked]
+    ball, curve = _radius_precision(found, radius), _precision_recall(found)
+    return {
+        "n_queries": len(found.counts),
+        "queries_without_relevant": len(found.counts) - len(counts),
+        "n_database": len(database_codes),
+        "code_length": np.shape(query_codes)[1],
+        "n_bits": counts.shape[1] - 1,
+        "bits": None if bits is None else [int(bit) for bit in bits],
+        "leave_one_out": leave_one_out,
+        "denominator": denominator,
+        "map": {str(n or "all"): _map_summary(counts, relevant, n, denominator) for n in cut_offs},
+        "radius": radius,
+        "precision_within_radius": ball.precision,
+        "empty_ball_rate": ball.empty_ball_rate,
+        "precision_at_n": dict(zip(map(str, at_n), _precision_at(found, at_n).tolist(), strict=True)),
+        "chance_precision": float(np.mean(relevant.sum(axis=1) / n_ranked)),
+        "precision_recall": {name: _jsonable(values) for name, values in asdict(curve).items()},
+    }
+
+
+def random_codes(n: int, k: int, seed: int) -> np.ndarray:
+    """Codes of fair coin flips, uint8 {0,1} [n, k]: the chance row of a results table."""
+    return np.random.default_rng(seed).integers(0, 2, (n, k), dtype=np.uint8)
+
+
+def class_index_codes(classes, n_classes: int) -> np.ndarray:
+    """A class index written in binary: the code that a plain classifier's predictions amount to.
+
+    Under the seen-class protocol it beats most supervised hashing (Sablayrolles et al., "How should we evaluate
+    supervised hashing?", 2016), which is why every results table carries it.
+
+    Args:
+        classes: int [n], true or predicted class of every item.
+        n_classes: number of classes C.
+
+    Returns:
+        uint8 {0,1} [n, ceil(log2 C)], at least one bit wide, least significant bit first.
+
+    Raises:
+        ValueError: classes is not a flat list of integers within 0..C-1.
+    """
+    classes = np.asarray(classes)
+    shape = list(classes.shape)
+    if len(shape) != 1 or classes.size == 0 or classes.dtype.kind not in "iu":
+        raise ValueError(
+            f"classes is {classes.dtype} {shape}; give one integer per item, one_hot.argmax(axis=1) if need be"
+        )
+    low, high = classes.min(), classes.max()
+    if low < 0 or high >= n_classes:
+        raise ValueError(f"classes runs from {low} to {high}; n_classes={n_classes} asks for 0..{n_classes - 1}")
+    width = max(1, (n_classes - 1).bit_length())
+    return ((classes[:, None] >> np.arange(width)) & 1).astype(np.uint8)
+
+
+def _check_options(top_n: int | None, ties: str, denominator: str) -> None:
+    if top_n is not None and (not isinstance(top_n, (int, np.integer)) or top_n < 1):
+        raise ValueError(f"top_n is {top_n}; give a cut-off of at least 1, or None for the whole database")
+    if ties not in TIES:
+        raise ValueError(f'ties is "{ties}"; choose one of {", ".join(TIES)}')
+    if denominator not in DENOMINATORS:
+        raise ValueError(f'denominator is "{denominator}"; choose one of {", ".join(DENOMINATORS)}')
+
+
+def _check_radius(radius: int) -> None:
+    if radius < 0:
+        raise ValueError(f"radius is {radius}; give a Hamming radius of at least 0")
+
+
+def _answerable(found: Histograms) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of counts and relevant that have a relevant item."""
+    rows = found.relevant.any(axis=1)
+    if not rows.any():
+        raise ValueError(
+            "no query shares a concept with any database item; do both label matrices list the same concepts?"
+        )
+    return found.counts[rows], found.relevant[rows]
+
+
+def _as_rows(histogram: np.ndarray) -> np.ndarray:
+    """The histograms as int32 [r, k+1], the type that the kernel is compiled for."""
+    return histogram.reshape(-1, histogram.shape[-1]).astype(np.int32, copy=False)
+
+
+def _map_summary(counts: np.ndarray, relevant: np.ndarray, top_n: int | None, denominator: str) -> dict:
+    scores = {
+        ties: average_precision_from_histograms(counts, relevant, top_n=top_n, ties=ties, denominator=denominator)
+        for ties in TIES
+    }
+    all_tied = counts.sum(axis=1, keepdims=True), relevant.sum(axis=1, keepdims=True)
+    scores["chance"] = average_precision_from_histograms(*all_tied, top_n=top_n, denominator=denominator)
+    return {name: float(score.mean()) for name, score in scores.items()}
+
+
+def _radius_precision(found: Histograms, radius: int) -> RadiusPrecision:
+    _answerable(found)
+    retrieved = found.counts[:, : radius + 1].sum(axis=1)
+    hits = found.relevant[:, : radius + 1].sum(axis=1)
+    rows = found.relevant.any(axis=1)
+    per_query = np.where(rows, hits / np.maximum(retrieved, 1), np.nan)
+    return RadiusPrecision(float(np.nanmean(per_query)), float(np.mean(retrieved[rows] == 0)), per_query)
+
+
+def _precision_at(found: Histograms, n: int | Sequence[int]) -> np.ndarray:
+    counts, relevant = _answerable(found)
+    cut_offs, n_ranked = np.atleast_1d(np.asarray(n, dtype=np.int64)), int(counts[0].sum())
+    if np.any((cut_offs < 1) | (cut_offs > n_ranked)):
+        raise ValueError(f"n is {n}; each N must lie in 1..{n_ranked}, the number of ranked items")
+    before = np.cumsum(counts, axis=1) - counts
+    share = relevant / np.maximum(counts, 1)
+    return np.array([np.sum(share * np.clip(N - before, 0, counts), axis=1).mean() / N for N in cut_offs])
+
+
+def _precision_recall(found: Histograms) -> PrecisionRecallCurve:
+    counts, relevant = _answerable(found)
+    retrieved, hits = np.cumsum(counts, axis=1), np.cumsum(relevant, axis=1)
+    n_relevant = hits[:, -1:]
+    all_retrieved, all_hits = retrieved.sum(axis=0), hits.sum(axis=0)
+    return PrecisionRecallCurve(
+        radius=np.arange(counts.shape[1]),
+        micro_precision=np.where(all_retrieved > 0, all_hits / np.maximum(all_retrieved, 1), np.nan),
+        micro_recall=all_hits / n_relevant.sum(),
+        macro_precision=(hits / np.maximum(retrieved, 1)).mean(axis=0),
+        macro_recall=(hits / n_relevant).mean(axis=0),
+    )
+
+
+def _jsonable(values: np.ndarray) -> list:
+    return [None if value != value else value for value in values.tolist()]
+
+
+@lru_cache(maxsize=4)
+def _harmonic_table(size: int) -> np.ndarray:
+    table = np.concatenate([[0.0], np.cumsum(1.0 / np.arange(1, size))])
+    table.flags.writeable = False  # shared by every caller
+    return table
+
+
+def _harmonic_numbers(n: int) -> np.ndarray:
+    """H_0..H_n at least; sizes are powers of two, so that nearby n share a cached table."""
+    return _harmonic_table(1 << int(n + 1).bit_length())
+
+
+def _precision_sums(counts: np.ndarray, relevant: np.ndarray, cut_off: np.ndarray, ties: str) -> np.ndarray:
+    """Per row of histograms [r, k+1]: the sum of the precisions at the relevant ranks up to the cut-off."""
+    if ties == "expected" and hamming.numba_enabled():
+        sums = np.empty(len(counts))
+        _expected_precision_sums(counts, relevant, cut_off, _harmonic_numbers(counts.sum(axis=1).max()), sums)
+        return sums
+    before, relevant_before = np.cumsum(counts, axis=1) - counts, np.cumsum(relevant, axis=1) - relevant
+    taken = np.clip(cut_off[:, None] - before, 0, counts)
+    return _level_sums(counts, relevant, before, relevant_before, taken, ties).sum(axis=1)
+
+
+def _level_sums(n, p, before, relevant_before, taken, ties: str) -> np.ndarray:
+    """The share of the precision sum that comes from the first `taken` of n tied items, p of them relevant.
+
+    The i-th item of a level is relevant with probability p/n, and then (i-1)(p-1)/(n-1) relevant items of its level lie
+    before it in expectation. The optimistic order has the p relevant items first and the pessimistic one has them last,
+    so their ranks are consecutive and each precision is 1 + (relevant before - rank of the start) / rank.
+    """
+    harmonic = _harmonic_numbers(np.max(before + n, initial=0))
+    if ties == "expected":
+        m = np.where(n > 1, (p - 1) / np.maximum(n - 1, 1), 0.0)
+        ranks = harmonic[before + taken] - harmonic[before]
+        return p / np.maximum(n, 1) * (m * taken + (relevant_before + 1 - m - m * before) * ranks)
+    misses_first = n - p if ties == "pessimistic" else 0
+    start, hits = before + misses_first, np.clip(taken - misses_first, 0, p)
+    return hits + (relevant_before - start) * (harmonic[start + hits] - harmonic[start])
+
+
+def _precision_per_hit(counts: np.ndarray, relevant: np.ndarray, cut_off: np.ndarray, ties: str) -> np.ndarray:
+    """Average precision with denominator "hits" per row of histograms [r, k+1]."""
+    ends = np.cumsum(counts, axis=1)
+    inside = ends <= cut_off[:, None]  # levels that the cut-off leaves whole
+    hits = np.where(inside, relevant, 0).sum(axis=1)
+    n_inside = np.where(inside, counts, 0).sum(axis=1)
+    sums = _precision_sums(counts, relevant, n_inside, ties)
+    scores = sums / np.maximum(hits, 1)
+    for row in np.flatnonzero(n_inside < np.minimum(cut_off, ends[:, -1])):
+        level, before = inside[row].sum(), n_inside[row]
+        n, p, taken = counts[row, level], relevant[row, level], cut_off[row] - before
+        scores[row] = _split_level(n, p, taken, before, hits[row], sums[row], ties)
+    return scores
+
+
+def _split_level(n, p, taken, before, hits, precision_sum, ties: str) -> float:
+    """Precision per hit where the cut-off takes the first `taken` of the last level's n tied items, p of them relevant.
+
+    Given that s of the relevant items are taken, those s are tied among `taken` items: the same problem, without a cut.
+    """
+    s = np.arange(max(0, taken - (n - p)), min(p, taken) + 1)
+    scores = (precision_sum + _level_sums(taken, s, before, hits, taken, ties)) / np.maximum(hits + s, 1)
+    if ties == "optimistic":
+        return scores.max()
+    if ties == "pessimistic":
+        return scores.min()
+    log_factorial = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])
+    log_ways = -(log_factorial[s] + log_factorial[p - s])
+    log_ways -= log_factorial[taken - s] + log_factorial[n - p - taken + s]  # hypergeometric, up to a constant
+    ways = np.exp(log_ways - log_ways.max())
+    return ways @ scores / ways.sum()
+
+
+if hamming.numba is not None:
+
+    @hamming.numba.njit(cache=True, parallel=True)
+    def _expected_precision_sums(counts, relevant, cut_off, harmonic, sums):
+        """`_precision_sums` for expected ties in one pass: `_level_sums` is bound by memory where masks are many."""
+        for i in hamming.numba.prange(len(counts)):
+            before, relevant_before, total = 0, 0, 0.0
+            for d in range(counts.shape[1]):
+                n, p = counts[i, d], relevant[i, d]
+                taken = min(n, cut_off[i] - before)
+                if p > 0 and taken > 0:
+                    m = (p - 1) / (n - 1) if n > 1 else 0.0
+                    ranks = harmonic[before + taken] - harmonic[before]
+                    total += p / n * (m * taken + (relevant_before + 1 - m - m * before) * ranks)
+                before += n
+                relevant_before += p
+            sums[i] = total
+
+
+@dataclass(frozen=True)
+class Args:
+    """Measure binary codes and write a JSON report."""
+
+    codes: Path
+    """npz file with query_codes, database_codes {0,1} [n, k] and query_labels, database_labels {0,1} [n, m]."""
+
+    out: Path
+    """Where the report goes (JSON); an existing file is replaced once the new one is whole."""
+
+    selection: Path | None = None
+    """JSON file with {"bits": [...]}, the indices of the bits to keep; every bit if left out."""
+
+    top_n: tuple[int, ...] = ()
+    """Cut-offs at which mAP is reported beside the one over the whole database."""
+
+    at_n: tuple[int, ...] = (1, 10, 100, 1000)
+    """Cut-offs of P@N; those beyond the database are left out."""
+
+    radius: int = 2
+    """Radius of the Hamming ball whose precision is reported, in bits."""
+
+    denominator: Literal["min(R,N)", "R", "hits"] = "min(R,N)"
+    """What average precision is divided by; "hits" is lenient: use it only to compare with papers that do."""
+
+    leave_one_out: bool = False
+    """The query set is the database; every item is left out of its own ranking."""
+
+
+def run(args: Args) -> dict:
+    """Measures the codes that args name and writes the report; returns it.
+
+    Raises:
+        FileNotFoundError: a file that is not there.
+        ValueError: a file that does not hold what it should, or anything that `evaluate` refuses.
+    """
+    if args.out.is_dir():
+        raise ValueError(f"--out {args.out} is a folder; give a file name, such as {args.out / 'report.json'}")
+    bits = None if args.selection is None else _read_selection(args.selection)
+    report = evaluate(
+        **_read_codes(args.codes),
+        top_n=args.top_n,
+        at_n=args.at_n,
+        radius=args.radius,
+        denominator=args.denominator,
+        bits=bits,
+        leave_one_out=args.leave_one_out,
+    )
+    report["codes"] = str(args.codes)
+    _write_json(args.out, report)
+    return report
+
+
+def _read_codes(path: Path) -> dict[str, np.ndarray]:
+    if not path.is_file():
+        raise FileNotFoundError(f"--codes {path} does not exist; give the npz file that an encoder wrote")
+    names = ("query_codes", "database_codes", "query_labels", "database_labels")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            stored = {name.removesuffix(".npy") for name in archive.namelist()}
+        if missing := [name for name in names if name not in stored]:
+            raise ValueError(f"it lacks {', '.join(missing)}")
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in names}
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"--codes {path} is not a whole npz file with {', '.join(names)}: {error}") from error
+
+
+def _read_selection(path: Path) -> list[int]:
+    if not path.is_file():
+        raise FileNotFoundError(f'--selection {path} does not exist; give a JSON file with {{"bits": [...]}}')
+    try:
+        return json.loads(path.read_text())["bits"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f'--selection {path} is not a JSON file with {{"bits": [...]}}') from error
+
+
+def _write_json(path: Path, report: dict) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        partial.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _table(report: dict) -> str:
+    left_out = report["queries_without_relevant"]
+    lines = [
+        f"{report['n_queries']} queries ({left_out} without a relevant item left out), "
+        f"{report['n_database']} database items, {report['n_bits']} of {report['code_length']} bits",
+        f"{'':12}{'expected':>10}{'pessimistic':>13}{'optimistic':>12}{'chance':>9}",
+    ]
+    for cut_off, row in report["map"].items():
+        values = f"{row['expected']:10.4f}{row['pessimistic']:13.4f}{row['optimistic']:12.4f}{row['chance']:9.4f}"
+        lines.append(f"{'mAP@' + cut_off:12}{values}")
+    chance = report["chance_precision"]
+    radius = f"P@H<={report['radius']}"
+    lines.append(f"{radius:12}{report['precision_within_radius']:10.4f}   empty balls {report['empty_ball_rate']:.1%}")
+    lines += [f"{'P@' + n:12}{value:10.4f}{chance:34.4f}" for n, value in report["precision_at_n"].items()]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Entry point of ``python -m hashlib_nb.metrics``."""
+    import tyro
+
+    args = tyro.cli(Args, prog="python -m hashlib_nb.metrics")
+    try:
+        report = run(args)
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
+    print(_table(report))
+    print(f"report: {args.out}")
+
+
+if __name__ == "__main__":
+    main()

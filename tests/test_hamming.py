@@ -1,0 +1,269 @@
+"""The Hamming kernels against obvious loops, for every backend, and what no relabeling of bits or items may change."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hashlib_nb import hamming
+
+BACKENDS = ("numba", "numpy")
+
+
+def random_pairs(seed: int, q: int, n: int, k: int, m: int, density: float = 0.3):
+    """Query codes, database codes, query labels and database labels, with clustered codes so that distances spread."""
+    rng = np.random.default_rng(seed)
+    codes = (rng.random((q + n, k)) < rng.random((q + n, 1))).astype(np.uint8)
+    labels = (rng.random((q + n, m)) < density).astype(np.uint8)
+    return codes[:q], codes[q:], labels[:q], labels[q:]
+
+
+def count_slowly(query_codes, database_codes, query_labels, database_labels, leave_one_out=False):
+    k = query_codes.shape[1]
+    counts = np.zeros((len(query_codes), k + 1), int)
+    relevant = np.zeros_like(counts)
+    for i in range(len(query_codes)):
+        for j in range(len(database_codes)):
+            if leave_one_out and i == j:
+                continue
+            distance = sum(a != b for a, b in zip(query_codes[i].tolist(), database_codes[j].tolist(), strict=True))
+            counts[i, distance] += 1
+            relevant[i, distance] += any(a and b for a, b in zip(query_labels[i], database_labels[j], strict=True))
+    return counts, relevant
+
+
+def assert_same(found: hamming.Histograms, counts, relevant):
+    np.testing.assert_array_equal(found.counts, counts)
+    np.testing.assert_array_equal(found.relevant, relevant)
+
+
+def test_pack_takes_codes_in_any_memory_order():
+    codes = random_pairs(0, 6, 1, 70, 1)[0]
+    np.testing.assert_array_equal(hamming.pack(np.asfortranarray(codes)), hamming.pack(codes))
+
+
+def test_pack_puts_bit_j_at_place_j_of_its_word():
+    code = np.zeros((1, 130), np.uint8)
+    code[0, [0, 3, 64, 129]] = 1
+    np.testing.assert_array_equal(hamming.pack(code), np.array([[0b1001, 1, 2]], np.uint64))
+
+
+@pytest.mark.parametrize("k", [1, 7, 8, 63, 64, 65, 128, 1024])
+def test_pack_keeps_every_bit(k):
+    codes = random_pairs(0, 5, 1, k, 1)[0]
+    words = hamming.pack(codes)
+    assert words.dtype == np.uint64
+    assert words.shape == (5, -(-k // 64))
+    for code, row in zip(codes, words, strict=True):
+        whole = sum(int(word) << (64 * place) for place, word in enumerate(row))
+        assert whole == sum(int(bit) << j for j, bit in enumerate(code))
+
+
+@pytest.mark.parametrize("k", [1, 64, 65, 1024])
+def test_distances_count_differing_bits(k, monkeypatch):
+    monkeypatch.setattr(hamming, "NUMPY_PAIRS", 50)  # several chunks
+    query, database, *_ = random_pairs(1, 9, 20, k, 1)
+    found = hamming.distances(query, database)
+    assert found.dtype == np.uint16
+    np.testing.assert_array_equal(found, (query[:, None] != database).sum(axis=2))
+
+
+def test_distance_of_complementary_codes_is_k():
+    ones = np.ones((1, 1024), np.uint8)
+    assert hamming.distances(ones, 1 - ones) == 1024
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(("k", "m"), [(1, 1), (12, 3), (64, 10), (65, 64), (130, 70), (1024, 200)])
+def test_histograms_match_a_double_loop(k, m, backend, monkeypatch):
+    monkeypatch.setattr(hamming, "NUMPY_PAIRS", 64)
+    pairs = random_pairs(k + m, 7, 23, k, m, density=0.02 if m > 64 else 0.3)
+    found = hamming.histograms(*pairs, backend=backend)
+    assert_same(found, *count_slowly(*pairs))
+    assert found.counts.dtype == found.relevant.dtype == np.int32
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_concepts_beyond_the_first_word_count(backend):
+    labels = np.zeros((3, 200), np.uint8)
+    labels[[0, 1, 2], [70, 70, 199]] = 1
+    found = hamming.histograms(labels[:1], labels, labels[:1], labels, backend=backend)
+    np.testing.assert_array_equal(np.flatnonzero(found.relevant[0]), [0])
+    assert found.relevant[0, 0] == 2
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("k", [5, 64, 150])
+def test_bits_equal_slicing_the_codes(k, backend):
+    query, database, query_labels, database_labels = random_pairs(2, 6, 30, k, 4)
+    bits = np.random.default_rng(3).permutation(k)[: k // 2 + 1]
+    found = hamming.histograms(query, database, query_labels, database_labels, bits=bits, backend=backend)
+    assert_same(found, *count_slowly(query[:, bits], database[:, bits], query_labels, database_labels))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_leave_one_out_matches_a_double_loop(backend):
+    codes, _, labels, _ = random_pairs(4, 25, 1, 10, 3)
+    labels[0] = 0  # an item without any concept is not relevant to itself either
+    found = hamming.histograms(codes, codes, labels, labels, leave_one_out=True, backend=backend)
+    assert_same(found, *count_slowly(codes, codes, labels, labels, leave_one_out=True))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("leave_one_out", [False, True])
+@pytest.mark.parametrize("k", [20, 70])
+def test_many_masks_equal_one_subset_at_a_time(k, leave_one_out, backend, monkeypatch):
+    monkeypatch.setattr(hamming, "NUMPY_PAIRS", 64)
+    query, database, query_labels, database_labels = random_pairs(5, 12, 12, k, 3)
+    if leave_one_out:
+        query, query_labels = database, database_labels
+    pairs = hamming.Pairs(query, database, query_labels, database_labels, leave_one_out=leave_one_out, backend=backend)
+    masks = np.random.default_rng(6).random((4, k)) < np.array([[0.1], [0.5], [0.9], [1.0]])
+    masks[0, 0] = True
+    many = pairs.histograms_many(masks)
+    assert many.counts.shape == many.relevant.shape == (4, 12, k + 1)
+    for e, mask in enumerate(masks):
+        one = pairs.histograms(np.flatnonzero(mask))
+        assert_same(one, many.counts[e, :, : mask.sum() + 1], many.relevant[e, :, : mask.sum() + 1])
+        assert not many.counts[e, :, mask.sum() + 1 :].any()
+
+
+def test_a_mask_that_keeps_nothing_ties_everything():
+    pairs = hamming.Pairs(*random_pairs(7, 3, 11, 6, 2))
+    found = pairs.histograms_many(np.zeros((1, 6), bool))
+    np.testing.assert_array_equal(found.counts[0, :, 0], [11, 11, 11])
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), k=st.integers(1, 140), n=st.integers(1, 40))
+def test_histograms_ignore_flipped_bits_bit_order_and_database_order(seed, k, n):
+    query, database, query_labels, database_labels = random_pairs(seed, 3, n, k, 2)
+    rng = np.random.default_rng(seed)
+    flip, bits, items = rng.integers(0, 2, k, dtype=np.uint8), rng.permutation(k), rng.permutation(n)
+    found = hamming.histograms(query, database, query_labels, database_labels)
+    for moved in (
+        hamming.histograms(query ^ flip, database ^ flip, query_labels, database_labels),
+        hamming.histograms(query[:, bits], database[:, bits], query_labels, database_labels),
+        hamming.histograms(query, database[items], query_labels, database_labels[items]),
+        hamming.histograms(query, database, query_labels, database_labels, bits=bits),
+        hamming.histograms(query, database, query_labels, database_labels, backend="numpy"),
+    ):
+        assert_same(found, moved.counts, moved.relevant)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), cut=st.integers(1, 29))
+def test_histograms_of_database_shards_add_up(seed, cut):
+    query, database, query_labels, database_labels = random_pairs(seed, 4, 30, 9, 3)
+    whole = hamming.histograms(query, database, query_labels, database_labels)
+    head = hamming.histograms(query, database[:cut], query_labels, database_labels[:cut])
+    tail = hamming.histograms(query, database[cut:], query_labels, database_labels[cut:])
+    assert_same(whole, head.counts + tail.counts, head.relevant + tail.relevant)
+
+
+@pytest.mark.parametrize("dtype", [bool, np.int8, np.uint16, np.int64])
+def test_codes_and_labels_of_any_integer_type_are_taken(dtype):
+    pairs = random_pairs(8, 3, 9, 10, 2)
+    found = hamming.histograms(*(array.astype(dtype) for array in pairs))
+    assert_same(found, *count_slowly(*pairs))
+    assert hamming.check_codes(pairs[0].astype(dtype)).dtype == np.uint8
+
+
+CODES = np.zeros((3, 4), np.uint8)
+LABELS = np.ones((3, 2), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"query_codes": 2 * CODES.astype(int) - 1}, r"query_codes has values from -1 to -1; map -1/\+1 to 0/1"),
+        ({"database_codes": CODES + 3}, "database_codes has values from 3 to 3; expected 0 and 1"),
+        ({"query_codes": CODES.astype(float)}, "query_codes is float64; expected 0/1 integers: threshold it"),
+        ({"query_codes": CODES[0]}, r"query_codes has shape \[4\]; expected a code matrix .*codes\[None, :\]"),
+        ({"database_codes": CODES[:0]}, r"database_codes is empty, shape \[0, 4\]"),
+        ({"database_codes": CODES[:, :3]}, "query_codes has 4 bits and database_codes 3"),
+        ({"query_codes": np.zeros((3, 70_000), np.uint8)}, "query_codes has 70000 bits per code; at most 65535"),
+        ({"query_labels": np.array([0, 1, 2])}, r"query_labels has shape \[3\]; .*np\.eye\(n_classes"),
+        ({"database_labels": LABELS[:2]}, "database_codes has 3 rows and database_labels 2"),
+        ({"query_labels": np.ones((3, 5), np.uint8)}, "query_labels has 5 concepts and database_labels 2"),
+        ({"bits": [0, 4]}, r"bits runs from 0 to 4; indices must lie in 0\.\.3"),
+        ({"bits": [-1]}, r"bits runs from -1 to -1; indices must lie in 0\.\.3"),
+        ({"bits": [1, 1]}, "bits names an index more than once"),
+        ({"bits": []}, "bits is .* give a non-empty flat list"),
+        ({"bits": [0.5]}, "bits is float64 .* give a non-empty flat list"),
+        ({"backend": "cuda"}, 'backend is "cuda"; choose "auto", "numba" or "numpy"'),
+        (
+            {"leave_one_out": True, "database_codes": CODES + 1},
+            "leave_one_out=True needs the database as the query set",
+        ),
+    ],
+)
+def test_bad_input_gets_a_sentence_that_names_it(changed, sentence):
+    arguments = {"query_codes": CODES, "database_codes": CODES, "query_labels": LABELS, "database_labels": LABELS}
+    with pytest.raises(ValueError, match=sentence):
+        hamming.histograms(**(arguments | changed))
+
+
+def test_leaving_out_the_only_item_is_refused():
+    with pytest.raises(ValueError, match="nothing to rank in a database of 1 item"):
+        hamming.Pairs(CODES[:1], CODES[:1], LABELS[:1], LABELS[:1], leave_one_out=True)
+
+
+def test_masks_of_another_width_are_refused():
+    with pytest.raises(ValueError, match="masks is 5 wide; the codes have 4 bits"):
+        hamming.Pairs(CODES, CODES, LABELS, LABELS).histograms_many(np.ones((2, 5), bool))
+
+
+def test_the_environment_chooses_the_backend(monkeypatch):
+    monkeypatch.setenv("HASHLIB_NB_BACKEND", "numpy")
+    assert not hamming.numba_enabled()
+    assert hamming.numba_enabled("numba")
+    monkeypatch.setenv("HASHLIB_NB_BACKEND", "fortran")
+    with pytest.raises(ValueError, match='backend is "fortran"'):
+        hamming.numba_enabled()
+
+
+def run_python(source: str) -> str:
+    return subprocess.run([sys.executable, "-c", source], check=True, capture_output=True, text=True).stdout
+
+
+def test_importing_takes_no_torch():
+    assert run_python("import sys, hashlib_nb.hamming; print('torch' in sys.modules)") == "False\n"
+
+
+def test_without_numba_the_numpy_path_answers_and_says_so():
+    source = """
+import sys, warnings
+sys.modules["numba"] = None
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    from hashlib_nb import hamming, metrics
+codes, labels = [[0, 0], [0, 1], [1, 1]], [[1], [1], [1]]
+found = hamming.histograms(codes, codes, labels, labels)
+print("numba is not installed" in str(caught[0].message), found.counts.tolist())
+print(metrics.mean_average_precision(codes, codes, labels, labels))
+try:
+    hamming.histograms(codes, codes, labels, labels, backend="numba")
+except ValueError as error:
+    print(error)
+"""
+    first, score, refusal = run_python(source).splitlines()
+    assert first == "True [[1, 1, 1], [1, 2, 0], [1, 1, 1]]"
+    assert float(score) == pytest.approx(1.0)
+    assert 'backend is "numba", which is not installed' in refusal
+
+
+def test_a_second_process_loads_the_compiled_kernel():
+    source = """
+from hashlib_nb import hamming
+hamming.histograms([[0]], [[1]], [[1]], [[1]])
+stats = hamming._count_queries.stats
+print(sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))
+"""
+    run_python(source)
+    assert run_python(source) == "1 0\n"

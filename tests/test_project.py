@@ -1,0 +1,113 @@
+"""The files around the package agree with each other."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+import hashlib_nb
+
+ROOT = Path(__file__).parents[1]
+CONDA_NAMES = {"torch": "pytorch"}
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def requirements() -> list[Requirement]:
+    project = tomllib.loads(read("pyproject.toml"))["project"]
+    return [Requirement(line) for line in project["dependencies"] + project["optional-dependencies"]["test"]]
+
+
+def repository_files() -> list[Path]:
+    """Files in version control, and those that would be if everything were committed."""
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    command = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\0")
+    return [ROOT / name for name in listed if name and (ROOT / name).is_file()]
+
+
+def test_conda_environment_and_pyproject_ask_for_the_same():
+    python, _, *conda, editable = yaml.safe_load(read("environment.yml"))["dependencies"]
+    assert python == "python =3.11"
+    assert editable == {"pip": ["-e .[test]"]}
+    asked = {name: SpecifierSet(versions) for name, _, versions in (line.partition(" ") for line in conda)}
+    assert asked == {CONDA_NAMES.get(wanted.name, wanted.name): wanted.specifier for wanted in requirements()}
+
+
+def test_constraints_pin_every_dependency_within_its_range():
+    lines = [line for line in read("constraints.txt").splitlines() if line and not line.startswith("#")]
+    assert all(re.fullmatch(r"[a-z0-9-]+==[\w.]+", line) for line in lines)
+    pinned = dict(line.split("==") for line in lines)
+    for wanted in requirements():
+        assert wanted.specifier.contains(pinned[canonicalize_name(wanted.name)]), wanted
+    assert len(pinned) == len(lines)
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_alone_lists_every_target():
+    shown = subprocess.run(["make", "-C", str(ROOT)], capture_output=True, text=True, check=True).stdout
+    phony = re.search(r"^\.PHONY: (.*)$", read("Makefile"), re.MULTILINE)[1].split()
+    assert {"help", "install", "course", "test", "lab", "lint", "clean"} <= set(phony)
+    for target in phony:
+        assert re.search(rf"make {target} +\w", shown), target
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_old_python_gets_one_clear_sentence(tmp_path):
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    done = subprocess.run(["make", "-C", str(tmp_path), "install", "PYTHON=false"], capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "Python 3.11 or newer is needed, and false is not" in done.stdout + done.stderr
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_readme_names_the_command_that_ci_runs():
+    readme, ci = read("README.md"), read(".ci/run")
+    assert "make course" in readme
+    assert "make test" in readme
+    assert ci.rstrip().endswith("make test")
+
+
+def test_citation_has_what_the_schema_requires():
+    citation = yaml.safe_load(read("CITATION.cff"))
+    assert {"cff-version", "message", "title", "authors"} <= set(citation)
+    assert citation["version"] == hashlib_nb.__version__
+    assert citation["license"] == tomllib.loads(read("pyproject.toml"))["project"]["license"] == "MIT"
+    assert {(reference["type"], reference["year"]) for reference in citation["references"]} == {
+        ("thesis", 2023),
+        ("article", 2026),
+    }
+    for reference in citation["references"]:
+        assert {"type", "title", "authors"} <= set(reference)
+        assert reference["authors"][0]["family-names"] == "Rezaei"
+
+
+def test_hooks_are_local_and_strip_notebooks_as_make_checks_them():
+    (repository,) = yaml.safe_load(read(".pre-commit-config.yaml"))["repos"]
+    assert repository["repo"] == "local"
+    entries = {hook["id"]: hook["entry"] for hook in repository["hooks"]}
+    assert entries["nbstripout"] == "nbstripout --keep-id"
+    assert "nbstripout --verify --keep-id" in read("Makefile")
+
+
+def test_no_file_is_over_three_megabytes():
+    assert [path.name for path in repository_files() if path.stat().st_size > 3_000_000] == []
+
+
+def test_no_file_names_a_folder_of_somebodys_machine():
+    home = re.compile(r"(?<![\w.])/(?:home|root|Users|work)/\w")
+    text = [path for path in repository_files() if path.suffix not in {".npz", ".png"}]
+    assert [str(path) for path in text if home.search(path.read_text(encoding="utf-8"))] == []
