@@ -1,8 +1,8 @@
 """What one stage leaves for the next: atomic writes, checked loads, and "load it if it exists, else make it".
 
-An artifact is an ``.npz`` of plain arrays (never pickled) or a JSON file. Beside its arrays it carries the arguments that
-made it, so that a stage can tell a file that matches from one made with other settings, from a truncated one, and from one
-that another program wrote.
+An artifact is an `.npz` of plain arrays (never pickled) or a JSON file. Beside its arrays it carries the arguments that
+made it, so that a stage can tell a file that matches from one made with other settings, from a truncated one, and from
+one that another program wrote.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ import os
 import sys
 import time
 import zipfile
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tyro
 
 META = "__hashlib_nb__"
 
 
 class ArtifactError(ValueError):
-    """A file that cannot be used as an artifact: truncated, foreign, or not there. The message names the file."""
+    """A file that cannot be used: truncated, foreign, or not there. The message names the file."""
 
 
 def project_root() -> Path:
-    """Folder that holds ``artifacts/``, ``runs/`` and ``figures/``.
+    """Folder that holds `artifacts/`, `runs/` and `figures/`.
 
-    ``$HASHLIB_NB_HOME`` where it is set; else the checkout this package lies in; else the current folder (an installed
-    copy without notebooks). Notebooks run from two different folders (JupyterLab's and papermill's), so no path may depend
-    on the current one.
+    `$HASHLIB_NB_HOME` where it is set; else the checkout this package lies in; else the current folder (an installed
+    copy without notebooks). Notebooks run from two different folders (JupyterLab's and papermill's), so no path may
+    depend on the current one.
     """
     if home := os.environ.get("HASHLIB_NB_HOME"):
         return Path(home)
@@ -42,7 +42,7 @@ def project_root() -> Path:
 
 
 def folder(dataset: str, bits: int, seed: int, arch: str | None = None) -> Path:
-    """``artifacts/<dataset>[-<encoder>]-k<bits>-s<seed>`` under :func:`project_root` (made when something is saved).
+    """`artifacts/<dataset>[-<encoder>]-k<bits>-s<seed>` under `project_root` (made when something is saved).
 
     Target codes depend on no encoder, so stage 1's folder goes without one.
     """
@@ -66,8 +66,8 @@ def digest(*arrays: np.ndarray) -> str:
 
 
 @contextmanager
-def atomic(path: Path):
-    """Yield a temporary path beside ``path``; on success it replaces ``path`` in one step, on failure nothing changes."""
+def atomic(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; success puts it in `path`'s place in one step, failure changes nothing."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -78,89 +78,109 @@ def atomic(path: Path):
         partial.unlink(missing_ok=True)
 
 
+def check_writable(path: Path) -> None:
+    """Raise ValueError if `path` is a folder: for before the long work whose result goes there."""
+    if Path(path).is_dir():
+        raise ValueError(f"{shown(path)} is a folder; give the name of a file to write")
+
+
 def save_npz(path: Path, arrays: Mapping[str, np.ndarray], **meta: Any) -> None:
-    """Write arrays and their JSON-able ``meta`` (args, made_by, seconds) to ``path``, all or nothing."""
+    """Write arrays and their JSON-able `meta` (args, made_by, seconds) to `path`, all or nothing."""
     for name, array in arrays.items():
-        if np.asarray(array).dtype == object:
-            raise ValueError(f"array {name!r} has dtype object, which would be pickled: give numbers or strings")
+        if np.asarray(array).dtype.hasobject:
+            raise ValueError(f"array {name!r} has dtype object, which would be pickled; give numbers or strings")
     note = np.frombuffer(json.dumps(meta, sort_keys=True).encode(), dtype=np.uint8)
     with atomic(path) as partial, open(partial, "wb") as file:
         np.savez_compressed(file, **arrays, **{META: note})
 
 
 def load_npz(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Read ``(arrays, meta)`` written by :func:`save_npz`.
+    """Read `(arrays, meta)` written by `save_npz`.
 
     Raises:
-        ArtifactError: if the file is missing, truncated, damaged (zip checksum), pickled, or written by another program.
+        ArtifactError: The file is missing, truncated, damaged, pickled, or written by another program.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except FileNotFoundError:
-        raise ArtifactError(f"{shown(path)} does not exist: run the stage that makes it") from None
-    except (zipfile.BadZipFile, ValueError, OSError, EOFError, KeyError, AttributeError) as error:
-        raise ArtifactError(f"{shown(path)} is truncated or is no npz file ({error})") from error
+    arrays = read_npz(path)
     if META not in arrays:
-        raise ArtifactError(f"{shown(path)} was not written by hashlib_nb (it holds {', '.join(arrays) or 'nothing'})")
-    return arrays, json.loads(arrays.pop(META).tobytes())
+        held = ", ".join(arrays) or "nothing"
+        raise ArtifactError(f"{shown(path)} was not written by hashlib_nb (it holds {held}); it must be made anew")
+    with _named_errors(path, "artifact"):
+        meta = json.loads(arrays.pop(META).tobytes())
+    return arrays, meta
+
+
+def read_npz(path: Path, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+    """Read the named arrays, or all of them, from any npz file, whoever wrote it.
+
+    Raises:
+        ArtifactError: The file is missing, truncated, damaged (zip checksum) or pickled, or lacks one of the names.
+    """
+    with _named_errors(path, "npz file"), zipfile.ZipFile(path) as archive:  # np.load would take a .npy as well
+        stored = [name.removesuffix(".npy") for name in archive.namelist()]
+    if missing := [name for name in names or () if name not in stored]:
+        raise ArtifactError(f"{shown(path)} lacks {', '.join(missing)}; give an npz file with {', '.join(names)}")
+    with _named_errors(path, "npz file"), np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in names or stored}
 
 
 def load_npy(path: Path) -> np.ndarray:
-    """Read one plain array from a ``.npy`` file. Raises ArtifactError where it is missing or is something else."""
-    try:
-        array = np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        raise ArtifactError(f"{shown(path)} does not exist: give a .npy file") from None
-    except (ValueError, OSError, EOFError) as error:
-        raise ArtifactError(f"{shown(path)} is truncated or is no .npy file ({error})") from error
-    if not isinstance(array, np.ndarray):
-        raise ArtifactError(f"{shown(path)} is an npz archive: give a .npy file with one array")
-    return array
+    """Read one plain array from a `.npy` file. Raises ArtifactError where it is missing or is something else."""
+    with _named_errors(path, "npy file"), open(path, "rb") as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
 
 
 def save_json(path: Path, value: Any) -> None:
-    """Write ``value`` as indented JSON, all or nothing."""
+    """Write `value` as indented JSON, all or nothing. Raises ValueError for NaN, which JSON does not have: use None."""
     with atomic(path) as partial:
-        partial.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+        partial.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def load_json(path: Path) -> Any:
     """Read JSON. Raises ArtifactError where the file is missing or is not JSON."""
-    try:
+    with _named_errors(path, "JSON file"):
         return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+@contextmanager
+def _named_errors(path: Path, kind: str) -> Iterator[None]:
+    """Turn whatever a reader raises about a bad file into one sentence that names it."""
+    try:
+        yield
     except FileNotFoundError:
-        raise ArtifactError(f"{shown(path)} does not exist: run the stage that makes it") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ArtifactError(f"{shown(path)} is not JSON ({error})") from error
+        raise ArtifactError(f"{shown(path)} does not exist; run the stage that makes it or name another file") from None
+    except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        raise ArtifactError(f"{shown(path)} is truncated or no {kind} ({error}); it must be made anew") from error
 
 
 def load_or_make(
     path: Path, args: Mapping[str, Any], make: Callable[[], Mapping[str, np.ndarray]], *, made_by: str
 ) -> dict[str, np.ndarray]:
-    """Arrays of ``path`` if it was made with ``args``; otherwise ``make()`` them, save them, and say why.
+    """Arrays of `path` if it was made with `args`; otherwise `make()` them, save them, and say why.
 
     Args:
-        path: the ``.npz`` file.
+        path: the `.npz` file.
         args: everything the arrays depend on, JSON-able; compared with what the file carries.
         make: called without arguments when there is no matching file.
         made_by: the stage, for messages.
+
+    Raises:
+        ValueError: `path` is a folder.
     """
-    args = json.loads(json.dumps(dict(args)))
+    check_writable(path)
+    args = json.loads(json.dumps(dict(args)))  # tuples become lists, as they are in the file
     try:
         arrays, meta = load_npz(path)
     except ArtifactError as error:
         if Path(path).exists():
-            print(f"{error}: making it anew")
+            print(error)
     else:
-        if meta.get("args") == args:
+        old = meta.get("args", {})
+        if old == args:
             print(f"loaded {shown(path)} (made in {meta.get('seconds', 0):.0f} s by {meta.get('made_by')})")
             return arrays
-        print(
-            f"{shown(path)} was made with other settings ({_differences(meta.get('args', {}), args)}): making it anew"
-        )
+        print(f"{shown(path)} was made with other settings ({_differences(old, args)}); making it anew")
     start = time.perf_counter()
-    arrays = dict(make())
+    arrays = {name: np.asarray(array) for name, array in make().items()}
     seconds = time.perf_counter() - start
     save_npz(path, arrays, args=args, made_by=made_by, seconds=seconds)
     print(f"saved {shown(path)} (made in {seconds:.0f} s by {made_by})")
@@ -168,14 +188,46 @@ def load_or_make(
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    names = sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
-    return ", ".join(f"{name}={old.get(name)!r}, now {new.get(name)!r}" for name in names)
+    pairs = {name: (old.get(name, "not set"), new.get(name, "not set")) for name in sorted({*old, *new})}
+    return ", ".join(f"{name}={then!r}, now {now!r}" for name, (then, now) in pairs.items() if then != now)
+
+
+def save_checkpoint(path: Path, made_from: str, state: Mapping[str, Any]) -> None:
+    """Write a training's state (tensors, numbers, strings, lists and dicts of them), all or nothing.
+
+    `made_from` says what the training depends on, so that `load_checkpoint` can tell whether the file is of the same.
+    """
+    import torch  # here, since metrics and datasets import this module and must not need torch
+
+    with atomic(path) as partial:
+        torch.save({"made_from": made_from, **state}, partial)
+
+
+def load_checkpoint(path: Path | None, made_from: str) -> dict[str, Any] | None:
+    """The state that `save_checkpoint` wrote for the same training; None where there is none, and it says why."""
+    import torch
+
+    if path is None or not Path(path).exists():
+        return None
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+        same = state["made_from"] == made_from
+    except Exception as error:  # torch, pickle and zipfile each raise their own for a damaged file
+        print(f"{shown(path)} is damaged ({str(error).splitlines()[0]}): training starts anew")
+        return None
+    if not same:
+        print(f"{shown(path)} is of another training (other data or settings): training starts anew")
+        return None
+    print(f"resuming from {shown(path)}")
+    return state
 
 
 def run(main: Callable[[Any], None], args_type: type) -> None:
-    """A stage's command line: parse ``args_type`` with tyro, call ``main``, turn bad input into one sentence and exit 2."""
-    args = tyro.cli(args_type)
+    """A stage's command line: parse `args_type` with tyro, call `main`; bad input ends in one sentence and status 1."""
+    import tyro  # by far the slowest import here, and only a command line needs it
+
+    args = tyro.cli(args_type, prog=f"python -m hashlib_nb.{Path(sys.argv[0]).stem}")
     try:
         main(args)
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")

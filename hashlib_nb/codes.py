@@ -1,16 +1,16 @@
-"""Stage 1, labels -> target codes: the thesis' Algorithm 1, its exact factorised gradient, a lower bound, a discrete finish.
+"""Stage 1, labels -> target codes: the thesis' Algorithm 1 with its exact gradient, a lower bound, a discrete finish.
 
 Two images are similar if they share a label: S = 2 min(Y Y^T, 1) - 1, for labels Y in {0,1}^{n x m}. The codes Z in
 {-1,+1}^{n x k} should have inner products that say the same, so stage 1 minimizes
 
     f(Z) = || Z Z^T - k S ||_F^2  +  lambda || |Z| - 1 ||_F^2 ,     Z = tanh(W) while it is relaxed,
 
-by Adam on W, and then takes the sign. The thesis sums the gradient block by block because S is n x n. It never has to be:
+by Adam on W, and then takes the sign. The thesis sums the gradient block by block because S is n x n. It never has to:
 
     gradient of the pair term = 4 (Z (Z^T Z) - k S Z),
 
-Z^T Z is k x k, and rows of S that belong to equal label sets are equal, so S Z needs only the u distinct label sets. Cost
-O(n k^2 + u^2 k) a step, memory O(n k + u^2).
+Z^T Z is k x k, and rows of S that belong to equal label sets are equal, so S Z needs only the u distinct label sets. A
+step costs O(n k^2 + u^2 k), memory is O(n k + u^2).
 
     python -m hashlib_nb.codes --dataset fashion-mini --bits 64        # see --help
 """
@@ -48,26 +48,39 @@ class LabelSets:
     """int64 [u], how many rows have it."""
 
     @classmethod
-    def of(cls, labels: np.ndarray) -> LabelSets:
-        """Group the rows of ``labels`` {0,1} [n, m]. Raises ValueError if a row has no label at all."""
+    def of(cls, labels: np.ndarray | LabelSets) -> LabelSets:
+        """Group the rows of `labels` {0,1} [n, m]; label sets are returned as they are.
+
+        Raises:
+            ValueError: The labels are not a 0/1 matrix, or a row has no label at all.
+        """
+        if isinstance(labels, LabelSets):
+            return labels
         labels = check_labels(labels, "labels")
-        empty = np.flatnonzero(labels.sum(axis=1) == 0)
+        empty = np.flatnonzero(~labels.any(axis=1))
         if empty.size:
-            raise ValueError(
-                f"labels: row {empty[0]} (and {empty.size - 1} more) has no label, so no image is similar to it: drop such rows"
-            )
+            raise ValueError(f"labels has {empty.size} rows without any label (row {empty[0]} is one); drop such rows")
         sets, index, counts = np.unique(labels, axis=0, return_inverse=True, return_counts=True)
         return cls(sets, index.reshape(-1), counts)
+
+    @cached_property
+    def share(self) -> np.ndarray:
+        """float64 [u], the share of the rows that have each label set."""
+        return self.counts / self.counts.sum()
 
     @cached_property
     def similarity(self) -> np.ndarray:
         """float32 [u, u], S between the label sets."""
         return similarity(self.sets)
 
-    def sums(self, z: np.ndarray) -> np.ndarray:
-        """float64 [u, k], the rows of ``z`` [n, k] added up within each label set."""
+    @cached_property
+    def _membership(self) -> scipy.sparse.csr_array:
         n = len(self.index)
-        return scipy.sparse.csr_array((np.ones(n), (self.index, np.arange(n))), shape=(len(self.sets), n)) @ z
+        return scipy.sparse.csr_array((np.ones(n), (self.index, np.arange(n))), shape=(len(self.sets), n))
+
+    def sums(self, z: np.ndarray) -> np.ndarray:
+        """float64 [u, k], the rows of `z` [n, k] added up within each label set."""
+        return self._membership @ z
 
 
 @dataclass(frozen=True)
@@ -79,35 +92,48 @@ class TargetCodes:
     objective: float
     """|| Z Z^T - k S ||_F^2 / (n k)^2 of these codes."""
     lower_bound: float
-    """No codes of any length can have a smaller objective (:func:`lower_bound`)."""
+    """No codes of any length can have a smaller objective; see `lower_bound`."""
     history: dict[str, np.ndarray] = field(repr=False)
-    """``relaxed`` and ``binarized`` objective after each Adam step, ``finish`` after each sweep of the discrete finish."""
+    """Objectives on the way: `relaxed` and `binarized` at the start and after each Adam step, so epochs + 1 of each;
+    `finish` after each sweep of the discrete finish."""
 
     @property
     def gap(self) -> float:
-        """How far the objective is above the lower bound, as a fraction of it."""
+        """How far the objective is above the lower bound, as a fraction of it; NaN if the bound is 0."""
         return self.objective / self.lower_bound - 1 if self.lower_bound > 0 else float("nan")
 
 
 def similarity(labels: np.ndarray, other: np.ndarray | None = None) -> np.ndarray:
-    """S = 2 min(Y Y'^T, 1) - 1, float32 [n, n'] (eq. 3.2). For pictures and small n: it is the matrix the rest avoids."""
+    """S = 2 min(Y Y'^T, 1) - 1 (eq. 3.2), which the rest of the module avoids: for pictures and small n.
+
+    Args:
+        labels: {0,1} [n, m], Y.
+        other: {0,1} [n', m], Y'; the labels themselves if None.
+
+    Returns:
+        float32 {-1,+1} [n, n'].
+    """
     a = np.asarray(labels, dtype=np.float32)
     b = a if other is None else np.asarray(other, dtype=np.float32)
     return 2 * np.minimum(a @ b.T, 1) - 1
 
 
 def pair_gradient(z: torch.Tensor, labels: np.ndarray | LabelSets, *, block_size: int | None = None) -> torch.Tensor:
-    """Gradient of || Z Z^T - k S ||_F^2 with respect to Z, both [n, k].
+    """Gradient of || Z Z^T - k S ||_F^2 with respect to Z.
 
-    ``block_size=None`` uses the factorised form. A number runs the thesis' sum over blocks of S with that many rows and
-    columns (eq. 3.10; the last blocks may be smaller), which gives the same gradient for every block size.
+    Args:
+        z: float [n, k], Z.
+        labels: {0,1} [n, m].
+        block_size: None for the factorized form. A number runs the thesis' sum over blocks of S with that many rows
+            and columns (eq. 3.10; the last blocks may be smaller): the same gradient, whatever the number.
+
+    Returns:
+        [n, k], of z's type.
     """
-    groups = labels if isinstance(labels, LabelSets) else LabelSets.of(labels)
+    groups = LabelSets.of(labels)
     if block_size is not None:
         return _blockwise_gradient(z, groups, block_size)
-    index = torch.as_tensor(groups.index, device=z.device)
-    s = torch.as_tensor(groups.similarity, dtype=z.dtype, device=z.device)
-    return _factorized_gradient(z, index, s)
+    return _factorized_gradient(z, torch.as_tensor(groups.index), torch.as_tensor(groups.similarity, dtype=z.dtype))
 
 
 def _factorized_gradient(z: torch.Tensor, index: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
@@ -117,10 +143,9 @@ def _factorized_gradient(z: torch.Tensor, index: torch.Tensor, s: torch.Tensor) 
 
 
 def _blockwise_gradient(z: torch.Tensor, groups: LabelSets, block_size: int) -> torch.Tensor:
-    if block_size < 1:
-        raise ValueError(f"block_size must be at least 1, not {block_size}")
+    _check_least(block_size=(block_size, 1))
     n, k = z.shape
-    y = torch.as_tensor(groups.sets[groups.index], dtype=z.dtype, device=z.device)
+    y = torch.as_tensor(groups.sets[groups.index], dtype=z.dtype)
     gradient = torch.zeros_like(z)
     for r in range(0, n, block_size):
         rows = slice(r, r + block_size)
@@ -134,86 +159,104 @@ def _blockwise_gradient(z: torch.Tensor, groups: LabelSets, block_size: int) -> 
 
 
 def pair_objective(codes: np.ndarray, labels: np.ndarray | LabelSets) -> float:
-    """|| Z Z^T - k S ||_F^2 / (n k)^2 for ``codes``, 0 where every inner product is right; O(n k^2 + u^2 k), exact.
+    """|| Z Z^T - k S ||_F^2 / (n k)^2: 0 where every inner product is right. O(n k^2 + u^2 k), without an n x n matrix.
 
     Args:
-        codes: [n, k], {0,1} codes or relaxed values in [-1, 1]. Unsigned integers are taken as {0,1}, floats as Z itself.
+        codes: [n, k], {0,1} codes (unsigned integers) or relaxed values Z in [-1, 1] (floats).
         labels: {0,1} [n, m].
     """
-    groups = labels if isinstance(labels, LabelSets) else LabelSets.of(labels)
+    groups = LabelSets.of(labels)
     codes = np.asarray(codes)
     z = codes.astype(np.float64)
     if codes.dtype.kind in "ub":
         z = 2 * z - 1
     n, k = z.shape
     set_sums = groups.sums(z)
-    cross = np.sum(groups.similarity * (set_sums @ set_sums.T))  # <Z Z^T, S>
-    return float(np.sum((z.T @ z) ** 2) - 2 * k * cross + (k * n) ** 2) / (n * k) ** 2
+    # For codes both factors are whole numbers, which float32 multiplies and adds exactly as long as n < 2^24.
+    s_sums = groups.similarity @ set_sums.astype(np.float32)
+    return float(np.sum((z.T @ z) ** 2) - 2 * k * np.sum(set_sums * s_sums) + (k * n) ** 2) / (n * k) ** 2
 
 
 def lower_bound(labels: np.ndarray | LabelSets, *, iterations: int = 15) -> float:
-    """A number that ``pair_objective`` cannot fall under, for any codes of any length.
+    """A number that `pair_objective` cannot fall under, for any codes of any length.
 
-    Replace Z Z^T / k by any positive semidefinite G with unit diagonal, average G over pairs of label sets (Jensen), and what
-    remains is a weighted nearest-correlation-matrix problem (Higham 2002) over u x u matrices. Every nonnegative nu gives
-    the dual value  || (T - diag nu)_- ||_F^2 - || nu ||^2,  T = D^{1/2} S D^{1/2},  D the label sets' shares; it is maximized by
-    L-BFGS-B with one eigendecomposition an evaluation. For C balanced classes the optimum is (C-1)/C ((C-2)/(C-1))^2.
+    Replace Z Z^T / k by any positive semidefinite G with unit diagonal and average G over pairs of label sets (Jensen):
+    what remains is a weighted nearest-correlation-matrix problem (Higham 2002) over u x u matrices. Every nu >= 0 gives
+    the dual value || (T - diag nu)_- ||_F^2 - || nu ||^2, where T = D^{1/2} S D^{1/2}, D are the label sets' shares and
+    (.)_- keeps the negative eigenvalues. L-BFGS-B maximizes it with one eigendecomposition, O(u^3), an evaluation. For
+    C balanced classes the optimum is (C-1)/C ((C-2)/(C-1))^2.
 
     Args:
+        labels: {0,1} [n, m].
         iterations: L-BFGS steps. Stopping early gives a looser bound, never a wrong one.
     """
-    groups = labels if isinstance(labels, LabelSets) else LabelSets.of(labels)
-    root = np.sqrt(groups.counts / groups.counts.sum())
-    t = root[:, None] * groups.similarity.astype(np.float64) * root
+    groups = LabelSets.of(labels)
+    root = np.sqrt(groups.share)
+    t = root[:, None] * groups.similarity * root
 
     def negative_dual(nu: np.ndarray) -> tuple[float, np.ndarray]:
         eigenvalues, vectors = np.linalg.eigh(t - np.diag(nu))
-        negative = eigenvalues < 0
-        diagonal = (vectors[:, negative] ** 2) @ eigenvalues[negative]
-        return nu @ nu - np.sum(eigenvalues[negative] ** 2), 2 * (nu + diagonal)
+        negative = np.minimum(eigenvalues, 0)
+        return nu @ nu - negative @ negative, 2 * (nu + vectors**2 @ negative)
 
-    start = root**2  # nu has the scale of the shares
+    start = groups.share  # nu has the scale of the shares
     result = scipy.optimize.minimize(
         negative_dual, start, jac=True, method="L-BFGS-B", bounds=[(0, None)] * len(t), options={"maxiter": iterations}
     )
     return max(0.0, -float(result.fun))
 
 
-@numba.njit(cache=True)
-def _anneal_sweep(z, residual, similarity, share, temperature, seed):  # pragma: no cover - compiled
-    """One sweep of Metropolis flips over ``z`` {-1,+1} [u, k], in place; ``residual`` = Z Z^T - k S is kept up to date."""
-    np.random.seed(seed)
-    u, k = z.shape
-    for _ in range(u * k):
-        a, j = np.random.randint(u), np.random.randint(k)
-        pull = 0.0
+@numba.njit(cache=True, fastmath=True)
+def _anneal_sweep(z, residual, share, order, allowance):  # pragma: no cover - compiled
+    """Offer every bit j of every label set a one flip, in place.
+
+    Args:
+        z: float32 {-1,+1} [k, u], bit by bit, so that the inner loops read memory in order.
+        residual: float32 [u, u], Z Z^T - k S, kept up to date; its diagonal is 0.
+        share: float32 [u].
+        order: int [u k], the order in which the bits are visited, each as j u + a.
+        allowance: float32 [u k], the change of f / (8 share_a) below which each flip is accepted.
+    """
+    u = len(share)
+    for visit in range(len(order)):
+        j, a = order[visit] // u, order[visit] % u
+        bit, row = z[j], residual[a]
+        pull = np.float32(0)
         for b in range(u):
-            if b != a:
-                pull += share[b] * residual[a, b] * z[b, j]
-        change = (1 - share[a]) - z[a, j] * pull  # of f, in units of 8 share[a]
-        if change < 0 or (temperature > 0 and np.random.random() < np.exp(-change / temperature)):
+            pull += share[b] * row[b] * bit[b]
+        if (1 - share[a]) - bit[a] * pull < allowance[visit]:
+            step = 2 * bit[a]
             for b in range(u):
-                if b != a:
-                    step = 2 * z[a, j] * z[b, j]
-                    residual[a, b] -= step
-                    residual[b, a] -= step
-            z[a, j] = -z[a, j]
+                row[b] -= step * bit[b]
+                residual[b, a] = row[b]
+            row[a] = 0
+            bit[a] = -bit[a]
 
 
 def discrete_finish(z: np.ndarray, groups: LabelSets, *, sweeps: int, seed: int = 0) -> Iterator[np.ndarray]:
     """Simulated annealing of one code per label set; yields {-1,+1} [u, k] after each sweep, the last at temperature 0.
 
-    A flip of one bit of one label set changes f by 8 share_a ((1 - share_a) - z_aj sum_b share_b r_ab z_bj), r = Z Z^T - k S: O(u).
-    The temperature falls linearly from 12 times the mean share of an image's own label set.
+    A sweep offers each of the u k bits one flip. With r = Z Z^T - k S, flipping bit j of label set a changes f by
+    8 share_a ((1 - share_a) - z_aj sum_b share_b r_ab z_bj), which takes O(u) to know. The bracket must stay below the
+    temperature times an exponential variate: Metropolis' rule. The temperature falls linearly to 0 from 12 times the
+    mean share of an image's own label set.
+
+    Args:
+        z: {-1,+1} [u, k], the codes to start from.
+        groups: the label sets.
+        sweeps: number of sweeps; time is O(u^2 k) for each.
+        seed: of the order of visits and of the variates.
     """
-    share = groups.counts / groups.counts.sum()
-    s = groups.similarity.astype(np.float64)
-    z = z.astype(np.float64)
-    residual = z @ z.T - z.shape[1] * s
-    hottest = 12 * float(np.sum(share**2))
+    rng = np.random.default_rng(seed)
+    share = groups.share.astype(np.float32)
+    z = np.ascontiguousarray(z.T, dtype=np.float32)  # [k, u]
+    residual = z.T @ z - len(z) * groups.similarity
+    hottest = 12 * float(groups.share @ groups.share)
     for sweep in range(sweeps):
-        _anneal_sweep(z, residual, s, share, hottest * (1 - (sweep + 1) / sweeps), seed + sweep)
-        yield z
+        temperature = hottest * (1 - (sweep + 1) / sweeps)
+        allowance = np.float32(temperature) * rng.standard_exponential(z.size, dtype=np.float32)
+        _anneal_sweep(z, residual, share, rng.permutation(z.size), allowance)
+        yield z.T.copy()
 
 
 def infer_codes(
@@ -227,10 +270,9 @@ def infer_codes(
     finish_sweeps: int = 50,
     block_size: int | None = None,
     seed: int = 0,
-    device: str = "cpu",
     progress: bool = False,
 ) -> TargetCodes:
-    """Target codes for labels (Algorithm 1). ``**LITERAL`` gives the thesis' settings, the defaults the repaired ones.
+    """Target codes for labels (Algorithm 1). `**LITERAL` gives the thesis' settings, the defaults the repaired ones.
 
     Args:
         labels: {0,1} [n, m], at least one label in every row.
@@ -238,54 +280,35 @@ def infer_codes(
         epochs: Adam steps; each uses the gradient of the whole similarity matrix once.
         lr: Adam's learning rate on W. At 1.0 (the thesis) tanh saturates within a few steps and freezes noise.
         init_scale: standard deviation of W at the start.
-        quantization_weight: lambda, the weight of || |Z| - 1 ||^2 (eq. 3.8 as it must be: 1 would pull every bit to +1).
-        finish_sweeps: sweeps of :func:`discrete_finish`, which also gives equal label sets one code; 0 takes the sign alone.
-        block_size: None for the factorised gradient, or the block of the thesis' sum.
+        quantization_weight: lambda, the weight of || |Z| - 1 ||^2 (eq. 3.8 with |Z|: Z - 1 would pull each bit to +1).
+        finish_sweeps: sweeps of `discrete_finish`, which gives equal label sets one code; 0 takes the sign alone.
+        block_size: None for the factorized gradient, or the block of the thesis' sum.
         seed: of W and of the finish.
-        device: where the gradient runs, "cpu" or "cuda".
         progress: show a bar.
 
     Raises:
         ValueError: for labels that are not 0/1 or have an empty row, or settings out of range; before any work.
     """
     groups = LabelSets.of(labels)
-    for name, value, least in (
-        ("bits", bits, 1),
-        ("epochs", epochs, 0),
-        ("finish_sweeps", finish_sweeps, 0),
-        ("lr", lr, 0),
-    ):
-        if value < least:
-            raise ValueError(f"{name} must be at least {least}, not {value}")
-    if block_size is not None and block_size < 1:
-        raise ValueError(f"block_size must be None or at least 1, not {block_size}")
-    n = len(groups.index)
-    generator = torch.Generator().manual_seed(seed)
-    w = (init_scale * torch.randn(n, bits, generator=generator)).to(device)
-    index = torch.as_tensor(groups.index, device=device)
-    s = torch.as_tensor(groups.similarity, device=device)
-    optimizer = torch.optim.Adam([w], lr=lr)
+    _check_least(
+        bits=(bits, 1),
+        epochs=(epochs, 0),
+        lr=(lr, 0),
+        init_scale=(init_scale, 0),
+        quantization_weight=(quantization_weight, 0),
+        finish_sweeps=(finish_sweeps, 0),
+        block_size=(1 if block_size is None else block_size, 1),
+    )
     history: dict[str, list[float]] = {"relaxed": [], "binarized": [], "finish": []}
-    for _ in tqdm(range(epochs), desc=f"stage 1, {bits} bits", disable=not progress):
-        z = torch.tanh(w)
-        gradient = (
-            _factorized_gradient(z, index, s) if block_size is None else _blockwise_gradient(z, groups, block_size)
-        )
-        gradient += quantization_weight * 2 * (z.abs() - 1) * z.sign()
-        w.grad = (
-            gradient * (1 - z**2) / (4 * n * bits)
-        )  # chain rule; the constant keeps float32 (and Adam's epsilon) comfortable
-        optimizer.step()
-        z = torch.tanh(w).cpu().numpy()
+    steps = _relaxation(groups, bits, epochs, lr, init_scale, quantization_weight, block_size, seed)
+    for z in tqdm(steps, desc=f"stage 1, {bits} bits", total=epochs + 1, disable=not progress):
+        codes = (z >= 0).astype(np.uint8)  # sign(0) = +1
         history["relaxed"].append(pair_objective(z, groups))
-        history["binarized"].append(pair_objective(z >= 0, groups))
-    z = torch.tanh(w).cpu().numpy()
-    codes = (z >= 0).astype(np.uint8)  # sign(0) = +1
-    if finish_sweeps:
-        start = np.where(groups.sums(z) >= 0, 1, -1)
-        for shared in discrete_finish(start, groups, sweeps=finish_sweeps, seed=seed):
-            codes = (shared > 0).astype(np.uint8)[groups.index]
-            history["finish"].append(pair_objective(codes, groups))
+        history["binarized"].append(pair_objective(codes, groups))
+    start = np.where(groups.sums(z) >= 0, 1, -1)  # the majority within each label set
+    for shared in discrete_finish(start, groups, sweeps=finish_sweeps, seed=seed):
+        codes = (shared > 0).astype(np.uint8)[groups.index]
+        history["finish"].append(pair_objective(codes, groups))
     return TargetCodes(
         codes,
         pair_objective(codes, groups),
@@ -294,23 +317,65 @@ def infer_codes(
     )
 
 
+def _check_least(**settings: tuple[float, float]) -> None:
+    """Raise ValueError for the first of the settings, each (value, least), that is too small."""
+    for name, (value, least) in settings.items():
+        if not value >= least:  # NaN is refused as well
+            raise ValueError(f"{name} is {value}; give at least {least}")
+
+
+def _relaxation(
+    groups: LabelSets,
+    bits: int,
+    epochs: int,
+    lr: float,
+    init_scale: float,
+    quantization_weight: float,
+    block_size: int | None,
+    seed: int,
+) -> Iterator[np.ndarray]:
+    """Adam on W; yields Z = tanh(W), float32 [n, k], at the start and after each step."""
+    n = len(groups.index)
+    index, s = torch.as_tensor(groups.index), torch.as_tensor(groups.similarity)
+    w = init_scale * torch.randn(n, bits, generator=torch.Generator().manual_seed(seed))
+    # Adam written out: torch.optim would load torch's compiler, 140 MB and two seconds, for these three lines.
+    mean, square = torch.zeros_like(w), torch.zeros_like(w)
+    z = torch.tanh(w)
+    yield z.numpy()
+    for step in range(1, epochs + 1):
+        if block_size is None:
+            gradient = _factorized_gradient(z, index, s)
+        else:
+            gradient = _blockwise_gradient(z, groups, block_size)
+        gradient += quantization_weight * 2 * (z.abs() - 1) * z.sign()
+        # The chain rule through tanh; the constant keeps float32 (and Adam's epsilon) comfortable.
+        gradient *= (1 - z**2) / (4 * n * bits)
+        mean.lerp_(gradient, 1 - 0.9)
+        square.lerp_(gradient**2, 1 - 0.999)
+        w -= lr * mean / (1 - 0.9**step) / ((square / (1 - 0.999**step)).sqrt() + 1e-8)
+        z = torch.tanh(w)
+        yield z.numpy()
+
+
 def load_or_infer(path: Path, labels: np.ndarray, bits: int, *, seed: int = 0, **settings) -> TargetCodes:
-    """:func:`infer_codes`, unless ``path`` holds the result for these labels and settings; says which.
+    """`infer_codes`, unless `path` holds the result for these labels and settings; says which.
 
     Args:
-        path: the artifact, an ``.npz`` with ``codes``, ``objective``, ``lower_bound`` and ``history_*``.
+        path: the artifact, an `.npz` with `codes`, `objective`, `lower_bound` and `history_*`.
         labels: {0,1} [n, m].
         bits: code length k.
-        seed: as in :func:`infer_codes`.
-        **settings: its other keyword arguments.
+        seed: as in `infer_codes`.
+        **settings: its other keyword arguments, but for `progress`, which is on.
     """
+    settings = {**infer_codes.__kwdefaults__, **settings, "seed": seed}  # an omitted default is the same setting
+    del settings["progress"]
 
     def make() -> dict[str, np.ndarray]:
-        target = infer_codes(labels, bits, seed=seed, progress=True, **settings)
+        target = infer_codes(labels, bits, **settings, progress=True)
         history = {f"history_{name}": values for name, values in target.history.items()}
         return {"codes": target.codes, "objective": target.objective, "lower_bound": target.lower_bound, **history}
 
-    args = {"labels": artifacts.digest(labels), "bits": bits, "seed": seed, **settings}
+    args = {"labels": artifacts.digest(labels), "bits": bits, **settings}
     arrays = artifacts.load_or_make(path, args, make, made_by="hashlib_nb.codes")
     history = {name.removeprefix("history_"): arrays[name] for name in arrays if name.startswith("history_")}
     return TargetCodes(arrays["codes"], float(arrays["objective"]), float(arrays["lower_bound"]), history)

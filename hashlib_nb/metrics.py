@@ -16,11 +16,6 @@ From the shell: ``python -m hashlib_nb.metrics --codes codes.npz --out report.js
 
 from __future__ import annotations
 
-import json
-import os
-import sys
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -29,11 +24,12 @@ from typing import Literal
 
 import numpy as np
 
-from hashlib_nb import hamming
+from hashlib_nb import artifacts, hamming
 from hashlib_nb.hamming import Histograms, Pairs, histograms
 
 TIES = ("expected", "pessimistic", "optimistic")
 DENOMINATORS = ("min(R,N)", "R", "hits")
+CODES_AND_LABELS = ("query_codes", "database_codes", "query_labels", "database_labels")
 HISTOGRAM_CELLS = 1 << 21  # histogram cells that `map_of_masks` holds at a time, unless one mask alone has more
 
 
@@ -598,18 +594,16 @@ class Args:
     """The query set is the database; every item is left out of its own ranking."""
 
 
-def run(args: Args) -> dict:
-    """Measures the codes that args name and writes the report; returns it.
+def main(args: Args) -> None:
+    """Measures the codes that args name, writes the report and prints its table.
 
     Raises:
-        FileNotFoundError: a file that is not there.
-        ValueError: a file that does not hold what it should, or anything that `evaluate` refuses.
+        ValueError: a file that is not there or does not hold what it should, or anything that `evaluate` refuses.
     """
-    if args.out.is_dir():
-        raise ValueError(f"--out {args.out} is a folder; give a file name, such as {args.out / 'report.json'}")
+    artifacts.check_writable(args.out)
     bits = None if args.selection is None else _read_selection(args.selection)
     report = evaluate(
-        **_read_codes(args.codes),
+        **artifacts.read_npz(args.codes, CODES_AND_LABELS),
         top_n=args.top_n,
         at_n=args.at_n,
         radius=args.radius,
@@ -617,43 +611,16 @@ def run(args: Args) -> dict:
         bits=bits,
         leave_one_out=args.leave_one_out,
     )
-    report["codes"] = str(args.codes)
-    _write_json(args.out, report)
-    return report
-
-
-def _read_codes(path: Path) -> dict[str, np.ndarray]:
-    if not path.is_file():
-        raise FileNotFoundError(f"--codes {path} does not exist; give the npz file that an encoder wrote")
-    names = ("query_codes", "database_codes", "query_labels", "database_labels")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            stored = {name.removesuffix(".npy") for name in archive.namelist()}
-        if missing := [name for name in names if name not in stored]:
-            raise ValueError(f"it lacks {', '.join(missing)}")
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in names}
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"--codes {path} is not a whole npz file with {', '.join(names)}: {error}") from error
+    artifacts.save_json(args.out, report | {"codes": str(args.codes)})
+    print(_table(report))
+    print(f"report: {args.out}")
 
 
 def _read_selection(path: Path) -> list[int]:
-    if not path.is_file():
-        raise FileNotFoundError(f'--selection {path} does not exist; give a JSON file with {{"bits": [...]}}')
-    try:
-        return json.loads(path.read_text())["bits"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f'--selection {path} is not a JSON file with {{"bits": [...]}}') from error
-
-
-def _write_json(path: Path, report: dict) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        partial.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    selection = artifacts.load_json(path)
+    if not isinstance(selection, dict) or "bits" not in selection:
+        raise ValueError(f'{artifacts.shown(path)} holds no "bits"; give a JSON file with {{"bits": [...]}}')
+    return selection["bits"]
 
 
 def _table(report: dict) -> str:
@@ -673,18 +640,5 @@ def _table(report: dict) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    """Entry point of ``python -m hashlib_nb.metrics``."""
-    import tyro
-
-    args = tyro.cli(Args, prog="python -m hashlib_nb.metrics")
-    try:
-        report = run(args)
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
-    print(_table(report))
-    print(f"report: {args.out}")
-
-
 if __name__ == "__main__":
-    main()
+    artifacts.run(main, Args)

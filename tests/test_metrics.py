@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
-from hashlib_nb import hamming, metrics
+from hashlib_nb import artifacts, hamming, metrics
 
 OPTIONS = list(itertools.product(metrics.TIES, metrics.DENOMINATORS))
 
@@ -411,7 +411,7 @@ def test_the_command_line_measures_a_selection(codes_npz, tmp_path):
 def run_main(monkeypatch, *options):
     monkeypatch.setattr(sys, "argv", ["metrics", *map(str, options)])
     with pytest.raises(SystemExit) as stopped:
-        metrics.main()
+        artifacts.run(metrics.main, metrics.Args)
     return stopped.value.code  # a string: printed to stderr, exit status 1
 
 
@@ -436,28 +436,28 @@ def test_a_damaged_or_foreign_codes_file_is_named(how, codes_npz, tmp_path, monk
     damage(codes_npz, how)
     out = tmp_path / "report.json"
     message = run_main(monkeypatch, "--codes", codes_npz, "--out", out)
-    assert message.startswith(f"error: --codes {codes_npz} is not a whole npz file with query_codes, ")
+    assert message.startswith(f"error: {codes_npz} is truncated or no npz file (")
     assert not out.exists()
 
 
 def test_missing_files_and_arrays_are_named(codes_npz, tmp_path, monkeypatch):
     out = tmp_path / "report.json"
     absent = tmp_path / "absent.npz"
-    assert f"--codes {absent} does not exist" in run_main(monkeypatch, "--codes", absent, "--out", out)
+    assert f"{absent} does not exist" in run_main(monkeypatch, "--codes", absent, "--out", out)
     message = run_main(monkeypatch, "--codes", codes_npz, "--out", out, "--selection", absent)
-    assert f"--selection {absent} does not exist" in message
+    assert f"{absent} does not exist" in message
     np.savez(absent, query_codes=np.zeros((2, 3), np.uint8), query_labels=np.ones((2, 1), np.uint8))
     message = run_main(monkeypatch, "--codes", absent, "--out", out)
-    assert "it lacks database_codes, database_labels" in message
-    assert f"--out {tmp_path} is a folder" in run_main(monkeypatch, "--codes", codes_npz, "--out", tmp_path)
+    assert "lacks database_codes, database_labels; give an npz file with query_codes, " in message
+    assert f"{tmp_path} is a folder" in run_main(monkeypatch, "--codes", codes_npz, "--out", tmp_path)
 
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("{", 'is not a JSON file with {"bits": [...]}'),
-        ("[1, 2]", 'is not a JSON file with {"bits": [...]}'),
-        ('{"kept": [1]}', 'is not a JSON file with {"bits": [...]}'),
+        ("{", "is truncated or no JSON file"),
+        ("[1, 2]", 'holds no "bits"; give a JSON file with {"bits": [...]}'),
+        ('{"kept": [1]}', 'holds no "bits"; give a JSON file with {"bits": [...]}'),
         ('{"bits": [1, 12]}', "bits runs from 1 to 12; indices must lie in 0..11"),
         ('{"bits": ["a"]}', "give a non-empty flat list of bit indices"),
     ],

@@ -1,0 +1,315 @@
+"""Choosing p of k bits as a Markov decision process: the reward, the Gymnasium environment, its vectorized form.
+
+Everything that chooses bits (ppo.py, selectors.py) gets its reward from `Reward` and returns a `Selection`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+
+from hashlib_nb import artifacts
+from hashlib_nb.hamming import Pairs, check_codes, check_labels
+from hashlib_nb.metrics import map_of_masks
+
+MAX_QUERIES = 2000
+"""Of code sets with more rows than this, that many are drawn as queries, unless `n_queries` says otherwise."""
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """The bits that a method keeps."""
+
+    bits: np.ndarray
+    """int64 [p], indices of the kept bits in the order in which they were chosen."""
+    reward: float
+    """Their reward: mAP on the codes that were given."""
+    calls: int
+    """Distinct subsets whose reward was computed to find them."""
+    method: str
+    """What found them: "ppo" or a name in `selectors.METHODS`."""
+    n_candidates: int
+    """k, the number of bits there were to choose from."""
+    history: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
+    """Curves over the search, where the method leaves some (see ppo.py)."""
+
+    @property
+    def mask(self) -> np.ndarray:
+        """bool [k], True where the bit is kept."""
+        mask = np.zeros(self.n_candidates, dtype=bool)
+        mask[self.bits] = True
+        return mask
+
+    def save(self, path: Path) -> None:
+        """Write JSON with the kept bits first, so that other programs need read no more than that."""
+        curves = {name: np.asarray(values).tolist() for name, values in self.history.items()}
+        about = {"reward": self.reward, "calls": self.calls, "method": self.method, "n_candidates": self.n_candidates}
+        artifacts.save_json(path, {"bits": self.bits.tolist(), **about, "history": curves})
+
+    @classmethod
+    def load(cls, path: Path) -> Selection:
+        """Read what `save` wrote. Raises ArtifactError for a missing or foreign file."""
+        about = artifacts.load_json(path)
+        try:
+            bits = np.array(about.pop("bits"), dtype=np.int64)
+            history = {name: np.array(values) for name, values in about.pop("history").items()}
+            return cls(bits=bits, history=history, **about)
+        except (TypeError, KeyError, AttributeError, ValueError) as error:
+            raise artifacts.ArtifactError(f"{artifacts.shown(path)} holds no selection ({error})") from error
+
+
+def check_n_bits(n_bits: int, k: int, *, name: str = "n_bits") -> int:
+    """`n_bits` if it is in 1..k; otherwise a ValueError of one sentence."""
+    if not 1 <= n_bits <= k:
+        raise ValueError(f"{name} must be in 1..{k}, for the codes have {k} bits, not {n_bits}")
+    return int(n_bits)
+
+
+class Reward:
+    """mAP of bit subsets on one set of codes, with a memo: the terminal reward of the MDP (eq. 3.14).
+
+    With up to `n_queries` rows every row is a query against all the others (leave one out: an item that retrieves
+    itself says nothing). With more, `n_queries` rows drawn once, with `seed`, are queries against the remaining rows.
+    Ties count at their expectation. One subset costs about queries x rows popcounts and no sort.
+
+    Args:
+        codes: {0,1} [n, k].
+        labels: {0,1} [n, m].
+        n_queries: most rows to use as queries; at least 1.
+        seed: of the draw.
+        memo: answer a subset that was seen before from memory; only distinct subsets count as calls.
+
+    Raises:
+        ValueError: codes or labels of the wrong shape or values, fewer than 2 rows, or no row with a relevant one.
+    """
+
+    def __init__(self, codes, labels, *, n_queries: int = MAX_QUERIES, seed: int = 0, memo: bool = True):
+        codes, labels = check_codes(codes, "codes"), check_labels(labels, "labels")
+        if len(codes) != len(labels):
+            raise ValueError(f"labels has {len(labels)} rows for {len(codes)} codes; give one row of labels a code")
+        if len(codes) < 2 or n_queries < 1:
+            raise ValueError(f"a reward needs 2 codes and 1 query at least, not {len(codes)} and {n_queries}")
+        if len(codes) <= n_queries:
+            self.pairs = Pairs(codes, codes, labels, labels, leave_one_out=True)
+        else:
+            order = np.random.default_rng(seed).permutation(len(codes))
+            query, rest = np.sort(order[:n_queries]), np.sort(order[n_queries:])
+            self.pairs = Pairs(codes[query], codes[rest], labels[query], labels[rest])
+        self.k = codes.shape[1]
+        self.memo = {} if memo else None
+        self.calls = 0
+        """Subsets whose mAP was computed so far."""
+
+    def __call__(self, masks: np.ndarray) -> np.ndarray:
+        """Rewards float64 [e] of masks {0,1} [e, k]; one pass over the codes for all of them."""
+        masks = np.asarray(masks, dtype=np.uint8)
+        if self.memo is None:
+            self.calls += len(masks)
+            return map_of_masks(self.pairs, masks)
+        keys = [mask.tobytes() for mask in np.packbits(masks, axis=1)]
+        new = {key: row for row, key in enumerate(keys) if key not in self.memo}
+        if new:
+            values = map_of_masks(self.pairs, masks[list(new.values())])
+            self.memo.update(zip(new, values.tolist(), strict=True))
+            self.calls += len(new)
+        return np.array([self.memo[key] for key in keys])
+
+    def state(self) -> dict[str, Any]:
+        """The memo in plain values, so that a search can be saved and go on with `restore`."""
+        memo = self.memo or {}
+        return {"calls": self.calls, "keys": [key.hex() for key in memo], "values": list(memo.values())}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what `state` returned."""
+        self.calls = state["calls"]
+        if self.memo is not None:
+            self.memo = {bytes.fromhex(key): value for key, value in zip(state["keys"], state["values"], strict=True)}
+
+    def of_bits(self, bits: Sequence[int] | np.ndarray) -> float:
+        """Reward of one subset given by its indices."""
+        mask = np.zeros((1, self.k), dtype=np.uint8)
+        mask[0, np.asarray(bits, dtype=np.int64)] = 1
+        return float(self(mask)[0])
+
+
+REWARD_CODES = ("crossfit", "holdout", "in_sample")
+"""Which codes of the training pictures a reward is computed on (see `reward_codes`)."""
+
+
+def reward_codes(kind: str, arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Codes [n, k] and labels [n, m] to reward a selection on, out of what stage 2 left in `codes.npz`.
+
+    - "in_sample" (the thesis): codes of the training pictures from the encoder that was fitted to them. They are nearly
+      perfect, so the reward saturates.
+    - "holdout": codes of the first fold's pictures, from the encoder that was fitted to the other folds.
+    - "crossfit": every training picture's code from the one fold encoder that did not see it.
+
+    Raises:
+        ValueError: an unknown kind, or arrays of another origin.
+    """
+    if kind not in REWARD_CODES:
+        raise ValueError(f"reward_codes must be one of {', '.join(REWARD_CODES)}, not {kind!r}")
+    needed = {"train_labels", "train_codes" if kind == "in_sample" else "out_of_fold_codes", "fold"}
+    if missing := sorted(needed - set(arrays)):
+        raise ValueError(
+            f"the codes file has no {', '.join(missing)}: give the codes.npz that hashlib_nb.encoder writes"
+        )
+    if kind == "in_sample":
+        return arrays["train_codes"], arrays["train_labels"]
+    rows = arrays["fold"] == 0 if kind == "holdout" else np.ones(len(arrays["fold"]), dtype=bool)
+    return arrays["out_of_fold_codes"][rows], arrays["train_labels"][rows]
+
+
+def random_masks(k: int, n_bits: int, number: int, seed: int = 0) -> np.ndarray:
+    """`number` uniformly random subsets of `n_bits` of k bits, uint8 {0,1} [number, k]."""
+    rng = np.random.default_rng(seed)
+    chosen = rng.random((number, k)).argsort(axis=1)[:, :n_bits]
+    masks = np.zeros((number, k), dtype=np.uint8)
+    np.put_along_axis(masks, chosen, 1, axis=1)
+    return masks
+
+
+class BitSelectionEnv(gymnasium.Env):
+    """`BitSelection-v0`: keep p of k bits, one a step.
+
+    | part        | what                                                                                   |
+    |-------------|----------------------------------------------------------------------------------------|
+    | state       | s in {0,1}^k, 1 = the bit is kept; s_0 = 0. Observation: int8 [k], `MultiBinary(k)`      |
+    | action      | a in {0..k-1}, the bit to keep next; `Discrete(k)`. `action_masks()`: those not yet kept |
+    | transition  | deterministic: s[a] becomes 1. An action that is kept already changes nothing            |
+    | reward      | 0 until p bits are kept, then their mAP on the codes (eq. 3.14), in [0, 1]               |
+    | termination | when p bits are kept: after p steps if no action repeats. Never truncated                |
+
+    `info` carries `action_mask` (int8 [k], what may be kept next) and, in the end, `bits` (the p indices in order).
+
+    Args:
+        codes: {0,1} [n, k].
+        labels: {0,1} [n, m].
+        n_bits: p, in 1..k.
+        n_queries, seed: as in `Reward`, which draws queries once; the episode itself has no randomness.
+        reward: a `Reward` to share between environments, instead of codes and labels.
+
+    Raises:
+        ValueError: as `Reward`, and for p outside 1..k.
+
+    Example:
+        env = gymnasium.make("hashlib_nb.selection:BitSelection-v0", codes=codes, labels=labels, n_bits=16)
+    """
+
+    metadata = {"render_modes": ["ansi"]}
+
+    def __init__(
+        self,
+        codes=None,
+        labels=None,
+        n_bits: int = 16,
+        *,
+        n_queries: int = MAX_QUERIES,
+        seed: int = 0,
+        reward: Reward | None = None,
+        render_mode: str | None = None,
+    ):
+        self.reward_of = reward or Reward(codes, labels, n_queries=n_queries, seed=seed)
+        self.k, self.n_bits, self.render_mode = self.reward_of.k, check_n_bits(n_bits, self.reward_of.k), render_mode
+        self.observation_space = gymnasium.spaces.MultiBinary(self.k)
+        self.action_space = gymnasium.spaces.Discrete(self.k)
+        self._mask = np.zeros(self.k, dtype=np.int8)
+        self._bits: list[int] = []
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
+        """Start with no bit kept."""
+        super().reset(seed=seed)
+        self._mask[:] = 0
+        self._bits = []
+        return self._mask.copy(), {"action_mask": 1 - self._mask}
+
+    def step(self, action: int):
+        """Keep one bit; see the table above. Raises ValueError for an action outside 0..k-1 or after the end."""
+        if not 0 <= action < self.k:
+            raise ValueError(f"action must be in 0..{self.k - 1}, not {action}")
+        if len(self._bits) == self.n_bits:
+            raise ValueError(f"the episode is over, {self.n_bits} bits are kept: call reset()")
+        if not self._mask[action]:
+            self._mask[action] = 1
+            self._bits.append(int(action))
+        terminated = len(self._bits) == self.n_bits
+        info: dict[str, Any] = {"action_mask": 1 - self._mask}
+        reward = 0.0
+        if terminated:
+            reward = float(self.reward_of(self._mask[None])[0])
+            info["bits"] = list(self._bits)
+        return self._mask.copy(), reward, terminated, False, info
+
+    def action_masks(self) -> np.ndarray:
+        """bool [k], True where the bit may be kept next (the name sb3-contrib's MaskablePPO looks for)."""
+        return self._mask == 0
+
+    def render(self) -> str | None:
+        """The mask as a string of 0 and 1, in render mode "ansi"."""
+        return "".join(map(str, self._mask)) if self.render_mode == "ansi" else None
+
+
+class BitSelectionVectorEnv(VectorEnv):
+    """`num_envs` episodes of `BitSelectionEnv` at once: array operations, and one reward call for all that end.
+
+    The same state, action, transition and reward. Autoreset is SAME_STEP: when an episode ends, the observation is
+    already that of the next one, and `info["final_obs"]` [e, k] holds the finished masks, `info["_final_obs"]` [e] says
+    whose they are, `info["final_info"]["bits"]` [e, p] the kept bits in order. (Under Gymnasium's default, NEXT_STEP,
+    one transition in p + 1 would be a reset without meaning.)
+
+    Args:
+        reward: where rewards come from.
+        n_bits: p, in 1..k.
+        num_envs: e, episodes at once.
+    """
+
+    metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.SAME_STEP}
+
+    def __init__(self, reward: Reward, n_bits: int, num_envs: int):
+        self.reward_of, self.k, self.n_bits = reward, reward.k, check_n_bits(n_bits, reward.k)
+        self.num_envs = num_envs
+        self.single_observation_space = gymnasium.spaces.MultiBinary(self.k)
+        self.single_action_space = gymnasium.spaces.Discrete(self.k)
+        self.observation_space = gymnasium.vector.utils.batch_space(self.single_observation_space, num_envs)
+        self.action_space = gymnasium.vector.utils.batch_space(self.single_action_space, num_envs)
+        self._masks = np.zeros((num_envs, self.k), dtype=np.int8)
+        self._bits = np.zeros((num_envs, self.n_bits), dtype=np.int64)
+        self._kept = np.zeros(num_envs, dtype=np.int64)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
+        """Start every episode with no bit kept."""
+        super().reset(seed=seed)
+        self._masks[:] = 0
+        self._kept[:] = 0
+        return self._masks.copy(), {}
+
+    def step(self, actions: np.ndarray):
+        """Keep one bit in every episode; `actions` int [e]. Rewards float64 [e], terminated bool [e]."""
+        actions = np.asarray(actions)
+        rows = np.flatnonzero(self._masks[np.arange(self.num_envs), actions] == 0)  # a repeated action changes nothing
+        self._bits[rows, self._kept[rows]] = actions[rows]
+        self._masks[rows, actions[rows]] = 1
+        self._kept[rows] += 1
+        terminated = self._kept == self.n_bits
+        rewards = np.zeros(self.num_envs)
+        info: dict[str, Any] = {}
+        if terminated.any():
+            rewards[terminated] = self.reward_of(self._masks[terminated])
+            info = {"final_obs": self._masks.copy(), "final_info": {"bits": self._bits.copy()}}
+            info |= {"_final_obs": terminated, "_final_info": terminated}
+            self._masks[terminated] = 0
+            self._kept[terminated] = 0
+        return self._masks.copy(), rewards, terminated, np.zeros(self.num_envs, dtype=bool), info
+
+    def action_masks(self) -> np.ndarray:
+        """bool [e, k], True where the bit may be kept next."""
+        return self._masks == 0
+
+
+gymnasium.register(id="BitSelection-v0", entry_point="hashlib_nb.selection:BitSelectionEnv")

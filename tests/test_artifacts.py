@@ -1,0 +1,338 @@
+"""Artifacts: a failing writer loses nothing, nothing damaged or foreign is taken for whole, and messages say why."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hashlib_nb import artifacts
+from hashlib_nb.artifacts import ArtifactError
+
+ARRAYS = {"codes": np.arange(12, dtype=np.uint8).reshape(3, 4), "objective": np.array(0.25)}
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HASHLIB_NB_HOME", str(tmp_path))
+    return tmp_path
+
+
+def files_of(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_failing_writer_leaves_the_old_file_and_nothing_else(home):
+    target = home / "a" / "file.bin"
+    with artifacts.atomic(target) as partial:
+        partial.write_bytes(b"old")
+
+    def fail():
+        with artifacts.atomic(target) as partial:
+            partial.write_bytes(b"half of the new")
+            raise RuntimeError("disk full")
+
+    with pytest.raises(RuntimeError, match="disk full"):
+        fail()
+    assert target.read_bytes() == b"old"
+    assert files_of(home) == ["file.bin"]
+
+
+def test_the_target_does_not_change_before_the_writer_ends(home):
+    target = home / "file.txt"
+    target.write_text("old")
+    with artifacts.atomic(target) as partial:
+        partial.write_text("new")
+        assert target.read_text() == "old"
+    assert target.read_text() == "new"
+
+
+def test_npz_round_trip_keeps_arrays_and_meta(home):
+    artifacts.save_npz(home / "x.npz", ARRAYS, args={"bits": 4, "root": None}, made_by="a test")
+    arrays, meta = artifacts.load_npz(home / "x.npz")
+    assert meta == {"args": {"bits": 4, "root": None}, "made_by": "a test"}
+    assert list(arrays) == list(ARRAYS)
+    for name, array in ARRAYS.items():
+        np.testing.assert_array_equal(arrays[name], array, strict=True)
+
+
+@pytest.mark.parametrize("dtype", [object, [("word", object)]])
+def test_objects_are_refused_before_anything_is_written(home, dtype):
+    with pytest.raises(ValueError, match="array 'names' has dtype object"):
+        artifacts.save_npz(home / "x.npz", {"names": np.zeros(2, dtype)})
+    assert files_of(home) == []
+
+
+def damage(path: Path, how: str) -> None:
+    if how == "truncated":
+        path.write_bytes(path.read_bytes()[:-100])
+    elif how == "flipped":
+        content = bytearray(path.read_bytes())
+        content[70] ^= 0xFF
+        path.write_bytes(content)
+    elif how == "empty":
+        path.write_bytes(b"")
+    elif how == "text":
+        path.write_text("hello")
+    elif how == "npy":
+        with path.open("wb") as file:
+            np.save(file, np.zeros(3))
+    elif how == "pickled":
+        np.savez(path, codes=np.array([{}], object))
+    elif how == "folder":
+        path.unlink()
+        path.mkdir()
+
+
+DAMAGES = ["truncated", "flipped", "empty", "text", "npy", "pickled", "folder"]
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+def test_a_damaged_npz_is_named(home, how):
+    artifacts.save_npz(home / "x.npz", ARRAYS)
+    damage(home / "x.npz", how)
+    for read in (artifacts.load_npz, artifacts.read_npz):
+        with pytest.raises(ArtifactError, match=r"^x\.npz is truncated or no npz file \(.+\); it must be made anew$"):
+            read(home / "x.npz")
+
+
+@given(data=st.data())
+def test_no_damaged_byte_gives_wrong_arrays(tmp_path_factory, data):
+    path = tmp_path_factory.getbasetemp() / "damaged.npz"
+    artifacts.save_npz(path, ARRAYS, args={"bits": 4})
+    content = bytearray(path.read_bytes())
+    content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
+    path.write_bytes(content)
+    arrays = {}
+    with contextlib.suppress(ArtifactError):
+        arrays, _ = artifacts.load_npz(path)
+    # A byte may say nothing about the arrays: a time stamp, or a letter of an array's name.
+    for name in arrays.keys() & ARRAYS.keys():
+        np.testing.assert_array_equal(arrays[name], ARRAYS[name], strict=True)
+
+
+def test_a_foreign_npz_is_read_by_those_who_allow_it(home):
+    np.savez(home / "x.npz", codes=ARRAYS["codes"], labels=np.ones(3))
+    with pytest.raises(ArtifactError, match=r"^x\.npz was not written by hashlib_nb \(it holds codes, labels\)"):
+        artifacts.load_npz(home / "x.npz")
+    assert list(artifacts.read_npz(home / "x.npz")) == ["codes", "labels"]
+    named = artifacts.read_npz(home / "x.npz", ["codes"])
+    assert list(named) == ["codes"]
+    np.testing.assert_array_equal(named["codes"], ARRAYS["codes"])
+
+
+def test_only_the_named_arrays_are_read(home):
+    np.savez(home / "x.npz", codes=ARRAYS["codes"], notes=np.array([{}], object))
+    assert list(artifacts.read_npz(home / "x.npz", ["codes"])) == ["codes"]
+    with pytest.raises(ArtifactError, match=r"^x\.npz lacks b, c; give an npz file with codes, b, c$"):
+        artifacts.read_npz(home / "x.npz", ["codes", "b", "c"])
+
+
+@pytest.mark.parametrize(
+    "read", [artifacts.load_npz, artifacts.read_npz, artifacts.load_npy, artifacts.load_json], ids=lambda f: f.__name__
+)
+def test_an_absent_file_is_named(home, read):
+    with pytest.raises(ArtifactError, match=r"^sub/x\.abc does not exist; run the stage that makes it"):
+        read(home / "sub" / "x.abc")
+
+
+def test_npy_files_hold_one_plain_array(home):
+    np.save(home / "y.npy", ARRAYS["codes"])
+    np.testing.assert_array_equal(artifacts.load_npy(home / "y.npy"), ARRAYS["codes"], strict=True)
+    whole = (home / "y.npy").read_bytes()
+    np.save(home / "pickled.npy", np.array([{}], object))
+    np.savez(home / "archive.npz", a=ARRAYS["codes"])
+    bad = {"cut.npy": whole[:-3], "empty.npy": b"", "text.npy": b"hello"}
+    for name, content in bad.items():
+        (home / name).write_bytes(content)
+    for name in [*bad, "pickled.npy", "archive.npz"]:
+        with pytest.raises(ArtifactError, match=rf"^{name} is truncated or no npy file"):
+            artifacts.load_npy(home / name)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(value=JSON)
+def test_json_round_trip(tmp_path_factory, value):
+    path = tmp_path_factory.getbasetemp() / "value.json"
+    artifacts.save_json(path, value)
+    assert artifacts.load_json(path) == value
+
+
+def test_bad_json_is_named_and_never_written(home):
+    artifacts.save_json(home / "x.json", [1])
+    with pytest.raises(ValueError, match="JSON"):
+        artifacts.save_json(home / "x.json", [float("nan")])
+    assert artifacts.load_json(home / "x.json") == [1]
+    assert files_of(home) == ["x.json"]
+    for content in (b"", b'{"bits": [1, ', b"\xff\xfe"):
+        (home / "x.json").write_bytes(content)
+        with pytest.raises(ArtifactError, match=r"^x\.json is truncated or no JSON file"):
+            artifacts.load_json(home / "x.json")
+
+
+class Maker:
+    """A stage that counts its runs."""
+
+    def __init__(self, result=ARRAYS):
+        self.runs, self.result = 0, result
+
+    def __call__(self):
+        self.runs += 1
+        if isinstance(self.result, BaseException):
+            raise self.result
+        return self.result
+
+
+def load_or_make(path, make, **args):
+    return artifacts.load_or_make(path, args, make, made_by="hashlib_nb.test")
+
+
+def test_what_exists_is_loaded_and_says_so(home, capsys):
+    make = Maker({"codes": ARRAYS["codes"], "objective": 0.25})
+    made = load_or_make(home / "x.npz", make, bits=4, at=(1, 2))
+    assert capsys.readouterr().out == "saved x.npz (made in 0 s by hashlib_nb.test)\n"
+    loaded = load_or_make(home / "x.npz", make, bits=4, at=(1, 2))
+    assert capsys.readouterr().out == "loaded x.npz (made in 0 s by hashlib_nb.test)\n"
+    assert make.runs == 1
+    for name in ("codes", "objective"):  # a stage sees the same thing in either case
+        np.testing.assert_array_equal(made[name], loaded[name], strict=True)
+
+
+def test_other_settings_are_named_and_the_artifact_made_anew(home, capsys):
+    load_or_make(home / "x.npz", Maker(), bits=4, seed=0, lr=0.3)
+    capsys.readouterr()
+    make = Maker({"codes": np.zeros(1)})
+    arrays = load_or_make(home / "x.npz", make, bits=8, seed=0, block=2)
+    first_line = capsys.readouterr().out.splitlines()[0]
+    assert first_line == (
+        "x.npz was made with other settings (bits=4, now 8, block='not set', now 2, lr=0.3, now 'not set'); "
+        "making it anew"
+    )
+    assert make.runs == 1
+    assert list(arrays) == ["codes"]
+    assert load_or_make(home / "x.npz", make, bits=8, seed=0, block=2)["codes"].shape == (1,)
+    assert make.runs == 1
+
+
+@pytest.mark.parametrize("how", [how for how in DAMAGES if how != "folder"] + ["foreign"])
+def test_a_damaged_or_foreign_artifact_is_named_and_rebuilt(home, how, capsys):
+    load_or_make(home / "x.npz", Maker(), bits=4)
+    if how == "foreign":
+        np.savez(home / "x.npz", **ARRAYS)
+    else:
+        damage(home / "x.npz", how)
+    capsys.readouterr()
+    make = Maker()
+    load_or_make(home / "x.npz", make, bits=4)
+    assert make.runs == 1
+    assert capsys.readouterr().out.startswith("x.npz ")
+    assert list(artifacts.load_npz(home / "x.npz")[0]) == list(ARRAYS)
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), RuntimeError("diverged")])
+def test_a_stage_that_stops_leaves_the_old_artifact(home, stop):
+    load_or_make(home / "x.npz", Maker(), bits=4)
+    with pytest.raises(type(stop)):
+        load_or_make(home / "x.npz", Maker(stop), bits=8)
+    arrays, meta = artifacts.load_npz(home / "x.npz")
+    assert meta["args"] == {"bits": 4}
+    np.testing.assert_array_equal(arrays["codes"], ARRAYS["codes"])
+    assert files_of(home) == ["x.npz"]
+
+
+def test_bad_arguments_are_refused_before_the_work(home):
+    make = Maker()
+    with pytest.raises(ValueError, match="is a folder; give the name of a file"):
+        load_or_make(home, make, bits=4)
+    with pytest.raises(TypeError):
+        load_or_make(home / "x.npz", make, labels=np.zeros(3))
+    assert make.runs == 0
+
+
+def test_folders_are_named_after_what_is_in_them(home):
+    assert artifacts.folder("fashion-mini", 64, 0) == home / "artifacts" / "fashion-mini-k64-s0"
+    assert artifacts.folder("coco", 16, 3, arch="alexnet") == home / "artifacts" / "coco-alexnet-k16-s3"
+    assert not (home / "artifacts").exists()
+
+
+def test_the_project_root(home, monkeypatch):
+    assert artifacts.project_root() == home
+    monkeypatch.delenv("HASHLIB_NB_HOME")
+    package = home / "clone" / "hashlib_nb" / "artifacts.py"
+    monkeypatch.setattr(artifacts, "__file__", str(package))
+    monkeypatch.chdir(home)
+    assert artifacts.project_root() == home  # no checkout around the package: the current folder
+    (home / "clone" / "notebooks").mkdir(parents=True)
+    (home / "clone" / "pyproject.toml").touch()
+    assert artifacts.project_root() == home / "clone"
+
+
+def test_paths_are_shown_relative_to_the_project(home):
+    assert artifacts.shown(home / "artifacts" / "x.npz") == "artifacts/x.npz"
+    assert artifacts.shown("/elsewhere/x.npz") == "/elsewhere/x.npz"
+
+
+def test_the_digest_tells_arrays_apart():
+    a = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    others = [a + 1, a.astype(np.int8), a.reshape(3, 2), a.ravel(), a[::-1], a[:0]]
+    digests = {artifacts.digest(array) for array in [a, *others]}
+    assert len(digests) == len(others) + 1
+    assert artifacts.digest(a) == artifacts.digest(np.asfortranarray(a))  # the memory layout is no content
+    assert artifacts.digest(a, a + 1) != artifacts.digest(a + 1, a)
+    assert len(artifacts.digest(a)) == 12
+
+
+@dataclass(frozen=True)
+class Args:
+    """Do nothing."""
+
+    bits: int
+    """code length"""
+
+
+def run(monkeypatch, main, *options):
+    monkeypatch.setattr(sys, "argv", ["/anywhere/codes.py", *options])
+    artifacts.run(main, Args)
+
+
+def test_a_command_line_passes_its_arguments(monkeypatch):
+    seen = []
+    run(monkeypatch, seen.append, "--bits", "8")
+    assert seen == [Args(bits=8)]
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("bits is 0; give at least 1"), FileNotFoundError("no x"), ArtifactError("x")]
+)
+def test_bad_input_ends_in_one_sentence(monkeypatch, error):
+    def main(args):
+        raise error
+
+    with pytest.raises(SystemExit) as stopped:
+        run(monkeypatch, main, "--bits", "8")
+    assert stopped.value.code == f"error: {error}"  # a string: printed to stderr, exit status 1
+
+
+def test_a_mistake_in_the_program_keeps_its_traceback(monkeypatch):
+    with pytest.raises(TypeError):
+        run(monkeypatch, lambda: None, "--bits", "8")
+
+
+def test_importing_takes_neither_torch_nor_tyro():
+    source = "import sys, hashlib_nb.artifacts; print([name for name in ('torch', 'tyro') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", source], check=True, capture_output=True, text=True)
+    assert json.loads(done.stdout) == []

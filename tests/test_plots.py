@@ -1,0 +1,148 @@
+"""Figures: what they show is what they were given, they are legible, they are saved the same way twice."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib._pylab_helpers import Gcf
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+from matplotlib.text import Text
+
+from hashlib_nb import plots
+
+NAMES = ("T-shirt/top", "Trouser", "Ankle boot")
+CLASSES = np.repeat([0, 1, 2], 4)
+DISTANCES = np.array([[0, 5, 6], [5, 0, 4], [6, 4, 0]], dtype=np.uint16)
+MEANS = np.array([[0.0, 1.0, 1.0, 0.5], [1.0, 0.0, 1.0, 1.0], [0.25, 0.0, 0.0, 1.0]])
+HISTORIES = {
+    "literal": {"binarized": np.array([1.4, 1.2, 1.1]), "finish": np.array([])},
+    "repaired": {"binarized": np.array([1.4, 1.0, 0.8]), "finish": np.array([0.72, 0.71])},
+}
+
+
+def same_class() -> np.ndarray:
+    return np.where(CLASSES[:, None] == CLASSES, 1.0, -1.0)
+
+
+CASES = {
+    "similarity_matrices": lambda: plots.similarity_matrices(same_class(), same_class() * 0.5, CLASSES, NAMES),
+    "convergence": lambda: plots.convergence(HISTORIES, 0.7),
+    "class_codes": lambda: plots.class_codes({"literal": MEANS, "repaired": MEANS.round()}, NAMES),
+    "class_distances": lambda: plots.class_distances(DISTANCES, 9, NAMES),
+}
+"""One example of each figure; every test below that takes `figure` runs over all of them."""
+
+
+@pytest.fixture(params=sorted(CASES))
+def figure(request) -> Figure:
+    return CASES[request.param]()
+
+
+def test_every_figure_function_has_a_case():
+    functions = inspect.getmembers(plots, inspect.isfunction)
+    public = {name for name, function in functions if function.__module__ == plots.__name__ and name[0] != "_"}
+    assert public - {"save_fig", "style"} == set(CASES)
+
+
+def test_axes_have_labels_and_letters_that_can_be_read(figure):
+    figure.draw_without_rendering()
+    for ax in figure.axes:
+        assert ax.get_ylabel() or not ax.yaxis.get_tick_params()["labelleft"]  # a neighbor shows the shared axis
+        assert ax.get_xlabel() or not any(label.get_text() for label in ax.get_xticklabels())
+    assert min(text.get_fontsize() for text in figure.findobj(Text) if text.get_text()) >= 7
+    assert 4.5 <= figure.get_figwidth() <= 7  # inches: about as wide as a page's text
+
+
+def test_nothing_is_cut_off(figure):
+    figure.draw_without_rendering()
+    drawn = figure.get_tightbbox()
+    assert min(drawn.x0, drawn.y0) >= 0
+    assert drawn.x1 <= figure.get_figwidth()
+    assert drawn.y1 <= figure.get_figheight()
+
+
+def test_figures_stay_outside_pyplot_and_show_what_is_saved(figure, tmp_path, monkeypatch):
+    monkeypatch.setenv("HASHLIB_NB_HOME", str(tmp_path))
+    assert plots.save_fig(figure, "01_example") is figure
+    assert (tmp_path / "figures" / "01_example.png").read_bytes() == figure._repr_png_()
+    assert Gcf.figs == {}
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_equal_data_gives_equal_bytes_whatever_the_users_settings(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("HASHLIB_NB_HOME", str(tmp_path))
+    plots.save_fig(CASES[name](), "first")
+    with matplotlib.rc_context({"font.size": 20, "lines.linewidth": 9, "xtick.labelsize": 20}):
+        plots.save_fig(CASES[name](), "second")
+    first, second = ((tmp_path / "figures" / f"{which}.png").read_bytes() for which in ("first", "second"))
+    assert first == second
+    assert b"tEXt" not in first  # no version, no date
+    assert imread(tmp_path / "figures" / "first.png").std() > 0
+
+
+@pytest.mark.parametrize("name", ["", "01.png", "folder/01", "../01"])
+def test_save_fig_refuses_folders_and_endings(name):
+    with pytest.raises(ValueError, match="without folder and ending"):
+        plots.save_fig(CASES["convergence"](), name)
+
+
+def test_no_two_methods_look_alike_in_color_or_in_grey():
+    for (one, a), (other, b) in itertools.combinations(plots.METHODS.items(), 2):
+        assert to_rgb(a[0]) != to_rgb(b[0]), (one, other)
+        assert a[1:] != b[1:], (one, other)
+
+
+def test_unknown_method_names_the_known_ones():
+    with pytest.raises(ValueError, match=r"'Greedy'.*PPO, greedy"):
+        plots.style("Greedy")
+
+
+def test_convergence_draws_percent_above_the_bound_and_the_finish_after_the_last_step():
+    lines = {line.get_label(): line for line in CASES["convergence"]().axes[0].lines}
+    np.testing.assert_allclose(lines["literal"].get_xydata(), [[0, 100], [1, 500 / 7], [2, 400 / 7]])
+    np.testing.assert_allclose(lines["discrete finish"].get_xydata(), [[3, 100 * 0.02 / 0.7], [4, 100 * 0.01 / 0.7]])
+    assert set(lines["lower bound"].get_ydata()) == {0}
+
+
+def test_convergence_without_a_positive_bound_shows_the_objective():
+    ax = plots.convergence({"repaired": HISTORIES["repaired"]}, 0.0).axes[0]
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), [140, 100, 80])
+    assert ax.get_ylabel() == "objective (%)"
+
+
+def test_rows_of_a_class_carry_its_name_in_the_middle():
+    ax = CASES["similarity_matrices"]().axes[0]
+    assert dict(zip(ax.get_yticks(), (label.get_text() for label in ax.get_yticklabels()), strict=True)) == {
+        2.0: NAMES[0],
+        6.0: NAMES[1],
+        10.0: NAMES[2],
+    }
+
+
+def test_classes_without_a_picture_are_not_named():
+    ax = plots.similarity_matrices(np.eye(4), np.eye(4), np.array([0, 0, 2, 2]), NAMES).axes[0]
+    assert [label.get_text() for label in ax.get_yticklabels()] == [NAMES[0], NAMES[2]]
+
+
+def test_distances_are_written_into_the_table_and_counted_by_pair():
+    table, histogram = CASES["class_distances"]().axes
+    assert [text.get_text() for text in table.texts] == [str(value) for value in DISTANCES.ravel()]
+    bars = {bar.get_x() + bar.get_width() / 2: bar.get_height() for bar in histogram.patches}
+    assert bars == pytest.approx({4: 1, 5: 1, 6: 1})
+    # three codes of 9 bits: the mean distance is at most 9/2 * 3/2
+    assert [line.get_xdata()[0] for line in histogram.lines] == pytest.approx([5, 6.75])
+
+
+def test_many_classes_get_a_color_bar_instead_of_numbers_and_fewer_names():
+    c = 80
+    fig = plots.class_distances(np.full((c, c), 3) - 3 * np.eye(c, dtype=int), 8, [f"class {i}" for i in range(c)])
+    table = fig.axes[0]
+    assert len(fig.axes) == 3
+    assert not table.texts
+    assert 0 < len(table.get_yticks()) <= plots.MOST_NAMES
