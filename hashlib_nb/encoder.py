@@ -559,12 +559,9 @@ def load_or_encode(
         folder: where `codes.npz`, `encoder.safetensors` and `encoder.json` lie.
         splits: the data set.
         targets: target codes of `splits.train`, uint8 [n, k].
-        folds: encoders for the out-of-fold codes.
+        folds: encoders for the out-of-fold codes; 0 leaves those out.
         seed: of everything.
         **settings: further arguments of `fit`, except validation and checkpoint.
-
-    Returns:
-        ImageCodes.
     """
     settings["arch"], device = choose(settings.get("arch", "auto"), settings.get("device", "auto"))
     settings["device"] = str(device)
@@ -572,9 +569,11 @@ def load_or_encode(
 
     def make() -> dict[str, np.ndarray]:
         encoder = fit(splits.train.images, targets, checkpoint=checkpoints / "final.pt", seed=seed, **settings)
-        out_of_fold, fold, histories = cross_fit(
-            splits.train.images, targets, folds=folds, checkpoint=checkpoints, seed=seed, **settings
-        )
+        out_of_fold, fold, histories = targets[:0], np.zeros(0, dtype=np.int64), []
+        if folds:
+            out_of_fold, fold, histories = cross_fit(
+                splits.train.images, targets, folds=folds, checkpoint=checkpoints, seed=seed, **settings
+            )
         encoder.save(folder)
         arrays = {
             f"{name}_codes": encoder.encode(getattr(splits, name).images) for name in ("query", "train", "database")
@@ -582,7 +581,7 @@ def load_or_encode(
         arrays |= {f"{name}_labels": getattr(splits, name).labels for name in ("query", "train", "database")}
         arrays |= {"targets": targets, "out_of_fold_codes": out_of_fold, "fold": fold}
         arrays |= {f"history_{name}": values for name, values in encoder.history.items()}
-        arrays["history_validation_bit_accuracy"] = np.stack([h["validation_bit_accuracy"] for h in histories])
+        arrays["history_validation_bit_accuracy"] = np.array([h["validation_bit_accuracy"] for h in histories])
         return arrays
 
     train = artifacts.digest(splits.train.images, splits.query.images[:1], splits.database.images[:1], targets)
@@ -613,7 +612,7 @@ class Args:
     epochs: int | None = None
     """passes over the training pictures; by default the architecture's recipe"""
     folds: int = 3
-    """encoders for the out-of-fold codes that stage 3's reward uses"""
+    """encoders for the out-of-fold codes that stage 3's reward uses; 0 leaves those out"""
     weights_path: Path | None = None
     """alexnet's ImageNet weights on disk, where they cannot be downloaded"""
     device: str = "auto"
@@ -624,22 +623,61 @@ class Args:
     """folder to write; by default artifacts/<dataset>-<encoder>-k<bits>-s<seed>"""
 
 
+def codes_for(
+    dataset: str,
+    bits: int,
+    *,
+    root: Path | str | None = None,
+    arch: str = "auto",
+    device: str = "auto",
+    seed: int = 0,
+    targets: np.ndarray | None = None,
+    folder: Path | None = None,
+    **settings,
+) -> tuple[datasets.Splits, ImageCodes]:
+    """Stages 1 and 2 by name: the data set and its codes, from the artifacts where they exist, made where they do not.
+
+    Args:
+        dataset: a name in `hashlib_nb.datasets`.
+        bits: code length k.
+        root: folder of the data set's files, where it needs one.
+        arch: as in `fit`.
+        device: as in `fit`.
+        seed: of both stages. The split of the pictures stays the data set's own (its seed 0).
+        targets: target codes {0,1} [n_train, k] to use instead of stage 1's.
+        folder: where the codes lie, instead of `artifacts.folder`.
+        **settings: further arguments of `load_or_encode`: folds, epochs, weights_path.
+    """
+    splits = datasets.load(dataset, root=root)
+    arch, where = choose(arch, device)
+    if targets is None:
+        path = artifacts.folder(dataset, bits, seed) / "target_codes.npz"
+        targets = codes.load_or_infer(path, splits.train.labels, bits, seed=seed).codes
+    folder = folder or artifacts.folder(dataset, bits, seed, arch)
+    return splits, load_or_encode(folder, splits, targets, arch=arch, device=str(where), seed=seed, **settings)
+
+
 def main(args: Args) -> None:
     """Run stage 2 from the shell."""
-    splits = datasets.load(args.dataset, root=args.root)
-    arch, _ = choose(args.arch, args.device)
-    if args.targets is None:
-        path = artifacts.folder(args.dataset, args.bits, args.seed) / "target_codes.npz"
-        targets = codes.load_or_infer(path, splits.train.labels, args.bits, seed=args.seed).codes
-    else:
-        targets = artifacts.load_npz(args.targets)[0]["codes"]
-    folder = args.out or artifacts.folder(args.dataset, targets.shape[1], args.seed, arch)
-    settings = {"arch": arch, "epochs": args.epochs, "weights_path": args.weights_path, "device": args.device}
+    targets = None if args.targets is None else artifacts.read_npz(args.targets, ["codes"])["codes"]
+    bits = args.bits if targets is None else targets.shape[1]
     start = time.perf_counter()
-    made = load_or_encode(folder, splits, targets, folds=args.folds, seed=args.seed, **settings)
+    _, made = codes_for(
+        args.dataset,
+        bits,
+        root=args.root,
+        arch=args.arch,
+        device=args.device,
+        seed=args.seed,
+        targets=targets,
+        folder=args.out,
+        folds=args.folds,
+        epochs=args.epochs,
+        weights_path=args.weights_path,
+    )
     print(
-        f"{artifacts.shown(folder / 'codes.npz')}: {len(made.query)} query, {len(made.train)} train and "
-        f"{len(made.database)} database codes of {targets.shape[1]} bits ({time.perf_counter() - start:.0f} s)"
+        f"{len(made.query)} query, {len(made.train)} train and {len(made.database)} database codes of "
+        f"{made.query.shape[1]} bits ({time.perf_counter() - start:.0f} s)"
     )
 
 

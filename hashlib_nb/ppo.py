@@ -242,7 +242,8 @@ def train(args: Args, codes: np.ndarray, labels: np.ndarray) -> Selection:
             rewards[-1] = (terminal - terminal.mean()) / (terminal.std(correction=0) + 1e-8)
         advantages = generalized_advantages(rewards, values, terminations, args.gamma, args.gae_lambda)
         returns = advantages + values
-        explained = 1 - ((returns - values).var() / returns.var()).item() if returns.var() > 0 else float("nan")
+        spread = returns.var(correction=0)
+        explained = 1 - ((returns - values).var(correction=0) / spread).item() if spread > 0 else 0.0
 
         # flatten the batch
         b_masks, b_actions = masks.reshape(-1, reward.k), actions.reshape(-1)

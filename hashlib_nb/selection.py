@@ -5,7 +5,7 @@ Everything that chooses bits (ppo.py, selectors.py) gets its reward from `Reward
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,24 @@ class Selection:
             return cls(bits=bits, history=history, **about)
         except (TypeError, KeyError, AttributeError, ValueError) as error:
             raise artifacts.ArtifactError(f"{artifacts.shown(path)} holds no selection ({error})") from error
+
+
+def load_or_make(path: Path, settings: Mapping[str, Any], make: Callable[[], Selection]) -> Selection:
+    """The selection in `path` if it was made with `settings` (codes' digest, p, method, seed ...), else `make()` it.
+
+    See `artifacts.load_or_make`, which says which of the two and why.
+    """
+
+    def arrays() -> dict[str, np.ndarray]:
+        made = make()
+        curves = {f"history_{name}": values for name, values in made.history.items()}
+        about = {"reward": made.reward, "calls": made.calls, "method": made.method, "n_candidates": made.n_candidates}
+        return {"bits": made.bits, **{name: np.array(value) for name, value in about.items()}, **curves}
+
+    found = artifacts.load_or_make(path, settings, arrays, made_by="hashlib_nb.selection")
+    history = {name.removeprefix("history_"): found[name] for name in found if name.startswith("history_")}
+    about = {name: found[name].item() for name in ("reward", "calls", "method", "n_candidates")}
+    return Selection(bits=found["bits"], history=history, **about)
 
 
 def check_n_bits(n_bits: int, k: int, *, name: str = "n_bits") -> int:
@@ -159,6 +177,10 @@ def reward_codes(kind: str, arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarra
     if missing := sorted(needed - set(arrays)):
         raise ValueError(
             f"the codes file has no {', '.join(missing)}: give the codes.npz that hashlib_nb.encoder writes"
+        )
+    if not len(arrays["fold"]) and kind != "in_sample":
+        raise ValueError(
+            f"the codes were made with folds=0, so there are none for reward_codes={kind!r}: set folds to 2 or more"
         )
     if kind == "in_sample":
         return arrays["train_codes"], arrays["train_labels"]
