@@ -27,6 +27,7 @@ import numpy as np
 import scipy.optimize
 import scipy.sparse
 import torch
+from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from hashlib_nb import artifacts, datasets
@@ -259,6 +260,7 @@ def discrete_finish(z: np.ndarray, groups: LabelSets, *, sweeps: int, seed: int 
         yield z.T.copy()
 
 
+@threadpool_limits.wrap(limits=1)  # matrices this small: two threads that wait for each other on a busy core cost 10x
 def infer_codes(
     labels: np.ndarray,
     bits: int,
