@@ -17,6 +17,7 @@ step costs O(n k^2 + u^2 k), memory is O(n k + u^2).
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -369,7 +370,9 @@ def load_or_infer(path: Path, labels: np.ndarray, bits: int, *, seed: int = 0, *
         seed: as in `infer_codes`.
         **settings: its other keyword arguments, but for `progress`, which is on.
     """
-    settings = {**infer_codes.__kwdefaults__, **settings, "seed": seed}  # an omitted default is the same setting
+    parameters = inspect.signature(infer_codes).parameters.values()
+    defaults = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+    settings = {**defaults, **settings, "seed": seed}  # an omitted default is the same setting
     del settings["progress"]
 
     def make() -> dict[str, np.ndarray]:

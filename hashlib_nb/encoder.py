@@ -226,6 +226,8 @@ class Encoder:
             batch_size: pictures at a time.
         """
         check_images(images)
+        if images.shape[-1] > len(self.mean):
+            raise ValueError(f"images have {images.shape[-1]} channels, but the encoder was fitted to gray pictures")
         self.network.eval()
         result = np.empty((len(images), self.bits), dtype=np.float32)
         for start in range(0, len(images), batch_size):
@@ -249,10 +251,14 @@ class Encoder:
     @classmethod
     def load(cls, folder: Path, *, device: str = "auto") -> Encoder:
         """Read what `save` wrote. Raises ArtifactError naming a missing or damaged file."""
-        about = artifacts.load_json(Path(folder) / "encoder.json")
+        path = Path(folder) / "encoder.json"
+        about = artifacts.load_json(path)
+        fields = {"arch", "bits", "size", "mean", "std", "history"}
+        if not isinstance(about, dict) or not fields <= set(about):
+            raise artifacts.ArtifactError(f"{artifacts.shown(path)} describes no encoder: fit one and save it anew")
         arch, where = choose(about["arch"], device)
         network = _network(arch, about["bits"], len(about["mean"]), weights="random")
-        path = Path(folder) / "encoder.safetensors"
+        path = path.with_name("encoder.safetensors")
         try:
             network.load_state_dict(load_file(path))
         except (FileNotFoundError, SafetensorError, RuntimeError) as error:
@@ -362,6 +368,8 @@ def fit(
     if len(images) != len(targets):
         raise ValueError(f"targets has {len(targets)} rows for {len(images)} images; give one target code a picture")
     arch, where = choose(arch, device)
+    if weights_path is not None and arch != "alexnet":
+        raise ValueError(f"weights_path goes with arch='alexnet', not {arch!r}: set the one or leave out the other")
     recipe = recipe or RECIPES[arch]
     epochs = recipe.epochs if epochs is None else epochs
     if epochs < 1:
@@ -375,7 +383,8 @@ def fit(
         encoder = _new_encoder(
             images[training], targets.shape[1], arch, where, weights=weights, weights_path=weights_path
         )
-        run = _Training(encoder, recipe, images, targets, training, held_out, epochs, seed)
+        origin = f"{arch} {weights} {weights_path}"
+        run = _Training(encoder, recipe, images, targets, training, held_out, epochs, seed, origin)
         run.resume(checkpoint)
         bar = tqdm(
             range(run.epoch, epochs), initial=run.epoch, total=epochs, desc=f"{arch} seed {seed}", disable=not progress
@@ -394,6 +403,8 @@ def _held_out_rows(validation: float | np.ndarray, n: int, seed: int) -> np.ndar
             raise ValueError(f"validation must be a fraction in [0, 1) or row numbers, not {validation}")
         return np.sort(np.random.default_rng(seed).permutation(n)[: round(float(validation) * n)])
     rows = np.unique(np.asarray(validation))
+    if rows.size and rows.dtype.kind not in "iu":
+        raise ValueError(f"validation must be a fraction or integer row numbers, not {rows.dtype}: np.flatnonzero(mask)")
     if rows.size and (rows[0] < 0 or rows[-1] >= n):
         raise ValueError(f"validation names row {rows[0] if rows[0] < 0 else rows[-1]}, but there are {n} images")
     return rows
@@ -402,7 +413,7 @@ def _held_out_rows(validation: float | np.ndarray, n: int, seed: int) -> np.ndar
 class _Training:
     """Everything that changes while an encoder is fitted, so that it can be saved after an epoch and go on later."""
 
-    def __init__(self, encoder, recipe, images, targets, training, held_out, epochs, seed):
+    def __init__(self, encoder, recipe, images, targets, training, held_out, epochs, seed, origin):
         self.encoder, self.recipe, self.images, self.targets = encoder, recipe, images, targets
         self.training, self.held_out, self.seed = training, held_out, seed
         # The whole target matrix lies on the device; pictures go there batch by batch.
@@ -419,7 +430,7 @@ class _Training:
         self.generator = torch.Generator().manual_seed(seed)
         self.epoch = 0
         self.history: dict[str, list[float]] = {"loss": [], "bit_accuracy": []}
-        self.made_from = artifacts.digest(images, targets, training) + f" epochs={epochs} seed={seed} {recipe}"
+        self.made_from = artifacts.digest(images, targets, training) + f" epochs={epochs} seed={seed} {recipe} {origin}"
 
     def train_one_epoch(self) -> dict[str, float]:
         """One pass over the training pictures; returns the epoch's measures."""
@@ -472,7 +483,7 @@ class _Training:
         self.schedule.load_state_dict(state["schedule"])
         self.generator.set_state(state["batches_rng"])
         torch.set_rng_state(state["rng"])
-        if state["cuda_rng"]:
+        if state["cuda_rng"] and torch.cuda.is_available():
             torch.cuda.set_rng_state_all(state["cuda_rng"])
 
 
@@ -518,6 +529,7 @@ def cross_fit(
     Returns:
         codes uint8 [n, k], fold int64 [n], and each fold's training history, whose validation rows are the fold.
     """
+    targets = check_codes(targets, "targets")
     fold = folds_of(targets, folds, seed)
     out_of_fold = np.empty_like(targets)
     histories = []
@@ -548,6 +560,8 @@ class ImageCodes:
     """int64 [n], which fold each training picture was in."""
     history: dict[str, np.ndarray] = field(repr=False)
     """`loss` and `bit_accuracy` [epochs] of the final encoder, `validation_bit_accuracy` [folds, epochs]."""
+    arrays: dict[str, np.ndarray] = field(repr=False)
+    """All that `codes.npz` holds, by the names there, labels included: what `selection.reward_codes` reads."""
 
 
 def load_or_encode(
@@ -584,15 +598,20 @@ def load_or_encode(
         arrays["history_validation_bit_accuracy"] = np.array([h["validation_bit_accuracy"] for h in histories])
         return arrays
 
-    train = artifacts.digest(splits.train.images, splits.query.images[:1], splits.database.images[:1], targets)
-    args = {"data": train, "folds": folds, "seed": seed, **{k: v if v is None else str(v) for k, v in settings.items()}}
+    # Of query and database, which may be large, the first picture and all labels stand for the rest.
+    some = [array for split in (splits.query, splits.database) for array in (split.images[:1], split.labels)]
+    recipe = settings.get("recipe") or RECIPES[settings["arch"]]
+    args = {"data": artifacts.digest(splits.train.images, splits.train.labels, targets, *some), "folds": folds}
+    args |= {"seed": seed, "recipe": str(recipe), "epochs": settings.get("epochs") or recipe.epochs}
+    result_depends_on = ("arch", "device", "weights", "weights_path")
+    args |= {name: str(settings[name]) for name in result_depends_on if settings.get(name) is not None}
     arrays = artifacts.load_or_make(Path(folder) / "codes.npz", args, make, made_by="hashlib_nb.encoder")
     for file in checkpoints.glob("*.pt"):  # the codes are safe: nothing to resume any more
         file.unlink()
     history = {name.removeprefix("history_"): arrays[name] for name in arrays if name.startswith("history_")}
     names = {"query": "query_codes", "train": "train_codes", "database": "database_codes", "targets": "targets"}
     names |= {"out_of_fold": "out_of_fold_codes", "fold": "fold"}
-    return ImageCodes(**{field_name: arrays[name] for field_name, name in names.items()}, history=history)
+    return ImageCodes(**{field_name: arrays[name] for field_name, name in names.items()}, history=history, arrays=arrays)
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,12 @@ METHODS = {
     "random codes": ("#BBBBBB", (0, (1, 3)), "+"),
     "class index": ("#CC79A7", (0, (5, 1, 1, 1, 1, 1)), "D"),
     "direct": ("#009E73", (0, (7, 2)), "v"),
+    "PPO, thesis": ("#332288", (0, (2, 1)), "p"),
+    "best random": ("#666666", (0, (4, 1, 1, 1)), "*"),
+    # codes of pictures, by what the encoder that made them had seen
+    "in sample": ("#AA4499", "--", "^"),
+    "out of fold": ("#0A7E8C", "-.", "d"),
+    "query": ("#222266", "-", "s"),
     # ways to make target codes
     "literal": ("#882255", "--", "X"),
     "repaired": ("#56B4E9", "-", "P"),
@@ -57,6 +63,7 @@ VALUES = "Blues"  # light to dark, so that a grey print keeps the order
 DPI = 150
 MOST_NAMES = 24  # tick labels that fit beside a picture of 3 inches
 MOST_NUMBERS = 12  # rows and columns whose entries can be read as numbers
+MOST_BARS = 130  # bars of a histogram that can be told apart
 
 _styled = matplotlib.rc_context(RC)
 
@@ -206,6 +213,230 @@ def class_distances(distances: np.ndarray, bits: int, class_names: Sequence[str]
     for axis in (histogram.xaxis, histogram.yaxis):
         axis.set_major_locator(MaxNLocator(5, integer=True))
     _legend_above(histogram, columns=1)
+    return fig
+
+
+# Stage 2: pictures to codes
+
+
+@_styled
+def training_curves(loss: np.ndarray, bit_accuracy: np.ndarray, held_out: np.ndarray, majority: float) -> Figure:
+    """Loss and bit accuracy after each epoch, beside what a network that sees nothing can reach.
+
+    Args:
+        loss: [epochs], binary cross-entropy per bit in nats, of the final encoder while it trains.
+        bit_accuracy: [epochs], of the same encoder on the same pictures, 0..1.
+        held_out: [folds, epochs], bit accuracy of each fold's encoder on the pictures it does not train on.
+        majority: bit accuracy of always answering with each bit's more frequent value.
+    """
+    fig = _figure(6.8, 3.2)
+    left, right = fig.subplots(1, 2)
+    epochs = np.arange(1, len(loss) + 1)
+    _line(left, epochs, loss, "in sample")
+    left.axhline(np.log(2), color="0.3", linestyle=":", label="coin flips, ln 2")
+    left.set(ylabel="loss per bit (nats)", ylim=(0, None))
+    _line(right, epochs, 100 * bit_accuracy, "in sample")
+    right.fill_between(epochs, *(100 * bound(held_out, axis=0) for bound in (np.min, np.max)), color="0.85")
+    _line(right, epochs, 100 * held_out.mean(axis=0), "out of fold")
+    right.axhline(100 * majority, color="0.3", linestyle=":", label="more frequent value")
+    right.set(ylabel="bits that are right (%)")
+    for ax in (left, right):
+        ax.set_xlabel("epoch")
+        ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        _legend_above(ax, columns=2)
+    return fig
+
+
+@_styled
+def bit_accuracy(accuracies: Mapping[str, np.ndarray]) -> Figure:
+    """Share of pictures whose bit is right, bit by bit, in ascending order of the method named first.
+
+    Args:
+        accuracies: for each method [k], 0..1. The first is drawn as a line, the others as points.
+    """
+    fig = _figure(5.6, 3.3)
+    ax = fig.subplots()
+    order = np.argsort(next(iter(accuracies.values())), kind="stable")
+    ranks = np.arange(1, len(order) + 1)
+    for number, (method, values) in enumerate(accuracies.items()):
+        look = style(method) | ({"marker": "None"} if number == 0 else {"linestyle": "None", "markersize": 4})
+        ax.plot(ranks, 100 * values[order], **look)
+    ax.set(xlabel=f"bits, sorted by accuracy ({next(iter(accuracies))})", ylabel="pictures with the right bit (%)")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _legend_above(ax)
+    return fig
+
+
+@_styled
+def coded_pictures(images: np.ndarray, codes: np.ndarray, wanted: np.ndarray, captions: Sequence[str]) -> Figure:
+    """Pictures beside their codes as barcodes: dark is 1, light is 0, a triangle marks each bit that is wrong.
+
+    Args:
+        images: uint8 [r, h, w, c], c = 1 or 3.
+        codes: {0,1} [r, k], of the pictures.
+        wanted: {0,1} [r, k], the target code of each picture's own class.
+        captions: one line of text for each picture.
+    """
+    fig = _figure(6.4, 0.4 + 0.62 * len(images))
+    panels = fig.subplots(len(images), 2, width_ratios=[1, 11], squeeze=False)
+    for (left, right), image, code, target, caption in zip(panels, images, codes, wanted, captions, strict=True):
+        left.imshow(image if image.shape[-1] == 3 else image[..., 0], cmap="gray", vmin=0, vmax=255)
+        right.imshow(code[None], cmap=VALUES, vmin=0, vmax=1.2, aspect="auto", extent=(-0.5, len(code) - 0.5, 0, 1))
+        wrong = np.flatnonzero(code != target)
+        right.plot(wrong, np.full(wrong.size, -0.22), "^", color="black", markersize=3, clip_on=False)
+        right.set_title(caption, loc="left", fontsize=8, pad=2)
+        right.set(xlim=(-0.5, len(code) - 0.5), ylim=(-0.45, 1))
+        for ax in (left, right):
+            ax.spines[:].set_visible(False)
+            ax.tick_params(left=False, labelleft=False, bottom=False, labelbottom=False)
+    panels[-1, 1].tick_params(bottom=True, labelbottom=True)
+    panels[-1, 1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    panels[-1, 1].set_xlabel("bit (triangle: not the bit of its class)")
+    return fig
+
+
+@_styled
+def distance_histogram(within: np.ndarray, between: np.ndarray, targets: np.ndarray) -> Figure:
+    """Hamming distances of pairs of pictures of one class and of two, and of the target codes of two classes.
+
+    Args:
+        within: [k + 1], pairs of one class at each distance.
+        between: [k + 1], pairs of different classes at each distance.
+        targets: [k + 1], pairs of different target codes at each distance.
+    """
+    fig = _figure(5.6, 3.3)
+    ax = fig.subplots()
+    width = -(-len(within) // MOST_BARS)  # distances a bar
+    starts = np.arange(0, len(within), width)
+    share = {}
+    for name, counts in (("within", within), ("between", between), ("targets", targets)):
+        share[name] = 100 * np.add.reduceat(counts, starts) / max(1, counts.sum())
+    middle = starts + (width - 1) / 2
+    ax.bar(middle, share["between"], width, color="0.75", label="two classes")
+    edges = np.append(starts, starts[-1] + width) - 0.5
+    ax.stairs(share["within"], edges, color="#0072B2", linewidth=1.5, label="one class")
+    drawn = share["targets"] > 0
+    ax.plot(middle[drawn], share["targets"][drawn], linestyle="None", marker="o", fillstyle="none", color="black")
+    ax.lines[-1].set_label("target codes of two classes")
+    ax.set_yscale("log")
+    ax.set(xlabel="Hamming distance (bits)", ylabel="share of pairs (%)", ylim=(0.01, 130), xlim=(-1.5, edges[-1] + 1))
+    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    ax.yaxis.set_minor_locator(NullLocator())
+    _legend_above(ax)
+    return fig
+
+
+# Stage 3: choosing bits
+
+
+@_styled
+def reward_correlations(rewards: Mapping[str, np.ndarray], test_map: np.ndarray) -> Figure:
+    """Does the reward say what the test will say? One panel a kind of reward, one point a random subset of bits.
+
+    Args:
+        rewards: for each kind of reward codes [subsets], mAP.
+        test_map: [subsets], mAP of the same subsets on query and database.
+    """
+    fig = _figure(6.8, 2.7)
+    panels = fig.subplots(1, len(rewards), sharey=True, squeeze=False)[0]
+    for ax, (kind, values) in zip(panels, rewards.items(), strict=True):
+        ax.scatter(values, test_map, s=9, color=METHODS["random"][0], edgecolor="0.2", linewidth=0.4)
+        ax.set(title=f"{kind}: r = {np.corrcoef(values, test_map)[0, 1]:.2f}", xlabel="reward (mAP)")
+        ax.xaxis.set_major_locator(MaxNLocator(3))
+    panels[0].set_ylabel("test mAP")
+    return fig
+
+
+@_styled
+def learning_curve(
+    curves: Mapping[str, Mapping[str, np.ndarray]], levels: Mapping[str, float], spread: float
+) -> Figure:
+    """Reward against reward calls: best so far (line) and mean of each update's episodes (dots), beside fixed levels.
+
+    Args:
+        curves: for each method `calls`, `best` and `reward` [updates].
+        levels: for each method that needs no curve, its reward; drawn as a horizontal line.
+        spread: standard deviation of the level "random", drawn as a band.
+    """
+    fig = _figure(5.6, 3.4)
+    ax = fig.subplots()
+    for method, curve in curves.items():
+        ax.scatter(curve["calls"], curve["reward"], s=5, color=METHODS[method][0], alpha=0.5)
+        _line(ax, curve["calls"], curve["best"], method)
+    for method, level in levels.items():
+        ax.axhline(level, **style(method) | {"marker": "None"})
+    if "random" in levels:
+        ax.axhspan(levels["random"] - spread, levels["random"] + spread, color="0.9", zorder=0)
+    ax.set(xlabel="reward calls: distinct subsets evaluated", ylabel="reward (mAP)")
+    _legend_above(ax)
+    return fig
+
+
+@_styled
+def kept_bits(masks: Mapping[str, np.ndarray], bit_map: np.ndarray) -> Figure:
+    """Which bits each method keeps, above the mAP of each bit alone.
+
+    Args:
+        masks: for each method bool [k].
+        bit_map: [k], mAP of the one-bit codes.
+    """
+    fig = _figure(6.4, 1.9 + 0.28 * len(masks))
+    rows, bars = fig.subplots(2, 1, sharex=True, height_ratios=[0.3 * len(masks) + 0.2, 1.3])
+    for row, (method, mask) in enumerate(masks.items()):
+        kept = np.flatnonzero(mask)
+        rows.barh(np.full(kept.size, row), 0.9, left=kept - 0.45, height=0.7, color=METHODS[method][0])
+    rows.set(ylabel="kept by", ylim=(len(masks) - 0.5, -0.5))
+    rows.tick_params(axis="x", length=0)
+    _name_rows(rows, np.arange(len(masks)), list(masks))
+    by_all = np.all(list(masks.values()), axis=0)
+    bars.bar(np.arange(len(bit_map)), bit_map, color=np.where(by_all, "0.25", "0.75"))
+    bars.set(xlabel="bit (dark: kept by every method above)", ylabel="its own mAP", xlim=(-0.8, len(bit_map) - 0.2))
+    low = bit_map.min() - 0.15 * (np.ptp(bit_map) or 1)
+    bars.set_ylim(max(0.0, low), None)
+    bars.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return fig
+
+
+@_styled
+def policy_entropy(entropies: Mapping[str, np.ndarray], largest: float) -> Figure:
+    """Mean policy entropy after each update, as a share of the updates done, so that runs of unequal length compare.
+
+    Args:
+        entropies: for each method [updates], nats.
+        largest: entropy of the policy that takes every allowed action alike, averaged over an episode's steps.
+    """
+    fig = _figure(5.0, 3.0)
+    ax = fig.subplots()
+    for method, values in entropies.items():
+        _line(ax, 100 * np.arange(1, len(values) + 1) / len(values), values, method)
+    ax.axhline(largest, **style("random") | {"label": "uniform policy", "marker": "None"})
+    ax.set(xlabel="training done (%)", ylabel="entropy (nats)", ylim=(0, None))
+    _legend_above(ax)
+    return fig
+
+
+@_styled
+def episode(probabilities: np.ndarray, bits: np.ndarray) -> Figure:
+    """One episode of the final policy: its probabilities in every state, and the bit that it takes.
+
+    Args:
+        probabilities: [p, k], in the state before each step.
+        bits: int [p], the bit kept in each step.
+    """
+    fig = _figure(6.4, 3.4)
+    ax = fig.subplots()
+    steps, k = probabilities.shape
+    taken = np.zeros((steps, k), dtype=bool)
+    for step, bit in enumerate(bits):
+        taken[step + 1 :, bit] = True
+    shown = np.ma.masked_where(taken, probabilities)
+    extent = (-0.5, k - 0.5, steps + 0.5, 0.5)
+    image = ax.imshow(shown, cmap=matplotlib.colormaps[VALUES].with_extremes(bad="0.6"), aspect="auto", extent=extent)
+    ax.plot(bits, np.arange(1, steps + 1), linestyle="None", marker="o", markersize=4, color="black", fillstyle="none")
+    ax.set(xlabel="bit (grey: kept already, probability 0; circle: the bit taken)", ylabel="step")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+    fig.colorbar(image, ax=ax, label="probability")
     return fig
 
 

@@ -232,7 +232,7 @@ def train(args: Args, codes: np.ndarray, labels: np.ndarray) -> Selection:
             observation, reward_now, terminated, _, info = envs.step(actions[step].cpu().numpy())
             rewards[step] = torch.as_tensor(reward_now)
             terminations[step] = torch.as_tensor(terminated)
-        terminal = rewards[-1].clone()  # [episodes], mAP of each episode's subset
+        terminal = torch.as_tensor(reward_now, device=args.device)  # float64 [episodes], mAP of each episode's subset
         leader = int(terminal.argmax())
         if terminal[leader].item() > best_reward:
             best_reward, best_bits = terminal[leader].item(), info["final_info"]["bits"][leader].tolist()
@@ -325,6 +325,7 @@ def writer(args: Args):
 
 def main(args: Args) -> None:
     """Run stage 3 from the shell."""
+    artifacts.check_writable(args.out)
     arrays, _ = artifacts.load_npz(args.codes)
     start = time.perf_counter()
     selection = train(args, *reward_codes(args.reward_codes, arrays))

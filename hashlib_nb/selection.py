@@ -15,7 +15,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from hashlib_nb import artifacts
-from hashlib_nb.hamming import Pairs, check_codes, check_labels
+from hashlib_nb.hamming import Pairs, check_bits, check_codes, check_labels
 from hashlib_nb.metrics import map_of_masks
 
 MAX_QUERIES = 2000
@@ -115,10 +115,14 @@ class Reward:
             raise ValueError(f"a reward needs 2 codes and 1 query at least, not {len(codes)} and {n_queries}")
         if len(codes) <= n_queries:
             self.pairs = Pairs(codes, codes, labels, labels, leave_one_out=True)
+            answerable = (labels.sum(axis=0, dtype=np.int64) > 1).any()
         else:
             order = np.random.default_rng(seed).permutation(len(codes))
             query, rest = np.sort(order[:n_queries]), np.sort(order[n_queries:])
             self.pairs = Pairs(codes[query], codes[rest], labels[query], labels[rest])
+            answerable = (labels[query].any(axis=0) & labels[rest].any(axis=0)).any()
+        if not answerable:
+            raise ValueError("labels give no query a relevant row: at least two rows must share a label")
         self.k = codes.shape[1]
         self.memo = {} if memo else None
         self.calls = 0
@@ -126,7 +130,7 @@ class Reward:
 
     def __call__(self, masks: np.ndarray) -> np.ndarray:
         """Rewards float64 [e] of masks {0,1} [e, k]; one pass over the codes for all of them."""
-        masks = np.asarray(masks, dtype=np.uint8)
+        masks = self.pairs.check_masks(masks)
         if self.memo is None:
             self.calls += len(masks)
             return map_of_masks(self.pairs, masks)
@@ -152,7 +156,7 @@ class Reward:
     def of_bits(self, bits: Sequence[int] | np.ndarray) -> float:
         """Reward of one subset given by its indices."""
         mask = np.zeros((1, self.k), dtype=np.uint8)
-        mask[0, np.asarray(bits, dtype=np.int64)] = 1
+        mask[0, check_bits(bits, self.k)] = 1
         return float(self(mask)[0])
 
 

@@ -74,7 +74,7 @@ def select(
         n_bits: p, in 1..k.
         method: a name in `METHODS`.
         budget: most reward calls (distinct subsets evaluated) the method may spend; None for as many as it takes.
-        seed: of the method's random numbers.
+        seed: of the method's random numbers and, as in ppo.py, of the draw of queries.
         n_queries: as in `Reward`.
 
     Raises:
@@ -84,7 +84,7 @@ def select(
         raise ValueError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
     if budget is not None and budget < 1:
         raise ValueError(f"budget must be None or at least 1 reward call, not {budget}")
-    reward = Reward(codes, labels, n_queries=n_queries)
+    reward = Reward(codes, labels, n_queries=n_queries, seed=seed)
     check_n_bits(n_bits, reward.k)
     bits = METHODS[method](reward, n_bits, budget, seed)
     calls = reward.calls

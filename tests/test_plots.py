@@ -26,6 +26,9 @@ HISTORIES = {
 }
 
 
+CURVE = {"calls": np.array([32, 60]), "best": np.array([0.6, 0.65]), "reward": np.array([0.55, 0.58])}
+
+
 def same_class() -> np.ndarray:
     return np.where(CLASSES[:, None] == CLASSES, 1.0, -1.0)
 
@@ -35,6 +38,15 @@ CASES = {
     "convergence": lambda: plots.convergence(HISTORIES, 0.7),
     "class_codes": lambda: plots.class_codes({"literal": MEANS, "repaired": MEANS.round()}, NAMES),
     "class_distances": lambda: plots.class_distances(DISTANCES, 9, NAMES),
+    "reward_correlations": lambda: plots.reward_correlations(
+        {"crossfit": np.array([0.5, 0.6, 0.7]), "in_sample": np.array([0.8, 0.7, 0.9])}, np.array([0.4, 0.6, 0.5])
+    ),
+    "learning_curve": lambda: plots.learning_curve({"PPO": CURVE}, {"greedy": 0.7, "random": 0.55}, 0.02),
+    "kept_bits": lambda: plots.kept_bits(
+        {"PPO": np.array([1, 0, 1], dtype=bool), "greedy": np.array([1, 1, 0], dtype=bool)}, np.array([0.4, 0.5, 0.45])
+    ),
+    "policy_entropy": lambda: plots.policy_entropy({"PPO": np.array([3.0, 2.0, 1.0])}, 3.5),
+    "episode": lambda: plots.episode(np.array([[0.2, 0.8, 0.0], [0.6, 0.0, 0.4]]), np.array([1, 0])),
 }
 """One example of each figure; every test below that takes `figure` runs over all of them."""
 

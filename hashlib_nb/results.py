@@ -1,0 +1,350 @@
+"""Chapter 4's table: how good the kept bits are, beside everything that they must be compared with.
+
+A row is one code of one method from one seed, measured with the query pictures against the whole database:
+
+| method       | its code                                                                                        |
+|--------------|-------------------------------------------------------------------------------------------------|
+| PPO          | the p of k bits that PPO keeps (ppo.py), by the reward on codes of the training pictures          |
+| greedy       | the p bits of forward selection on the same reward (selectors.py)                                 |
+| random       | p of the k bits drawn at random: `subsets` draws a seed, one row each                             |
+| first p      | the first p of the k bits                                                                        |
+| direct       | all bits of an encoder that was trained for p bits                                               |
+| random codes | p coin flips for each picture: chance                                                            |
+| all bits     | all k bits                                                                                       |
+| class index  | the number of the predicted class in ceil(log2 C) bits (Sablayrolles et al. 2016)                 |
+
+The class is predicted by the same k bits: it is the class whose target code is nearest to the picture's code, the first
+one where several are equally near (with several labels a picture, read "label set" for "class"). At p = k nothing is
+left to choose: the first five rows are all bits. No row has seen a label of a query or database picture.
+
+    python -m hashlib_nb.results --lengths 16 32 --seeds 0        # see --help
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import shlex
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from hashlib_nb import artifacts, metrics, selection, selectors
+from hashlib_nb.hamming import distances
+
+if TYPE_CHECKING:  # they need torch, which takes seconds to import: below, where it is used
+    from hashlib_nb.datasets import Splits
+    from hashlib_nb.encoder import ImageCodes
+
+SELECTED = ("PPO", "greedy", "random", "first p", "direct")
+"""Methods that make a code of p bits out of pictures."""
+FIXED = ("all bits", "class index")
+"""Methods whose code length does not depend on p."""
+MEASURES = ("map", "pessimistic", "optimistic", "precision_radius2", "empty_ball_rate", "reward", "calls")
+"""Columns of a row that are averaged over draws and seeds."""
+
+
+@dataclass(frozen=True)
+class Args:
+    """Make the results table: JSON with every row, and markdown. What is missing is made first: codes, selections."""
+
+    dataset: str = "fashion-mini"
+    """a name in hashlib_nb.datasets"""
+    root: Path | None = None
+    """folder of the data set's files, where it needs one"""
+    code_length: int = 64
+    """k, the length of the codes that bits are kept of"""
+    lengths: tuple[int, ...] = (16, 32, 48, 64)
+    """each p: how many bits are kept, within 1..k"""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """one experiment each, from the target codes on; the split of the pictures stays the same"""
+    reward_codes: Literal["crossfit", "holdout", "in_sample"] = "crossfit"
+    """which codes of the training pictures PPO and greedy choose on (`selection.reward_codes`)"""
+    total_episodes: int = 2048
+    """subsets that PPO tries"""
+    subsets: int = 20
+    """random subsets a seed and length"""
+    top_n: int = 0
+    """cut-off N of mAP; 0 for the whole database"""
+    arch: str = "auto"
+    """as in hashlib_nb.encoder"""
+    epochs: int = 0
+    """passes over the training pictures for each encoder; 0 for the architecture's recipe"""
+    out: Path | None = None
+    """JSON to write, and markdown beside it; by default runs/results.json and runs/results.md"""
+
+    def __post_init__(self) -> None:
+        """Check what can be checked before any work."""
+        least = {"code_length": 1, "total_episodes": 1, "subsets": 1, "top_n": 0, "epochs": 0}
+        for name, smallest in least.items():
+            if getattr(self, name) < smallest:
+                raise ValueError(f"{name} is {getattr(self, name)}; give at least {smallest}")
+        for name, low in {"lengths": 1, "seeds": 0}.items():
+            values = getattr(self, name)
+            if not values or len({*values}) < len(values) or min(values) < low:
+                raise ValueError(f"{name} is {list(values)}; give different whole numbers of at least {low}")
+        if max(self.lengths) > self.code_length:
+            raise ValueError(
+                f"lengths has {max(self.lengths)}, but code_length is {self.code_length}; keep at most all bits"
+            )
+
+    @property
+    def path(self) -> Path:
+        """Where the JSON goes."""
+        return self.out or artifacts.project_root() / "runs" / "results.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Code:
+    """One code of one method, ready to be measured."""
+
+    method: str
+    """A row of the table above."""
+    query: np.ndarray
+    """uint8 {0,1} [q, p]."""
+    database: np.ndarray
+    """uint8 {0,1} [n, p]."""
+    draw: int = 0
+    """Which of the random subsets it is."""
+    selection: selection.Selection | None = None
+    """How its bits were found, where they were searched for."""
+
+
+def load_codes(args: Args, seed: int, bits: int | None = None) -> tuple[Splits, ImageCodes]:
+    """The data set and its k-bit codes from stage 2, or with `bits` those of the encoder trained for so many bits.
+
+    The latter lie in a folder of their own: they have no out-of-fold codes, and must not replace any that have them.
+    """
+    from hashlib_nb import encoder
+
+    settings = {"epochs": args.epochs} if args.epochs else {}
+    if bits is not None:
+        settings |= {"folds": 0, "folder": _folder(args, seed, bits, "-direct")}
+    length = args.code_length if bits is None else bits
+    return encoder.codes_for(args.dataset, length, root=args.root, arch=args.arch, seed=seed, **settings)
+
+
+def _folder(args: Args, seed: int, bits: int, suffix: str = "") -> Path:
+    from hashlib_nb import encoder
+
+    arch, _ = encoder.choose(args.arch, echo=lambda _: None)
+    return artifacts.folder(args.dataset, bits, seed, arch + suffix)
+
+
+def codes_of_length(args: Args, seed: int, splits: Splits, made: ImageCodes, n_bits: int) -> Iterator[Code]:
+    """Every code of `n_bits` bits; `splits` and `made` are what `load_codes` gave for the seed."""
+
+    def kept(method: str, bits: np.ndarray, **about) -> Code:
+        return Code(method, made.query[:, bits], made.database[:, bits], **about)
+
+    for method in ("PPO", "greedy"):
+        if n_bits == args.code_length:
+            yield kept(method, np.arange(n_bits))
+        else:
+            found = select(args, seed, splits, made, n_bits, method)
+            yield kept(method, found.bits, selection=found)
+    for draw, mask in enumerate(selection.random_masks(args.code_length, n_bits, args.subsets, seed)):
+        yield kept("random", np.flatnonzero(mask), draw=draw)
+    yield kept("first p", np.arange(n_bits))
+    direct = made if n_bits == args.code_length else load_codes(args, seed, n_bits)[1]
+    yield Code("direct", direct.query, direct.database)
+    coins = metrics.random_codes(len(made.query) + len(made.database), n_bits, seed)
+    yield Code("random codes", coins[: len(made.query)], coins[len(made.query) :])
+
+
+def codes_of_fixed_length(splits: Splits, made: ImageCodes) -> Iterator[Code]:
+    """All k bits, and the class index that they predict."""
+    yield Code("all bits", made.query, made.database)
+    n_classes = len(np.unique(splits.train.labels, axis=0))
+    predicted = [predict_classes(part, made.targets, splits.train.labels) for part in (made.query, made.database)]
+    yield Code("class index", *(metrics.class_index_codes(classes, n_classes) for classes in predicted))
+
+
+def select(args: Args, seed: int, splits: Splits, made: ImageCodes, n_bits: int, method: str) -> selection.Selection:
+    """The bits that "PPO" or "greedy" keeps, from the artifact beside the codes where there is one."""
+    from hashlib_nb import ppo
+
+    arrays = {"train_codes": made.train, "out_of_fold_codes": made.out_of_fold, "fold": made.fold}
+    codes, labels = selection.reward_codes(args.reward_codes, {"train_labels": splits.train.labels, **arrays})
+    settings = {"codes": artifacts.digest(codes, labels), "method": method.lower(), "n_bits": n_bits, "seed": seed}
+    ppo_args = ppo.Args(n_bits=n_bits, total_episodes=args.total_episodes, seed=seed, progress=False)
+    if method == "PPO":
+        settings |= ppo.settings(ppo_args)
+    path = _folder(args, seed, args.code_length) / f"{method.lower()}-p{n_bits}.npz"
+
+    def make() -> selection.Selection:
+        if method == "PPO":
+            return ppo.train(ppo_args, codes, labels)
+        return selectors.select(codes, labels, n_bits, method=method, seed=seed)
+
+    return selection.load_or_make(path, settings, make)
+
+
+def predict_classes(codes: np.ndarray, targets: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Number of the class whose target code is nearest to each code, the first of several that are equally near.
+
+    Args:
+        codes: {0,1} [n, k], of the pictures to classify.
+        targets: {0,1} [n', k], target codes of the training pictures; pictures with equal labels share one.
+        labels: {0,1} [n', m], of the training pictures.
+
+    Returns:
+        int64 [n]. With one label a picture it is the label's column; in general, a number for each distinct label set.
+    """
+    # Read from the last column to the first, rows of one label sort in the order of their columns.
+    _, first = np.unique(labels[:, ::-1], axis=0, return_index=True)
+    return distances(codes, targets[first]).argmin(axis=1)
+
+
+def measure(code: Code, splits: Splits, top_n: int = 0) -> dict:
+    """A row of the table: what `metrics.evaluate` finds for a code, mAP with its tie bracket and P@H<=2 first."""
+    report = metrics.evaluate(code.query, code.database, splits.query.labels, splits.database.labels, top_n=top_n or ())
+    scores = report["map"][str(top_n or "all")]
+    return {
+        "method": code.method,
+        "bits": code.query.shape[1],
+        "draw": code.draw,
+        "map": scores["expected"],
+        "pessimistic": scores["pessimistic"],
+        "optimistic": scores["optimistic"],
+        "precision_radius2": report["precision_within_radius"],
+        "empty_ball_rate": report["empty_ball_rate"],
+        "queries_without_relevant": report["queries_without_relevant"],
+        "reward": code.selection and code.selection.reward,
+        "calls": code.selection and code.selection.calls,
+    }
+
+
+def make_rows(args: Args) -> list[dict]:
+    """Every row: `measure` of every method, length, seed and draw."""
+    rows = []
+    with tqdm(total=len(args.seeds) * len(args.lengths), desc="results table") as bar:
+        for seed in args.seeds:
+            splits, made = load_codes(args, seed)
+            rows += [
+                {"seed": seed, **measure(code, splits, args.top_n)} for code in codes_of_fixed_length(splits, made)
+            ]
+            for n_bits in args.lengths:
+                found = codes_of_length(args, seed, splits, made, n_bits)
+                rows += [{"seed": seed, **measure(code, splits, args.top_n)} for code in found]
+                bar.update()
+    return rows
+
+
+def summarize(rows: list[dict]) -> pd.DataFrame:
+    """One line a method and code length: means over seeds of the means over draws, and standard deviations.
+
+    Returns:
+        A frame with `method`, `bits`, `seeds` (how many), the `MEASURES`, and standard deviations with n - 1 in the
+        denominator: `map_sd` and `precision_radius2_sd` over seeds, `map_draw_sd` over the draws of a seed (the mean of
+        the seeds'). NaN where there is one seed, one draw, or no search.
+    """
+    by_seed = pd.DataFrame(rows).astype({"reward": float, "calls": float})
+    by_seed = by_seed.groupby(["method", "bits", "seed"], sort=False)
+    seeds = by_seed[list(MEASURES)].mean().groupby(["method", "bits"], sort=False)
+    summary = seeds.mean()
+    summary.insert(0, "seeds", seeds.size())
+    deviations = seeds[["map", "precision_radius2"]].std().add_suffix("_sd")
+    draws = by_seed["map"].std().groupby(["method", "bits"], sort=False).mean().rename("map_draw_sd")
+    return summary.join(deviations).join(draws).reset_index()
+
+
+def markdown(args: Args, rows: list[dict]) -> str:
+    """The table for people: mAP by method and p, then every measure of every code length."""
+    summary = summarize(rows).set_index(["method", "bits"])
+    lengths = [f"{n_bits} bits" for n_bits in args.lengths]
+    by_length = [[name, *cells] for name, cells in _by_length(args, summary)]
+    detail = [_detail(method, bits, line) for (method, bits), line in summary.iterrows()]
+    columns = ("method", "bits", "mAP", "pessimistic to optimistic", "P@H<=2", "empty balls")
+    scope = f"the first {args.top_n:,} items" if args.top_n else "the whole database"
+    return "\n".join(
+        [
+            f"**{args.dataset}**: mAP over {scope}, tied items in expectation; mean ± standard deviation over seeds "
+            f"{', '.join(map(str, args.seeds))}. Bits are kept of {args.code_length}.",
+            "",
+            *_table(("method", *lengths), by_length),
+            "",
+            "The same codes, with the range over all orders of tied items, and inside Hamming radius 2:",
+            "",
+            *_table(columns, detail),
+            "",
+        ]
+    )
+
+
+def _by_length(args: Args, summary: pd.DataFrame) -> Iterator[tuple[str, list[str]]]:
+    """Rows of the first table; methods of fixed length say the same in every column."""
+    for method in (*SELECTED, "random codes"):
+        lines = [summary.loc[method, n_bits] for n_bits in args.lengths]
+        yield method, [_plus_minus(line["map"], line["map_sd"]) for line in lines]
+        if method == "random":
+            deviations = [line["map_draw_sd"] for line in lines]
+            yield f"its spread over {args.subsets} subsets", ["" if sd != sd else f"± {sd:.3f}" for sd in deviations]
+    for method in FIXED:
+        (bits, line), *_ = summary.loc[method].iterrows()
+        yield f"{method} ({bits} bits)", [_plus_minus(line["map"], line["map_sd"])] * len(args.lengths)
+
+
+def _detail(method: str, bits: int, line: pd.Series) -> list[str]:
+    return [
+        method,
+        str(bits),
+        _plus_minus(line["map"], line["map_sd"]),
+        f"{line['pessimistic']:.3f} to {line['optimistic']:.3f}",
+        _plus_minus(line["precision_radius2"], line["precision_radius2_sd"]),
+        f"{line['empty_ball_rate']:.1%}",
+    ]
+
+
+def _plus_minus(mean: float, deviation: float) -> str:
+    return f"{mean:.3f}" if deviation != deviation else f"{mean:.3f} ± {deviation:.3f}"  # one seed has no deviation
+
+
+def _table(columns: tuple[str, ...], rows: list[list[str]]) -> list[str]:
+    return [f"| {' | '.join(cells)} |" for cells in (columns, ["---"] * len(columns), *rows)]
+
+
+def save(args: Args, rows: list[dict]) -> None:
+    """Write the JSON (command, settings, versions, rows and their summary) and the markdown beside it."""
+    settings = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(args).items()}
+    packages = ("hashlib-nb", "numpy", "torch", "numba", "scikit-learn")
+    record = {
+        "command": command(args),
+        "args": settings,
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
+        "summary": json.loads(summarize(rows).to_json(orient="records", double_precision=15)),
+        "rows": rows,
+    }
+    artifacts.save_json(args.path, record)
+    with artifacts.atomic(args.path.with_suffix(".md")) as partial:
+        partial.write_text(markdown(args, rows), encoding="utf-8")
+
+
+def command(args: Args) -> str:
+    """The command line that makes the same table."""
+    words = ["python", "-m", "hashlib_nb.results"]
+    for field in fields(args):
+        value = getattr(args, field.name)
+        if value != field.default:
+            values = value if isinstance(value, (tuple, list)) else [value]
+            words += [f"--{field.name.replace('_', '-')}", *map(str, values)]
+    return shlex.join(words)
+
+
+def main(args: Args) -> None:
+    """Make the table from the shell and print it."""
+    artifacts.check_writable(args.path)
+    rows = make_rows(args)
+    save(args, rows)
+    print(markdown(args, rows))
+    print(f"every row: {artifacts.shown(args.path)}")
+
+
+if __name__ == "__main__":
+    artifacts.run(main, Args)
