@@ -404,7 +404,9 @@ def _held_out_rows(validation: float | np.ndarray, n: int, seed: int) -> np.ndar
         return np.sort(np.random.default_rng(seed).permutation(n)[: round(float(validation) * n)])
     rows = np.unique(np.asarray(validation))
     if rows.size and rows.dtype.kind not in "iu":
-        raise ValueError(f"validation must be a fraction or integer row numbers, not {rows.dtype}: np.flatnonzero(mask)")
+        raise ValueError(
+            f"validation must be a fraction or integer row numbers, not {rows.dtype}: np.flatnonzero(mask)"
+        )
     if rows.size and (rows[0] < 0 or rows[-1] >= n):
         raise ValueError(f"validation names row {rows[0] if rows[0] < 0 else rows[-1]}, but there are {n} images")
     return rows
@@ -611,7 +613,9 @@ def load_or_encode(
     history = {name.removeprefix("history_"): arrays[name] for name in arrays if name.startswith("history_")}
     names = {"query": "query_codes", "train": "train_codes", "database": "database_codes", "targets": "targets"}
     names |= {"out_of_fold": "out_of_fold_codes", "fold": "fold"}
-    return ImageCodes(**{field_name: arrays[name] for field_name, name in names.items()}, history=history, arrays=arrays)
+    return ImageCodes(
+        **{field_name: arrays[name] for field_name, name in names.items()}, history=history, arrays=arrays
+    )
 
 
 @dataclass(frozen=True)

@@ -229,21 +229,23 @@ def training_curves(loss: np.ndarray, bit_accuracy: np.ndarray, held_out: np.nda
         held_out: [folds, epochs], bit accuracy of each fold's encoder on the pictures it does not train on.
         majority: bit accuracy of always answering with each bit's more frequent value.
     """
-    fig = _figure(6.8, 3.2)
+    fig = _figure(6.8, 3.0)
     left, right = fig.subplots(1, 2)
     epochs = np.arange(1, len(loss) + 1)
     _line(left, epochs, loss, "in sample")
-    left.axhline(np.log(2), color="0.3", linestyle=":", label="coin flips, ln 2")
+    left.axhline(np.log(2), color="0.3", linestyle=":", label="no idea: ln 2")
     left.set(ylabel="loss per bit (nats)", ylim=(0, None))
+    left.legend(loc="upper right", bbox_to_anchor=(1, 0.93), handlelength=3)
     _line(right, epochs, 100 * bit_accuracy, "in sample")
-    right.fill_between(epochs, *(100 * bound(held_out, axis=0) for bound in (np.min, np.max)), color="0.85")
     _line(right, epochs, 100 * held_out.mean(axis=0), "out of fold")
+    lowest, highest = 100 * held_out.min(axis=0), 100 * held_out.max(axis=0)
+    right.fill_between(epochs, lowest, highest, color="0.85", label="range of the folds")
     right.axhline(100 * majority, color="0.3", linestyle=":", label="more frequent value")
-    right.set(ylabel="bits that are right (%)")
+    right.set(ylabel="bits that are right (%)", ylim=(min(100 * majority, lowest.min()) - 3, 101))
+    right.legend(loc="lower right", bbox_to_anchor=(1, 0.1), handlelength=3)
     for ax in (left, right):
         ax.set_xlabel("epoch")
         ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-        _legend_above(ax, columns=2)
     return fig
 
 
@@ -277,21 +279,21 @@ def coded_pictures(images: np.ndarray, codes: np.ndarray, wanted: np.ndarray, ca
         wanted: {0,1} [r, k], the target code of each picture's own class.
         captions: one line of text for each picture.
     """
-    fig = _figure(6.4, 0.4 + 0.62 * len(images))
+    fig = _figure(6.4, 0.5 + 0.55 * len(images))
     panels = fig.subplots(len(images), 2, width_ratios=[1, 11], squeeze=False)
     for (left, right), image, code, target, caption in zip(panels, images, codes, wanted, captions, strict=True):
-        left.imshow(image if image.shape[-1] == 3 else image[..., 0], cmap="gray", vmin=0, vmax=255)
+        left.imshow(image.squeeze(axis=-1) if image.shape[-1] == 1 else image, cmap="gray", vmin=0, vmax=255)
         right.imshow(code[None], cmap=VALUES, vmin=0, vmax=1.2, aspect="auto", extent=(-0.5, len(code) - 0.5, 0, 1))
         wrong = np.flatnonzero(code != target)
-        right.plot(wrong, np.full(wrong.size, -0.22), "^", color="black", markersize=3, clip_on=False)
-        right.set_title(caption, loc="left", fontsize=8, pad=2)
-        right.set(xlim=(-0.5, len(code) - 0.5), ylim=(-0.45, 1))
+        right.plot(wrong, np.full(wrong.size, -0.25), "^", color="black", markersize=3)
+        right.text(-0.5, 1.1, caption, va="bottom", fontsize=8)
+        right.set(xlim=(-0.7, len(code) - 0.3), ylim=(-0.5, 1.8))
         for ax in (left, right):
             ax.spines[:].set_visible(False)
-            ax.tick_params(left=False, labelleft=False, bottom=False, labelbottom=False)
-    panels[-1, 1].tick_params(bottom=True, labelbottom=True)
+            ax.tick_params(length=0, labelleft=False, labelbottom=False)
+    panels[-1, 1].tick_params(length=3, left=False, labelbottom=True)
     panels[-1, 1].xaxis.set_major_locator(MaxNLocator(integer=True))
-    panels[-1, 1].set_xlabel("bit (triangle: not the bit of its class)")
+    panels[-1, 1].set_xlabel("bit (triangle: not as in the target code of its class)")
     return fig
 
 
@@ -314,7 +316,7 @@ def distance_histogram(within: np.ndarray, between: np.ndarray, targets: np.ndar
     middle = starts + (width - 1) / 2
     ax.bar(middle, share["between"], width, color="0.75", label="two classes")
     edges = np.append(starts, starts[-1] + width) - 0.5
-    ax.stairs(share["within"], edges, color="#0072B2", linewidth=1.5, label="one class")
+    ax.stairs(share["within"], edges, color=METHODS["query"][0], linewidth=1.5, label="one class")
     drawn = share["targets"] > 0
     ax.plot(middle[drawn], share["targets"][drawn], linestyle="None", marker="o", fillstyle="none", color="black")
     ax.lines[-1].set_label("target codes of two classes")
@@ -432,11 +434,135 @@ def episode(probabilities: np.ndarray, bits: np.ndarray) -> Figure:
     shown = np.ma.masked_where(taken, probabilities)
     extent = (-0.5, k - 0.5, steps + 0.5, 0.5)
     image = ax.imshow(shown, cmap=matplotlib.colormaps[VALUES].with_extremes(bad="0.6"), aspect="auto", extent=extent)
-    ax.plot(bits, np.arange(1, steps + 1), linestyle="None", marker="o", markersize=4, color="black", fillstyle="none")
+    ax.plot(
+        bits,
+        np.arange(1, steps + 1),
+        linestyle="None",
+        marker="o",
+        markersize=4,
+        color="white",
+        markeredgecolor="black",
+    )
     ax.set(xlabel="bit (grey: kept already, probability 0; circle: the bit taken)", ylabel="step")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     fig.colorbar(image, ax=ax, label="probability")
+    return fig
+
+
+# Stage 4: evaluation
+
+
+@_styled
+def map_by_length(
+    lengths: Sequence[int], scores: Mapping[str, np.ndarray], levels: Mapping[str, float], spread: np.ndarray
+) -> Figure:
+    """mAP against the number of kept bits: mean over seeds with their standard deviation.
+
+    Args:
+        lengths: [l], bits kept.
+        scores: for each method [seeds, l].
+        levels: for each method whose code length is fixed, its mean; drawn as a horizontal line.
+        spread: [l], standard deviation over random subsets of one seed, drawn as a band around "random".
+    """
+    fig = _figure(5.6, 3.6)
+    ax = fig.subplots()
+    if "random" in scores:
+        middle = scores["random"].mean(axis=0)
+        ax.fill_between(lengths, middle - spread, middle + spread, color="0.9", zorder=0)
+    _seed_lines(ax, lengths, scores)
+    for method, level in levels.items():
+        ax.axhline(level, **style(method) | {"marker": "None"})
+    ax.set(xlabel="bits kept", ylabel="mAP")
+    ax.set_xticks(lengths)
+    _legend_above(ax)
+    return fig
+
+
+@_styled
+def precision_recall(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
+    """Precision against recall, one point a Hamming radius, from the smallest ball that holds anything to all items.
+
+    Args:
+        curves: for each method recall and precision [radii]; NaN where nothing is retrieved.
+    """
+    fig = _figure(5.6, 3.5)
+    ax = fig.subplots()
+    for method, (recall, precision) in curves.items():
+        ax.plot(recall, precision, **style(method))
+    ax.set(xlabel="recall", ylabel="precision", ylim=(0, 1.02))
+    _legend_above(ax)
+    return fig
+
+
+@_styled
+def precision_radius2(
+    lengths: Sequence[int], precision: Mapping[str, np.ndarray], empty: Mapping[str, np.ndarray]
+) -> Figure:
+    """Precision within Hamming radius 2, and the share of queries whose ball is empty, against the number of bits.
+
+    Args:
+        lengths: [l], bits kept.
+        precision: for each method [seeds, l]; an empty ball counts 0.
+        empty: for each method [seeds, l], from 0 to 1.
+    """
+    fig = _figure(6.8, 3.3)
+    left, right = fig.subplots(1, 2)
+    _seed_lines(left, lengths, precision)
+    _seed_lines(right, lengths, {method: 100 * values for method, values in empty.items()})
+    left.set(xlabel="bits kept", ylabel="precision within radius 2", xticks=lengths)
+    right.set(xlabel="bits kept", ylabel="queries with an empty ball (%)", xticks=lengths, ylim=(0, None))
+    left.yaxis.set_major_locator(MaxNLocator(5))
+    fig.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=6, handlelength=3)
+    return fig
+
+
+@_styled
+def precision_at_n(cut_offs: np.ndarray, curves: Mapping[str, np.ndarray], relevant: float) -> Figure:
+    """Precision of the first N items against N.
+
+    Args:
+        cut_offs: [c], each N.
+        curves: for each method [c].
+        relevant: mean number of relevant items a query: up to here a perfect ranking has precision 1.
+    """
+    fig = _figure(5.6, 3.4)
+    ax = fig.subplots()
+    for method, values in curves.items():
+        _line(ax, cut_offs, values, method)
+    ax.axvline(relevant, color="0.6", linewidth=0.8, zorder=0)
+    where = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "ha": "right", "fontsize": 8}
+    ax.annotate("relevant items", (relevant, 0.02), (-4, 0), **where)
+    ax.set(xscale="log", xlabel="N, items looked at", ylabel="precision of the first N")
+    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    _legend_above(ax)
+    return fig
+
+
+@_styled
+def top_matches(
+    queries: np.ndarray, found: np.ndarray, right: np.ndarray, titles: Sequence[str], captions: Sequence[Sequence[str]]
+) -> Figure:
+    """Query pictures, each with its nearest database pictures: framed solid with a tick, or dashed with a cross.
+
+    Args:
+        queries: uint8 [r, h, w, c], c = 1 or 3.
+        found: uint8 [r, t, h, w, c], nearest first.
+        right: bool [r, t], whether the picture is relevant.
+        titles: r texts for the queries.
+        captions: for each query t texts under the pictures found.
+    """
+    rows, columns = right.shape
+    fig = _figure(6.6, 0.4 + 1.35 * rows)
+    panels = fig.subplots(rows, columns + 1, squeeze=False)
+    for ax, head in zip(panels[0], ("query", *(f"nearest, {place}" for place in range(1, columns + 1))), strict=True):
+        ax.set_title(head)
+    for row in range(rows):
+        _picture(panels[row, 0], queries[row], titles[row])
+        for column in range(columns):
+            ax = panels[row, column + 1]
+            _picture(ax, found[row, column], captions[row][column])
+            _frame(ax, bool(right[row, column]))
     return fig
 
 
@@ -459,6 +585,33 @@ def _png(fig: Figure) -> bytes:
 def _line(ax: Axes, x: np.ndarray, y: np.ndarray, method: str) -> None:
     """A line in the method's style with about eight markers, however many points it has."""
     ax.plot(x, y, markevery=max(1, len(x) // 8), **style(method))
+
+
+def _seed_lines(ax: Axes, x: Sequence[int], scores: Mapping[str, np.ndarray]) -> None:
+    """Mean over seeds [seeds, x] of each method, with bars of one standard deviation where there are several seeds.
+
+    Methods stand a little beside each other, so that their bars can be told apart.
+    """
+    beside = 0.02 * (np.ptp(x) or 1) * np.linspace(-1, 1, len(scores))
+    for (method, values), shift in zip(scores.items(), beside, strict=True):
+        deviation = values.std(axis=0, ddof=1) if len(values) > 1 else None
+        ax.errorbar(np.asarray(x) + shift, values.mean(axis=0), deviation, **style(method), capsize=2, elinewidth=0.8)
+
+
+def _picture(ax: Axes, image: np.ndarray, caption: str) -> None:
+    """A uint8 picture [h, w, c] with a caption under it."""
+    ax.imshow(image.squeeze(axis=-1) if image.shape[-1] == 1 else image, cmap="gray", vmin=0, vmax=255)
+    ax.set_xlabel(caption, fontsize=7.5)
+    ax.spines[:].set_visible(False)
+    ax.tick_params(bottom=False, left=False, labelbottom=False, labelleft=False)
+
+
+def _frame(ax: Axes, right: bool) -> None:
+    """Green, solid and ticked, or red, dashed and crossed, so that a grey print says it too."""
+    color, linestyle, mark = ("#117733", "-", "\N{CHECK MARK}") if right else ("#CC3311", (0, (3, 2)), "\N{BALLOT X}")
+    ax.spines[:].set(visible=True, color=color, linewidth=2.5, linestyle=linestyle)
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+    ax.text(0.97, 0.96, mark, transform=ax.transAxes, ha="right", va="top", color=color, fontsize=9, bbox=box)
 
 
 def _legend_above(ax: Axes, columns: int = 4) -> None:

@@ -59,7 +59,7 @@ class Args:
     standardize: bool = True
     """bring one update's terminal rewards to mean 0 and deviation 1: raw mAPs differ by hundredths"""
     thesis: bool = False
-    """the thesis' setting: one episode an update, raw reward, gamma 0.99; overrides the three above it names"""
+    """the thesis' setting, whatever else is given: one episode an update, raw reward, gamma 0.99, no memo"""
     learning_rate: float = 1e-3
     """Adam's, for both networks"""
     anneal_lr: bool = True
@@ -189,14 +189,19 @@ def train(args: Args, codes: np.ndarray, labels: np.ndarray) -> Selection:
     """
     check_n_bits(args.n_bits, check_codes(codes, "codes").shape[1])
     reward = Reward(codes, labels, n_queries=args.n_queries, seed=args.seed, memo=not args.thesis)
-    generator = torch.Generator(args.device).manual_seed(args.seed)
+    try:
+        generator = torch.Generator(args.device).manual_seed(args.seed)
+    except (RuntimeError, AssertionError) as error:  # torch raises either where it was built without the device
+        raise ValueError(
+            f"device {args.device!r} cannot be used here ({str(error).splitlines()[0]}): take 'cpu'"
+        ) from error
     with torch.random.fork_rng():  # the caller's random numbers stay as they were
         torch.manual_seed(args.seed)
         agent = Agent(reward.k, args.hidden).to(args.device)
     optimizer = torch.optim.Adam(agent.parameters(), lr=args.learning_rate, eps=1e-5)
     envs = BitSelectionVectorEnv(reward, args.n_bits, args.episodes)
     best_reward, best_bits, first, history = -1.0, None, 0, {}
-    made_from = f"{artifacts.digest(np.asarray(codes), np.asarray(labels))} {settings(args)}"
+    made_from = f"{artifacts.digest(np.asarray(codes), np.asarray(labels))} {args.device} {settings(args)}"
     if state := artifacts.load_checkpoint(args.checkpoint, made_from):
         agent.load_state_dict(state["agent"])
         optimizer.load_state_dict(state["optimizer"])
@@ -212,13 +217,17 @@ def train(args: Args, codes: np.ndarray, labels: np.ndarray) -> Selection:
     actions = torch.zeros(shape, dtype=torch.long, device=args.device)
     log_probs, rewards, terminations, values = (torch.zeros(shape, device=args.device) for _ in range(4))
 
-    log = writer(args)
+    log = writer(args, first)
+    threads = torch.get_num_threads()
     bar = tqdm(range(first, args.updates), initial=first, total=args.updates, desc="PPO", disable=not args.progress)
     for update in bar:
         remaining = 1.0 - update / args.updates
         if args.anneal_lr:
             optimizer.param_groups[0]["lr"] = args.learning_rate * remaining
         entropy_weight = args.entropy_weight * remaining
+
+        # threads cost networks this small more than they give, and numba's kernels leave OpenMP at their own number
+        torch.set_num_threads(1)
 
         # one episode in every environment
         observation, _ = envs.reset()
@@ -243,7 +252,7 @@ def train(args: Args, codes: np.ndarray, labels: np.ndarray) -> Selection:
         advantages = generalized_advantages(rewards, values, terminations, args.gamma, args.gae_lambda)
         returns = advantages + values
         spread = returns.var(correction=0)
-        explained = 1 - ((returns - values).var(correction=0) / spread).item() if spread > 0 else 0.0
+        explained = 1 - ((returns - values).var(correction=0) / spread).item() if spread > 1e-10 else 0.0
 
         # flatten the batch
         b_masks, b_actions = masks.reshape(-1, reward.k), actions.reshape(-1)
@@ -289,6 +298,7 @@ def train(args: Args, codes: np.ndarray, labels: np.ndarray) -> Selection:
             state |= {"generator": generator.get_state(), "memo": reward.state()}
             artifacts.save_checkpoint(args.checkpoint, made_from, state)
     log.close()
+    torch.set_num_threads(threads)
 
     calls = reward.calls
     curves = {name: np.array(series) for name, series in history.items()}
@@ -314,13 +324,13 @@ def settings(args: Args) -> dict:
     return {name: value for name, value in asdict(args).items() if name not in without}
 
 
-def writer(args: Args):
-    """TensorBoard's writer, or a stand-in that writes nothing."""
+def writer(args: Args, first: int):
+    """TensorBoard's writer, to which updates from `first` on are new, or a stand-in that writes nothing."""
     if args.tensorboard is None:
         return SimpleNamespace(add_scalar=lambda *_: None, close=lambda: None)
     from torch.utils.tensorboard import SummaryWriter
 
-    return SummaryWriter(str(args.tensorboard))
+    return SummaryWriter(str(args.tensorboard), purge_step=first)
 
 
 def main(args: Args) -> None:

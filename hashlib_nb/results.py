@@ -76,6 +76,8 @@ class Args:
     """as in hashlib_nb.encoder"""
     epochs: int = 0
     """passes over the training pictures for each encoder; 0 for the architecture's recipe"""
+    folds: int = 3
+    """encoders for the out-of-fold codes, at least 2 unless `reward_codes` is in_sample"""
     out: Path | None = None
     """JSON to write, and markdown beside it; by default runs/results.json and runs/results.md"""
 
@@ -123,7 +125,7 @@ def load_codes(args: Args, seed: int, bits: int | None = None) -> tuple[Splits, 
     """
     from hashlib_nb import encoder
 
-    settings = {"epochs": args.epochs} if args.epochs else {}
+    settings = {"epochs": args.epochs or None, "folds": args.folds, "progress": False}
     if bits is not None:
         settings |= {"folds": 0, "folder": _folder(args, seed, bits, "-direct")}
     length = args.code_length if bits is None else bits
@@ -137,8 +139,8 @@ def _folder(args: Args, seed: int, bits: int, suffix: str = "") -> Path:
     return artifacts.folder(args.dataset, bits, seed, arch + suffix)
 
 
-def codes_of_length(args: Args, seed: int, splits: Splits, made: ImageCodes, n_bits: int) -> Iterator[Code]:
-    """Every code of `n_bits` bits; `splits` and `made` are what `load_codes` gave for the seed."""
+def codes_of_length(args: Args, seed: int, made: ImageCodes, n_bits: int) -> Iterator[Code]:
+    """Every code of `n_bits` bits; `made` is what `load_codes` gave for the seed."""
 
     def kept(method: str, bits: np.ndarray, **about) -> Code:
         return Code(method, made.query[:, bits], made.database[:, bits], **about)
@@ -147,7 +149,7 @@ def codes_of_length(args: Args, seed: int, splits: Splits, made: ImageCodes, n_b
         if n_bits == args.code_length:
             yield kept(method, np.arange(n_bits))
         else:
-            found = select(args, seed, splits, made, n_bits, method)
+            found = select(args, seed, made, n_bits, method)
             yield kept(method, found.bits, selection=found)
     for draw, mask in enumerate(selection.random_masks(args.code_length, n_bits, args.subsets, seed)):
         yield kept("random", np.flatnonzero(mask), draw=draw)
@@ -158,24 +160,23 @@ def codes_of_length(args: Args, seed: int, splits: Splits, made: ImageCodes, n_b
     yield Code("random codes", coins[: len(made.query)], coins[len(made.query) :])
 
 
-def codes_of_fixed_length(splits: Splits, made: ImageCodes) -> Iterator[Code]:
+def codes_of_fixed_length(made: ImageCodes) -> Iterator[Code]:
     """All k bits, and the class index that they predict."""
     yield Code("all bits", made.query, made.database)
-    n_classes = len(np.unique(splits.train.labels, axis=0))
-    predicted = [predict_classes(part, made.targets, splits.train.labels) for part in (made.query, made.database)]
+    labels = made.arrays["train_labels"]
+    n_classes = len(np.unique(labels, axis=0))
+    predicted = [predict_classes(part, made.targets, labels) for part in (made.query, made.database)]
     yield Code("class index", *(metrics.class_index_codes(classes, n_classes) for classes in predicted))
 
 
-def select(args: Args, seed: int, splits: Splits, made: ImageCodes, n_bits: int, method: str) -> selection.Selection:
+def select(args: Args, seed: int, made: ImageCodes, n_bits: int, method: str) -> selection.Selection:
     """The bits that "PPO" or "greedy" keeps, from the artifact beside the codes where there is one."""
     from hashlib_nb import ppo
 
-    arrays = {"train_codes": made.train, "out_of_fold_codes": made.out_of_fold, "fold": made.fold}
-    codes, labels = selection.reward_codes(args.reward_codes, {"train_labels": splits.train.labels, **arrays})
-    settings = {"codes": artifacts.digest(codes, labels), "method": method.lower(), "n_bits": n_bits, "seed": seed}
+    codes, labels = selection.reward_codes(args.reward_codes, made.arrays)
     ppo_args = ppo.Args(n_bits=n_bits, total_episodes=args.total_episodes, seed=seed, progress=False)
-    if method == "PPO":
-        settings |= ppo.settings(ppo_args)
+    settings = ppo.settings(ppo_args) if method == "PPO" else {"n_bits": n_bits, "seed": seed}
+    settings["data"] = artifacts.digest(codes, labels)
     path = _folder(args, seed, args.code_length) / f"{method.lower()}-p{n_bits}.npz"
 
     def make() -> selection.Selection:
@@ -224,16 +225,17 @@ def measure(code: Code, splits: Splits, top_n: int = 0) -> dict:
 def make_rows(args: Args) -> list[dict]:
     """Every row: `measure` of every method, length, seed and draw."""
     rows = []
-    with tqdm(total=len(args.seeds) * len(args.lengths), desc="results table") as bar:
+
+    def add(seed: int, codes: Iterator[Code]) -> None:
+        rows.extend({"seed": seed, **measure(code, splits, args.top_n)} for code in codes)
+        bar.update()
+
+    with tqdm(total=len(args.seeds) * (1 + len(args.lengths)), desc="results table") as bar:
         for seed in args.seeds:
             splits, made = load_codes(args, seed)
-            rows += [
-                {"seed": seed, **measure(code, splits, args.top_n)} for code in codes_of_fixed_length(splits, made)
-            ]
             for n_bits in args.lengths:
-                found = codes_of_length(args, seed, splits, made, n_bits)
-                rows += [{"seed": seed, **measure(code, splits, args.top_n)} for code in found]
-                bar.update()
+                add(seed, codes_of_length(args, seed, made, n_bits))
+            add(seed, codes_of_fixed_length(made))
     return rows
 
 

@@ -228,7 +228,7 @@ class BitSelectionEnv(gymnasium.Env):
         env = gymnasium.make("hashlib_nb.selection:BitSelection-v0", codes=codes, labels=labels, n_bits=16)
     """
 
-    metadata = {"render_modes": ["ansi"]}
+    metadata = {"render_modes": ["ansi"], "render_fps": 1}
 
     def __init__(
         self,

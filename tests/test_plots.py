@@ -27,6 +27,8 @@ HISTORIES = {
 
 
 CURVE = {"calls": np.array([32, 60]), "best": np.array([0.6, 0.65]), "reward": np.array([0.55, 0.58])}
+SEEDS = {"PPO": np.array([[0.6, 0.7], [0.64, 0.72]]), "random": np.array([[0.5, 0.68], [0.52, 0.66]])}
+MATCHES = np.arange(2 * 4 * 4, dtype=np.uint8).reshape(1, 2, 4, 4, 1)
 
 
 def same_class() -> np.ndarray:
@@ -38,6 +40,16 @@ CASES = {
     "convergence": lambda: plots.convergence(HISTORIES, 0.7),
     "class_codes": lambda: plots.class_codes({"literal": MEANS, "repaired": MEANS.round()}, NAMES),
     "class_distances": lambda: plots.class_distances(DISTANCES, 9, NAMES),
+    "training_curves": lambda: plots.training_curves(
+        np.array([0.6, 0.3]), np.array([0.6, 0.9]), np.array([[0.5, 0.8], [0.6, 0.85]]), 0.55
+    ),
+    "bit_accuracy": lambda: plots.bit_accuracy({"query": np.array([0.9, 0.8]), "in sample": np.array([0.95, 0.97])}),
+    "coded_pictures": lambda: plots.coded_pictures(
+        np.arange(2 * 16, dtype=np.uint8).reshape(2, 4, 4, 1), np.eye(2, 5), np.eye(2, 5)[::-1], ["Bag", "Dress"]
+    ),
+    "distance_histogram": lambda: plots.distance_histogram(
+        np.array([8, 1, 0, 1]), np.array([1, 1, 6, 2]), np.array([0, 0, 3, 0])
+    ),
     "reward_correlations": lambda: plots.reward_correlations(
         {"crossfit": np.array([0.5, 0.6, 0.7]), "in_sample": np.array([0.8, 0.7, 0.9])}, np.array([0.4, 0.6, 0.5])
     ),
@@ -47,6 +59,13 @@ CASES = {
     ),
     "policy_entropy": lambda: plots.policy_entropy({"PPO": np.array([3.0, 2.0, 1.0])}, 3.5),
     "episode": lambda: plots.episode(np.array([[0.2, 0.8, 0.0], [0.6, 0.0, 0.4]]), np.array([1, 0])),
+    "map_by_length": lambda: plots.map_by_length([4, 8], SEEDS, {"all bits": 0.75}, np.array([0.02, 0.01])),
+    "precision_recall": lambda: plots.precision_recall({"PPO": (np.array([0, 0.5, 1]), np.array([np.nan, 0.9, 0.1]))}),
+    "precision_radius2": lambda: plots.precision_radius2([4, 8], SEEDS, {"PPO": np.array([[0.0, 0.2], [0.1, 0.4]])}),
+    "precision_at_n": lambda: plots.precision_at_n(np.array([1, 10]), {"PPO": np.array([0.9, 0.5])}, 4.0),
+    "top_matches": lambda: plots.top_matches(
+        MATCHES[:, 0], MATCHES, np.array([[True, False]]), ["Trouser"], [["distance 0", "distance 2"]]
+    ),
 }
 """One example of each figure; every test below that takes `figure` runs over all of them."""
 

@@ -1,0 +1,485 @@
+"""PPO: every part against an independent definition, and the whole against exhaustive search and its own resumption."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import subprocess
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_selection import noisy_codes
+
+from hashlib_nb import artifacts, ppo
+from hashlib_nb.ppo import Agent, Args, generalized_advantages, train
+from hashlib_nb.selection import BitSelectionVectorEnv, Reward, Selection
+
+CODES, LABELS = noisy_codes(n=60, k=8)
+SMALL = {"hidden": 32, "progress": False}
+FEW = Args(n_bits=3, total_episodes=256, **SMALL)
+
+
+def assert_same(one: Selection, other: Selection) -> None:
+    np.testing.assert_array_equal(one.bits, other.bits)
+    assert (one.reward, one.calls) == (other.reward, other.calls)
+    assert one.history.keys() == other.history.keys()
+    for name, values in one.history.items():
+        np.testing.assert_array_equal(values, other.history[name], err_msg=name)
+
+
+def logged_names() -> list[str]:
+    """First column of the table in the module's docstring."""
+    return re.findall(r"^\| (\w+) +\|", ppo.__doc__, flags=re.MULTILINE)[1:]
+
+
+POLICY_CURVES = {"policy_bits", "policy_reward", "policy_probabilities"}
+
+
+# --- arguments --------------------------------------------------------------------------------------------------------
+
+
+def test_each_argument_says_what_it_is():
+    source = Path(ppo.__file__).read_text(encoding="utf-8")
+    for each in fields(Args):
+        if each.init:
+            assert re.search(rf'^    {each.name}: .*\n    """\w', source, flags=re.MULTILINE), each.name
+
+
+def test_sizes_are_derived():
+    args = Args(n_bits=5, total_episodes=100, episodes=32, minibatches=4)
+    assert (args.updates, args.batch_size, args.minibatch_size) == (3, 160, 40)
+    assert replace(args, minibatches=1000).minibatch_size == 1
+
+
+def test_the_thesis_flag_overrides_what_is_given():
+    args = Args(thesis=True, episodes=32, standardize=True, gamma=1.0, n_bits=5, total_episodes=7)
+    assert (args.episodes, args.standardize, args.gamma) == (1, False, 0.99)
+    assert (args.updates, args.batch_size) == (7, 5)
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda: Args(n_bits=0), "n_bits must be at least 1, not 0"),
+        (lambda: Args(episodes=0), "episodes must be at least 1, not 0"),
+        (lambda: Args(minibatches=-1), "minibatches must be at least 1, not -1"),
+        (lambda: Args(total_episodes=31), r"total_episodes \(31\) must be at least episodes \(32\)"),
+        (lambda: train(replace(FEW, n_bits=9), CODES, LABELS), "n_bits must be in 1..8, for the codes have 8 bits"),
+        (lambda: train(FEW, CODES * 2, LABELS), "codes has values from 0 to 2"),
+        (lambda: train(FEW, CODES, LABELS[1:]), "labels has 59 rows for 60 codes"),
+        (lambda: train(FEW, CODES, np.eye(60, dtype=np.uint8)), "labels give no query a relevant row"),
+        (lambda: train(replace(FEW, device="abacus"), CODES, LABELS), "device 'abacus' cannot be used here"),
+    ],
+)
+def test_bad_input_gets_a_sentence(call, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        call()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens where there is no GPU")
+def test_no_gpu_gets_a_sentence():
+    with pytest.raises(ValueError, match=r"device 'cuda' cannot be used here \(.*\): take 'cpu'"):
+        train(replace(FEW, device="cuda"), CODES, LABELS)
+
+
+# --- the parts --------------------------------------------------------------------------------------------------------
+
+
+def slow_advantages(rewards, values, terminated, gamma, lam):
+    """A_t = sum_l (gamma lambda)^l delta_{t+l}, up to the end of t's episode; V beyond an end is 0."""
+    steps, columns = rewards.shape
+    advantages = np.zeros_like(rewards)
+    for t, e in np.ndindex(steps, columns):
+        for i in range(t, steps):
+            beyond = 0.0 if terminated[i, e] else values[i + 1, e]
+            advantages[t, e] += (gamma * lam) ** (i - t) * (rewards[i, e] + gamma * beyond - values[i, e])
+            if terminated[i, e]:
+                break
+    return advantages
+
+
+@given(
+    seed=st.integers(0, 9999),
+    steps=st.integers(1, 9),
+    columns=st.integers(1, 4),
+    gamma=st.sampled_from([0.0, 0.9, 0.99, 1.0]),
+    lam=st.sampled_from([0.0, 0.5, 0.95, 1.0]),
+)
+@settings(max_examples=80, deadline=None)
+def test_advantages_are_the_discounted_sum_of_differences(seed, steps, columns, gamma, lam):
+    rng = np.random.default_rng(seed)
+    rewards, values = rng.normal(size=(2, steps, columns))
+    terminated = (rng.random((steps, columns)) < 0.3).astype(float)
+    terminated[-1] = 1
+    found = generalized_advantages(*map(torch.tensor, (rewards, values, terminated)), gamma, lam)
+    np.testing.assert_allclose(found, slow_advantages(rewards, values, terminated, gamma, lam), atol=1e-12)
+
+
+def test_monte_carlo_returns_of_one_episode():
+    """Lambda 1 without discount: advantage + value is the terminal reward in every step."""
+    rewards, values = torch.tensor([[0.0], [0.0], [0.7]]), torch.tensor([[0.1], [0.9], [-0.4]])
+    advantages = generalized_advantages(rewards, values, torch.tensor([[0.0], [0.0], [1.0]]), 1.0, 1.0)
+    torch.testing.assert_close(advantages + values, torch.full((3, 1), 0.7))
+
+
+def some_masks(k: int, seed: int = 0) -> torch.Tensor:
+    masks = torch.rand(40, k, generator=torch.Generator().manual_seed(seed)).round()
+    masks[:, -1] = 0  # one bit at least may be kept
+    masks[0], masks[1, :-1] = 0, 1
+    return masks
+
+
+def sharp_agent(k: int) -> Agent:
+    """An agent whose logits are far from uniform."""
+    torch.manual_seed(0)
+    agent = Agent(k, 16)
+    with torch.no_grad():
+        agent.policy[-1].weight.mul_(1000)
+    return agent
+
+
+def test_kept_bits_have_probability_zero_and_the_rest_renormalize():
+    agent, masks = sharp_agent(10), some_masks(10)
+    probabilities = agent.log_probabilities(masks).exp()
+    assert (probabilities[masks > 0] == 0).all()
+    torch.testing.assert_close(probabilities.sum(dim=-1), torch.ones(40))
+    weights = agent.policy(masks).double().exp() * (1 - masks)
+    torch.testing.assert_close(
+        probabilities.double(), weights / weights.sum(dim=-1, keepdim=True), atol=1e-6, rtol=1e-4
+    )
+    torch.testing.assert_close(probabilities[1], 1 - masks[1])
+    drawn = torch.multinomial(probabilities, 200, replacement=True)
+    assert (masks.gather(1, drawn) == 0).all()
+
+
+def test_the_networks_have_the_thesis_shape():
+    agent = Agent(64)
+    for network, outputs in ((agent.policy, 64), (agent.critic, 1)):
+        layers = [module for module in network if isinstance(module, torch.nn.Linear)]
+        assert [(each.in_features, each.out_features) for each in layers] == [(64, 256), (256, 256), (256, outputs)]
+    assert agent.value(torch.zeros(3, 64)).shape == (3,)
+
+
+def test_entropy_is_that_of_the_categorical_distribution():
+    agent, masks = sharp_agent(10), some_masks(10)
+    unmasked = agent.policy(masks).log_softmax(dim=-1)
+    torch.testing.assert_close(ppo.entropy(unmasked), torch.distributions.Categorical(logits=unmasked).entropy())
+    for row, mask in zip(agent.log_probabilities(masks), masks, strict=True):
+        expected = torch.distributions.Categorical(logits=row[mask == 0]).entropy()
+        torch.testing.assert_close(ppo.entropy(row[None])[0], expected, atol=1e-5, rtol=1e-4)
+
+
+def test_masks_leave_every_gradient_finite():
+    agent, masks = sharp_agent(10), some_masks(10)
+    log_p = agent.log_probabilities(masks)
+    allowed = log_p.gather(1, torch.full((40, 1), 9))
+    (ppo.entropy(log_p).mean() + allowed.mean() + agent.value(masks).mean()).backward()
+    for name, parameter in agent.named_parameters():
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.any(), name
+
+
+# --- the whole --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def few() -> Selection:
+    return train(FEW, CODES, LABELS)
+
+
+def test_what_train_returns(few):
+    assert few.bits.shape == (3,)
+    assert len(set(few.bits.tolist())) == 3
+    assert few.reward == Reward(CODES, LABELS).of_bits(few.bits)
+    assert (few.method, few.n_candidates) == ("ppo", 8)
+    assert set(logged_names()) | POLICY_CURVES == set(few.history)
+    for name in logged_names():
+        assert few.history[name].shape == (FEW.updates,), name
+        assert np.isfinite(few.history[name]).all(), name
+    assert few.history["calls"][-1] == few.calls <= 56
+    assert few.history["best"][-1] == few.reward
+    assert (np.diff(few.history["best"]) >= 0).all()
+    assert (np.diff(few.history["calls"]) >= 0).all()
+    assert (few.history["best"] >= few.history["reward"]).all()
+    assert few.history["entropy"][0] <= np.mean(np.log([8, 7, 6])) + 1e-6
+    assert few.history["entropy_weight"][0] == FEW.entropy_weight > few.history["entropy_weight"][-1] > 0
+    assert few.history["learning_rate"][0] == FEW.learning_rate > few.history["learning_rate"][-1] > 0
+
+
+def test_the_final_policys_likeliest_episode(few):
+    bits, probabilities = few.history["policy_bits"], few.history["policy_probabilities"]
+    assert len(set(bits.tolist())) == 3
+    np.testing.assert_array_equal(bits, probabilities.argmax(axis=1))
+    for step in range(3):
+        assert (probabilities[step, bits[:step]] == 0).all()
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+    assert few.history["policy_reward"] == Reward(CODES, LABELS).of_bits(bits)
+
+
+def test_a_selection_of_ppo_survives_json(few, tmp_path):
+    few.save(tmp_path / "s.json")
+    assert_same(Selection.load(tmp_path / "s.json"), few)
+
+
+def test_equal_seeds_give_equal_runs_and_the_callers_random_numbers_stay(few):
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    again = train(FEW, CODES, LABELS)
+    torch.testing.assert_close(torch.rand(3), expected)
+    assert_same(again, few)
+    other = train(replace(FEW, seed=1), CODES, LABELS)
+    assert (other.history["reward"] != few.history["reward"]).any()
+
+
+@pytest.mark.parametrize("options", [{}, {"thesis": True, "total_episodes": 20}, {"episodes": 5, "minibatches": 7, "total_episodes": 52}])
+def test_every_episode_keeps_p_distinct_bits(monkeypatch, options):
+    finished = []
+
+    class Spy(BitSelectionVectorEnv):
+        def step(self, actions):
+            assert (self._masks[np.arange(self.num_envs), actions] == 0).all()
+            result = super().step(actions)
+            if result[2].any():
+                assert result[2].all()
+                finished.extend(result[4]["final_info"]["bits"].tolist())
+            return result
+
+    monkeypatch.setattr(ppo, "BitSelectionVectorEnv", Spy)
+    args = replace(FEW, **options)
+    found = train(args, CODES, LABELS)
+    assert len(finished) == args.updates * args.episodes
+    assert all(len(set(bits)) == 3 for bits in finished)
+    rewards = [Reward(CODES, LABELS).of_bits(bits) for bits in finished]
+    assert found.reward == max(rewards)
+    assert found.bits.tolist() == finished[int(np.argmax(rewards))]
+    distinct = {frozenset(bits) for bits in finished}
+    assert found.calls == (len(finished) if args.thesis else len(distinct))
+    means = np.reshape(rewards, (args.updates, args.episodes)).mean(axis=1)
+    np.testing.assert_allclose(found.history["reward"], means, rtol=1e-6)
+
+
+@pytest.mark.parametrize("p", [1, 7, 8])
+@pytest.mark.parametrize("thesis", [False, True])
+def test_the_shortest_and_the_longest_selections(p, thesis):
+    found = train(replace(FEW, n_bits=p, thesis=thesis, total_episodes=32), CODES, LABELS)
+    assert len(set(found.bits.tolist())) == p
+    for name, values in found.history.items():
+        assert np.isfinite(values).all(), name
+    if p == 8:
+        np.testing.assert_array_equal(found.history["policy_probabilities"][-1].max(), 1)
+        assert found.calls == (32 if thesis else 1)
+
+
+@pytest.mark.parametrize("k", [1, 65])
+def test_codes_of_one_bit_and_of_more_than_a_word(k):
+    codes, labels = noisy_codes(30, k)
+    found = train(Args(n_bits=1, total_episodes=64, **SMALL), codes, labels)
+    assert 0 <= found.bits[0] < k
+
+
+@pytest.mark.parametrize("episodes", [3, 7, 32])
+def test_equal_rewards_standardize_to_nothing(monkeypatch, episodes):
+    """With p = k all subsets are one: rounding of their mean must not be blown up to a signal."""
+    seen = []
+
+    def spy(rewards, *others):
+        seen.append(rewards.clone())
+        return generalized_advantages(rewards, *others)
+
+    monkeypatch.setattr(ppo, "generalized_advantages", spy)
+    args = replace(FEW, n_bits=8, episodes=episodes, total_episodes=2 * episodes, gae_lambda=1.0)
+    found = train(args, CODES, LABELS)
+    assert len(seen) == 2
+    assert max(rewards.abs().max() for rewards in seen) < 1e-6
+    assert found.history["explained_variance"][0] == 0  # returns that are all 0 leave nothing to explain
+
+
+class Affine(Reward):
+    """Rewards a r + b of rewards r."""
+
+    scale, offset = 4.0, 0.25
+
+    def __call__(self, masks):
+        return self.scale * super().__call__(masks) + self.offset
+
+
+def test_standardized_training_does_not_see_scale_and_offset(few, monkeypatch):
+    monkeypatch.setattr(ppo, "Reward", Affine)
+    same = train(FEW, CODES, LABELS)
+    np.testing.assert_array_equal(same.bits, few.bits)
+    assert same.reward == pytest.approx(4 * few.reward + 0.25)
+    for name in ("entropy", "policy_loss", "calls"):
+        np.testing.assert_allclose(same.history[name], few.history[name], atol=1e-3, err_msg=name)
+    raw = train(replace(FEW, standardize=False), CODES, LABELS)
+    monkeypatch.undo()
+    plain = train(replace(FEW, standardize=False), CODES, LABELS)
+    assert abs(raw.history["value_loss"] - plain.history["value_loss"]).max() > 0.1
+
+
+def test_it_finds_the_optimum_where_all_subsets_can_be_tried():
+    """The final policy has to, not just the best of what was tried."""
+    reward = Reward(CODES, LABELS)
+    optimum = max(reward.of_bits(bits) for bits in itertools.combinations(range(8), 3))
+    assert reward.calls == 56
+    runs = [train(Args(n_bits=3, total_episodes=1024, seed=seed, **SMALL), CODES, LABELS) for seed in range(3)]
+    assert [run.reward for run in runs] == [optimum] * 3
+    assert np.mean([run.history["policy_reward"] for run in runs]) > 0.97 * optimum
+
+
+# --- checkpoints ------------------------------------------------------------------------------------------------------
+
+
+def cut_off(monkeypatch, args: Args, after: int) -> None:
+    """Train and be interrupted in the rollout after `after` updates."""
+    resets, reset = itertools.count(), BitSelectionVectorEnv.reset
+
+    def interrupted(self, **options):
+        if next(resets) == after:
+            raise KeyboardInterrupt
+        return reset(self, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BitSelectionVectorEnv, "reset", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(args, CODES, LABELS)
+
+
+@pytest.mark.parametrize("options", [{}, {"thesis": True, "total_episodes": 25}])
+@pytest.mark.parametrize("after", [3, 15])
+def test_a_run_that_was_cut_off_ends_as_if_it_was_not(monkeypatch, tmp_path, options, after):
+    args = replace(FEW, **{"total_episodes": 25 * 32, **options})
+    whole = train(args, CODES, LABELS)
+    checked = replace(args, checkpoint=tmp_path / "ppo.pt")
+    cut_off(monkeypatch, checked, after)
+    assert checked.checkpoint.exists() == (after > 10)
+    assert_same(train(checked, CODES, LABELS), whole)
+    assert_same(train(checked, CODES, LABELS), whole)  # and from its end
+
+
+def test_a_finished_checkpoint_is_not_trained_again(tmp_path, monkeypatch):
+    args = replace(FEW, checkpoint=tmp_path / "ppo.pt")
+    first = train(args, CODES, LABELS)
+    monkeypatch.setattr(torch.optim.Adam, "step", lambda *_: pytest.fail("trained again"))
+    assert_same(train(args, CODES, LABELS), first)
+
+
+@pytest.mark.parametrize("change", ["codes", "labels", "seed", "n_bits", "damaged", "foreign"])
+def test_a_checkpoint_of_something_else_is_named_and_left(tmp_path, capsys, change):
+    args = replace(FEW, total_episodes=64, checkpoint=tmp_path / "ppo.pt")
+    train(args, CODES, LABELS)
+    codes, labels, other, sentence = CODES, LABELS, args, "is of another training (other data or settings)"
+    if change == "codes":
+        codes = CODES ^ np.eye(60, 8, dtype=np.uint8)
+    elif change == "labels":
+        labels = LABELS[::-1]
+    elif change in ("seed", "n_bits"):
+        other = replace(args, **{change: 2})
+    else:
+        whole, sentence = args.checkpoint.read_bytes(), "is damaged"
+        args.checkpoint.write_bytes(whole[: len(whole) // 2] if change == "damaged" else b"another program's")
+    capsys.readouterr()
+    found = train(other, codes, labels)
+    said = capsys.readouterr().out
+    assert f"ppo.pt {sentence}" in said
+    assert "training starts anew" in said
+    assert_same(found, train(replace(other, checkpoint=None), codes, labels))
+
+
+# --- TensorBoard and the shell ----------------------------------------------------------------------------------------
+
+
+def events_of(folder) -> dict[str, list[tuple[int, float]]]:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    return {name: [(e.step, e.value) for e in events.Scalars(name)] for name in events.Tags()["scalars"]}
+
+
+def test_tensorboard_holds_what_the_docstring_lists(tmp_path, few):
+    found = train(replace(FEW, tensorboard=tmp_path / "tb"), CODES, LABELS)
+    assert_same(found, few)
+    events = events_of(tmp_path / "tb")
+    assert sorted(events) == sorted(logged_names())
+    for name, points in events.items():
+        assert [step for step, _ in points] == list(range(FEW.updates))
+        np.testing.assert_allclose([value for _, value in points], few.history[name], rtol=1e-6, atol=1e-12)
+
+
+def test_tensorboard_has_each_update_once_after_a_resumption(tmp_path, monkeypatch):
+    args = replace(FEW, total_episodes=15 * 32, tensorboard=tmp_path / "tb", checkpoint=tmp_path / "ppo.pt")
+    cut_off(monkeypatch, args, after=13)
+    train(args, CODES, LABELS)
+    assert [step for step, _ in events_of(tmp_path / "tb")["reward"]] == list(range(15))
+
+
+def run_main(monkeypatch, *options):
+    monkeypatch.setattr(sys, "argv", ["ppo.py", *map(str, options)])
+    artifacts.run(ppo.main, Args)
+
+
+@pytest.fixture
+def codes_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("HASHLIB_NB_HOME", str(tmp_path))
+    fold = np.arange(60) % 2
+    arrays = {"train_codes": CODES, "train_labels": LABELS, "out_of_fold_codes": CODES[:, ::-1], "fold": fold}
+    artifacts.save_npz(tmp_path / "codes.npz", arrays, made_by="a test")
+    return tmp_path / "codes.npz"
+
+
+def test_the_command_line_reads_codes_and_writes_bits(codes_file):
+    options = ["--n-bits", "3", "--total-episodes", "64", "--hidden", "32", "--no-progress", "--out", "s.json"]
+    command = [sys.executable, "-m", "hashlib_nb.ppo", "--codes", "codes.npz", *options]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=codes_file.parent)
+    written = json.loads((codes_file.parent / "s.json").read_text())
+    expected = train(Args(n_bits=3, total_episodes=64, **SMALL), CODES[:, ::-1], LABELS)
+    assert written["bits"] == expected.bits.tolist()
+    assert f"kept 3 of 8 bits: {' '.join(map(str, expected.bits))}" in done.stdout
+    assert f"reward (mAP on crossfit codes) {expected.reward:.4f} after {expected.calls} calls" in done.stdout
+
+
+def test_the_command_line_explains_itself():
+    command = [sys.executable, "-m", "hashlib_nb.ppo", "--help"]
+    shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    for each in fields(Args):
+        assert (f"--{each.name.replace('_', '-')}" in shown) == each.init
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--codes", "nowhere.npz"), "error: nowhere.npz does not exist"),
+        (("--n-bits", 9), "error: n_bits must be in 1..8, for the codes have 8 bits, not 9"),
+        (("--out", "."), "is a folder; give the name of a file"),
+    ],
+)
+def test_bad_input_on_the_command_line(codes_file, monkeypatch, options, sentence):
+    monkeypatch.chdir(codes_file.parent)
+    monkeypatch.setattr(torch.optim.Adam, "step", lambda *_: pytest.fail("began to train"))
+    with pytest.raises(SystemExit) as stopped:
+        run_main(monkeypatch, *options)
+    assert sentence in stopped.value.code
+
+
+def test_codes_of_another_program_get_a_sentence(codes_file, monkeypatch):
+    np.savez(codes_file, codes=CODES)
+    with pytest.raises(SystemExit) as stopped:
+        run_main(monkeypatch, "--codes", codes_file)
+    assert "codes.npz was not written by hashlib_nb" in stopped.value.code
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_it_runs_on_a_gpu():
+    args = replace(FEW, device="cuda", total_episodes=1024)
+    found = train(args, CODES, LABELS)
+    assert_same(train(args, CODES, LABELS), found)
+    assert found.reward > Reward(CODES, LABELS).of_bits([5, 6, 7])

@@ -1,0 +1,253 @@
+"""The results table on a tiny run: 200 pictures, 12-bit codes, encoders of one epoch."""
+
+from __future__ import annotations
+
+import itertools
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tyro
+
+from hashlib_nb import artifacts, datasets, encoder, metrics, ppo, results, run_course, selectors
+from hashlib_nb.datasets._splits import Splits, split_by_class
+from hashlib_nb.results import Args
+
+ARGS = Args(
+    code_length=12, lengths=(4, 12), seeds=(0, 1), total_episodes=32, subsets=3, arch="alexnet_small", epochs=1, folds=2
+)
+
+
+@dataclass(frozen=True)
+class Made:
+    home: Path
+    splits: Splits
+    rows: list[dict]
+
+
+def tiny_splits() -> Splits:
+    everything = datasets.load("fashion-mini").database
+    classes = everything.labels.argmax(axis=1)
+    rows = np.concatenate([np.flatnonzero(classes == c)[:20] for c in range(10)])
+    names = tuple("abcdefghij")
+    return split_by_class(
+        everything.images[rows], classes[rows], names, query_per_class=3, train_per_class=8, seed=0, name="tiny"
+    )
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """One real run; the tests below read what it returned and wrote."""
+    home, splits = tmp_path_factory.mktemp("home"), tiny_splits()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HASHLIB_NB_HOME", str(home))
+        patch.setattr(datasets, "load", lambda name, *, root=None: splits)
+        rows = results.make_rows(ARGS)
+        results.save(ARGS, rows)
+        yield Made(home, splits, rows)
+
+
+def codes_file(made: Made, seed: int = 0) -> dict[str, np.ndarray]:
+    return artifacts.load_npz(artifacts.folder("fashion-mini", 12, seed, "alexnet_small") / "codes.npz")[0]
+
+
+def row_of(made: Made, **wanted) -> dict:
+    (row,) = [row for row in made.rows if all(row[name] == value for name, value in wanted.items())]
+    return row
+
+
+def test_every_row_is_there_once(made):
+    per_length = [("PPO", 0), ("greedy", 0), ("first p", 0), ("direct", 0), ("random codes", 0)]
+    per_length += [("random", draw) for draw in range(3)]
+    expected = {
+        (method, bits, seed, draw) for (method, draw), bits, seed in itertools.product(per_length, (4, 12), (0, 1))
+    }
+    expected |= {(method, bits, seed, 0) for method, bits in (("all bits", 12), ("class index", 4)) for seed in (0, 1)}
+    found = [(row["method"], row["bits"], row["seed"], row["draw"]) for row in made.rows]
+    assert len(found) == len(set(found))
+    assert set(found) == expected
+
+
+def test_rows_are_probabilities_inside_their_bracket(made):
+    for row in made.rows:
+        assert 0 <= row["pessimistic"] <= row["map"] <= row["optimistic"] <= 1
+        assert 0 <= row["precision_radius2"] <= 1 - row["empty_ball_rate"]
+
+
+@pytest.mark.parametrize("method", ["PPO", "greedy"])
+def test_a_selections_row_is_map_of_the_bits_in_its_artifact(made, method):
+    arrays = codes_file(made, seed=1)
+    path = artifacts.folder("fashion-mini", 12, 1, "alexnet_small") / f"{method.lower()}-p4.npz"
+    bits = artifacts.load_npz(path)[0]["bits"]
+    names = ("query_codes", "database_codes", "query_labels", "database_labels")
+    score = metrics.mean_average_precision(*(arrays[name] for name in names), bits=bits)
+    row = row_of(made, method=method, bits=4, seed=1)
+    assert row["map"] == pytest.approx(score)
+    out_of_fold = arrays["out_of_fold_codes"][:, bits]
+    labels = (arrays["train_labels"],) * 2
+    assert row["reward"] == pytest.approx(
+        metrics.mean_average_precision(out_of_fold, out_of_fold, *labels, leave_one_out=True)
+    )
+
+
+def test_with_all_bits_kept_every_selection_is_the_whole_code(made):
+    whole = row_of(made, method="all bits", seed=0)
+    for method in results.SELECTED:
+        for row in (row for row in made.rows if (row["method"], row["bits"], row["seed"]) == (method, 12, 0)):
+            assert {name: row[name] for name in results.MEASURES} == {name: whole[name] for name in results.MEASURES}
+
+
+def expected_ap_by_rank(distance: np.ndarray, relevant: np.ndarray) -> float:
+    """E[AP] item by item: each relevant item may stand at any rank of its level, the others of the level around it."""
+    total = 0.0
+    for d in distance[relevant]:
+        nearer, tied = distance < d, distance == d
+        others = (relevant & tied).sum() - 1
+        ranks = np.arange(tied.sum())
+        before = (relevant & nearer).sum() + others * ranks / max(1, tied.sum() - 1)
+        total += np.mean((1 + before) / (nearer.sum() + ranks + 1))
+    return total / relevant.sum()
+
+
+def test_class_index_is_map_of_the_predicted_classes_written_in_binary(made):
+    arrays = codes_file(made)
+    target = {label: arrays["targets"][arrays["train_labels"][:, label] == 1][0] for label in range(10)}
+
+    def binary(codes: np.ndarray) -> np.ndarray:
+        nearest = [min(range(10), key=lambda label: (code != target[label]).sum()) for code in codes]
+        return np.array([[int(digit) for digit in f"{label:04b}"] for label in nearest])
+
+    query, database = binary(arrays["query_codes"]), binary(arrays["database_codes"])
+    relevant = (arrays["query_labels"].astype(int) @ arrays["database_labels"].T) > 0
+    scores = [expected_ap_by_rank((database != q).sum(axis=1), hits) for q, hits in zip(query, relevant, strict=True)]
+    assert row_of(made, method="class index", seed=0)["map"] == pytest.approx(np.mean(scores))
+
+
+def test_nearest_target_wins_and_the_first_class_of_several():
+    labels = np.eye(3, dtype=np.uint8)[[2, 0, 1, 2]]
+    targets = np.array([[1, 1, 1, 1], [0, 0, 0, 0], [0, 0, 1, 1], [1, 1, 1, 1]], dtype=np.uint8)
+    codes = np.array([[0, 1, 1, 1], [0, 0, 0, 1], [1, 1, 1, 1]], dtype=np.uint8)
+    assert results.predict_classes(codes, targets, labels).tolist() == [1, 0, 2]
+
+
+def test_label_sets_are_numbered_by_their_first_concepts():
+    labels = np.array([[0, 1], [1, 1], [1, 0]], dtype=np.uint8)
+    targets = np.array([[1, 1], [0, 1], [0, 0]], dtype=np.uint8)
+    assert results.predict_classes(targets, targets, labels).tolist() == [1, 2, 0]
+
+
+def test_summary_averages_draws_then_seeds():
+    row = dict.fromkeys(results.MEASURES, 0.5) | {"method": "random", "bits": 4, "reward": None, "calls": None}
+    values = {0: (0.1, 0.3), 1: (0.4, 0.8)}
+    rows = [row | {"seed": s, "draw": d, "map": value} for s, pair in values.items() for d, value in enumerate(pair)]
+    (line,) = results.summarize(rows).to_dict("records")
+    assert line["seeds"] == 2
+    assert line["map"] == pytest.approx(0.4)
+    assert line["map_sd"] == pytest.approx(0.4 / np.sqrt(2))  # of 0.2 and 0.6
+    assert line["map_draw_sd"] == pytest.approx((0.2 + 0.4) / 2 / np.sqrt(2))
+    assert np.isnan(line["reward"])
+
+
+def cells_of(markdown: str) -> list[list[str]]:
+    lines = [line for line in markdown.splitlines() if line.startswith("| ") and "---" not in line]
+    return [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in lines]
+
+
+def test_json_and_markdown_say_the_same(made):
+    record = artifacts.load_json(made.home / "runs" / "results.json")
+    assert record["rows"] == made.rows
+    summary = {(line["method"], line["bits"]): line for line in record["summary"]}
+    rows = cells_of((made.home / "runs" / "results.md").read_text(encoding="utf-8"))
+    detail = {(row[0], int(row[1])): row for row in rows if len(row) == 6 and row[0] != "method"}
+    assert set(detail) == set(summary)
+    for key, (_, _, score, bracket, ball, empty) in detail.items():
+        line = summary[key]
+        shown = [*score.split(" ± "), *bracket.split(" to "), *ball.split(" ± ")]
+        names = ("map", "map_sd", "pessimistic", "optimistic", "precision_radius2", "precision_radius2_sd")
+        assert [float(value) for value in shown] == pytest.approx([line[name] for name in names], abs=6e-4)
+        assert float(empty.rstrip("%")) == pytest.approx(100 * line["empty_ball_rate"], abs=0.06)
+
+
+def test_the_table_by_length_repeats_the_details(made):
+    rows = cells_of((made.home / "runs" / "results.md").read_text(encoding="utf-8"))
+    by_length = {row[0]: row[1:] for row in rows if len(row) == 3}
+    detail = {(row[0], row[1]): row[2] for row in rows if len(row) == 6}
+    assert by_length["method"] == ["4 bits", "12 bits"]
+    for method in (*results.SELECTED, "random codes"):
+        assert by_length[method] == [detail[method, "4"], detail[method, "12"]]
+    assert by_length["all bits (12 bits)"] == [detail["all bits", "12"]] * 2
+    assert by_length["class index (4 bits)"] == [detail["class index", "4"]] * 2
+    assert by_length["its spread over 3 subsets"][1] == "± 0.000"
+
+
+def test_one_seed_has_no_deviation(made):
+    rows = [row for row in made.rows if row["seed"] == 0]
+    assert "±" not in "".join(
+        row[2] for row in cells_of(results.markdown(replace(ARGS, seeds=(0,)), rows)) if len(row) == 6
+    )
+
+
+def test_a_second_run_loads_everything_and_finds_the_same(made, monkeypatch):
+    def no_work(*args, **kwargs):
+        raise AssertionError("this was made before")
+
+    for module, name in ((encoder, "fit"), (ppo, "train"), (selectors, "select")):
+        monkeypatch.setattr(module, name, no_work)
+    assert results.make_rows(ARGS) == made.rows
+
+
+def test_direct_encoders_leave_the_folder_of_stage_2_alone(made):
+    assert not artifacts.folder("fashion-mini", 4, 0, "alexnet_small").exists()
+    assert (artifacts.folder("fashion-mini", 4, 0, "alexnet_small-direct") / "codes.npz").exists()
+
+
+def test_the_command_in_the_json_has_the_same_arguments(made):
+    words = shlex.split(artifacts.load_json(made.home / "runs" / "results.json")["command"])
+    assert words[:3] == ["python", "-m", "hashlib_nb.results"]
+    assert tyro.cli(Args, args=words[3:]) == ARGS
+
+
+def test_from_the_shell_it_prints_what_it_writes(made, capsys, tmp_path):
+    args = replace(ARGS, seeds=(1,), out=tmp_path / "table.json")
+    results.main(args)
+    written = (tmp_path / "table.md").read_text(encoding="utf-8")
+    assert written in capsys.readouterr().out
+    assert pd.DataFrame(artifacts.load_json(args.out)["rows"])["seed"].unique().tolist() == [1]
+
+
+def test_the_course_prints_the_file_that_is_written_here(monkeypatch, tmp_path):
+    monkeypatch.setenv("HASHLIB_NB_HOME", str(tmp_path))
+    assert Args().path.with_suffix(".md") == tmp_path / run_course.RESULTS
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"lengths": ()}, r"lengths is \[\]; give"),
+        ({"lengths": (16, 16)}, r"lengths is \[16, 16\]; give different"),
+        ({"lengths": (0, 16)}, "lengths .* at least 1"),
+        ({"lengths": (16, 65)}, "lengths has 65, but code_length is 64"),
+        ({"seeds": (-1,)}, "seeds .* at least 0"),
+        ({"subsets": 0}, "subsets is 0; give at least 1"),
+        ({"top_n": -1}, "top_n is -1; give at least 0"),
+    ],
+)
+def test_wrong_settings_are_refused_in_one_sentence(wrong, sentence):
+    with pytest.raises(ValueError, match=sentence) as caught:
+        Args(**wrong)
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_reward_codes_are_named(made):
+    with pytest.raises(ValueError, match="reward_codes must be one of crossfit"):
+        results.make_rows(replace(ARGS, lengths=(5,), reward_codes="guess"))
+
+
+def test_help_needs_no_torch():
+    code = "import sys, hashlib_nb.results; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
