@@ -192,9 +192,7 @@ def train(args: Args, codes: np.ndarray, labels: np.ndarray) -> Selection:
     try:
         generator = torch.Generator(args.device).manual_seed(args.seed)
     except (RuntimeError, AssertionError) as error:  # torch raises either where it was built without the device
-        raise ValueError(
-            f"device {args.device!r} cannot be used here ({str(error).splitlines()[0]}): take 'cpu'"
-        ) from error
+        raise ValueError(f"device {args.device!r} is not here ({str(error).splitlines()[0]}): take 'cpu'") from error
     with torch.random.fork_rng():  # the caller's random numbers stay as they were
         torch.manual_seed(args.seed)
         agent = Agent(reward.k, args.hidden).to(args.device)

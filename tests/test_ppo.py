@@ -75,7 +75,7 @@ def test_the_thesis_flag_overrides_what_is_given():
         (lambda: train(FEW, CODES * 2, LABELS), "codes has values from 0 to 2"),
         (lambda: train(FEW, CODES, LABELS[1:]), "labels has 59 rows for 60 codes"),
         (lambda: train(FEW, CODES, np.eye(60, dtype=np.uint8)), "labels give no query a relevant row"),
-        (lambda: train(replace(FEW, device="abacus"), CODES, LABELS), "device 'abacus' cannot be used here"),
+        (lambda: train(replace(FEW, device="abacus"), CODES, LABELS), "device 'abacus' is not here"),
     ],
 )
 def test_bad_input_gets_a_sentence(call, sentence):
@@ -85,7 +85,7 @@ def test_bad_input_gets_a_sentence(call, sentence):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens where there is no GPU")
 def test_no_gpu_gets_a_sentence():
-    with pytest.raises(ValueError, match=r"device 'cuda' cannot be used here \(.*\): take 'cpu'"):
+    with pytest.raises(ValueError, match=r"device 'cuda' is not here \(.*\): take 'cpu'"):
         train(replace(FEW, device="cuda"), CODES, LABELS)
 
 

@@ -1,0 +1,717 @@
+"""The encoder: architectures against torchvision's, training that resumes to the bit, folds that see what they may."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from urllib.error import URLError
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from safetensors.torch import save_file
+from torch import nn
+
+from hashlib_nb import artifacts, datasets, encoder
+from hashlib_nb.artifacts import ArtifactError
+from hashlib_nb.encoder import SMALL, THESIS, Encoder, alexnet, alexnet_small, cross_fit, fit, folds_of, load_or_encode
+
+N, K = 60, 6
+LABEL = np.arange(N) % 3
+TARGETS = np.random.default_rng(0).integers(0, 2, (3, K), np.uint8)[LABEL]
+
+
+def pictures(n: int = N, height: int = 12, width: int = 12, channels: int = 1) -> np.ndarray:
+    """Three kinds of noisy pictures, dark, bright on the left, bright on top, so that few steps tell them apart."""
+    images = np.random.default_rng(1).integers(0, 100, (n, height, width, channels))
+    images[1::3, :, : width // 2] += 120
+    images[2::3, : height // 2] += 120
+    return images.astype(np.uint8)
+
+
+IMAGES = pictures()
+RECIPE = replace(SMALL, batch_size=16)
+QUICK = {"arch": "alexnet_small", "recipe": RECIPE, "epochs": 4, "device": "cpu", "progress": False}
+
+
+def weights_of(fitted: Encoder) -> dict[str, np.ndarray]:
+    return {name: value.numpy().copy() for name, value in fitted.network.state_dict().items()}
+
+
+def assert_same(one: Encoder, other: Encoder) -> None:
+    for name, value in weights_of(one).items():
+        np.testing.assert_array_equal(value, weights_of(other)[name], err_msg=name)
+    assert one.history.keys() == other.history.keys()
+    for name, values in one.history.items():
+        np.testing.assert_array_equal(values, other.history[name], err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def fitted() -> Encoder:
+    return fit(IMAGES, TARGETS, **QUICK)
+
+
+# --- architectures ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "channels"), [(28, 28, 1), (32, 32, 3), (17, 31, 3), (4, 5, 1), (64, 48, 3)]
+)
+def test_the_small_network_has_alexnets_layers_and_takes_any_size(height, width, channels):
+    network = alexnet_small(7, channels)
+    kinds = [type(module) for module in network.modules()]
+    assert (kinds.count(nn.Conv2d), kinds.count(nn.Linear)) == (5, 3)
+    assert kinds.count(nn.BatchNorm2d) == 5
+    assert kinds.count(nn.BatchNorm1d) == 2
+    assert sum(parameter.numel() for parameter in network.parameters()) <= 2e6
+    assert network(torch.rand(2, channels, height, width)).shape == (2, 7)
+
+
+@pytest.fixture(scope="module")
+def torchvisions() -> nn.Module:
+    torch.manual_seed(3)
+    return torchvision.models.alexnet()
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_alexnet_is_torchvisions_but_for_its_last_layer(torchvisions, tmp_path, suffix):
+    path = tmp_path / f"weights{suffix}"
+    state = torchvisions.state_dict()
+    save_file(state, path) if suffix == ".safetensors" else torch.save(state, path)
+    network = alexnet(5, weights_path=path)
+    last = network.classifier[-1]
+    assert (last.in_features, last.out_features) == (4096, 5)
+    ours = network.state_dict()
+    assert ours.keys() == state.keys()
+    for name in state:
+        if not name.startswith("classifier.6"):
+            assert torch.equal(ours[name], state[name]), name
+    assert [type(m) for m in network.modules()] == [type(m) for m in torchvisions.modules()]
+
+
+@pytest.mark.parametrize(
+    "kind", ["truncated.pt", "truncated.safetensors", "foreign.pt", "other network.pt", "text.bin"]
+)
+def test_a_file_without_alexnet_is_named(tmp_path, kind):
+    path = tmp_path / kind.replace(" ", "_")
+    state = {"a.weight": torch.zeros(30, 30)}
+    save_file(state, path) if path.suffix == ".safetensors" else torch.save(state, path)
+    if kind.startswith("truncated"):
+        path.write_bytes(path.read_bytes()[:200])
+    if kind == "foreign.pt":
+        torch.save(Path("an object that weights_only refuses"), path)
+    if kind == "text.bin":
+        path.write_text("no weights")
+    with pytest.raises(
+        ValueError, match=rf"weights_path: .*{path.name} holds no state dict of torchvision's AlexNet \("
+    ):
+        alexnet(5, weights_path=path)
+
+
+def test_missing_weights_and_unknown_sources_get_a_sentence(tmp_path):
+    with pytest.raises(FileNotFoundError, match="weights_path: .*nowhere.pt does not exist: give a state dict"):
+        alexnet(5, weights_path=tmp_path / "nowhere.pt")
+    with pytest.raises(ValueError, match="weights must be 'imagenet' or 'random', not 'cifar'"):
+        alexnet(5, weights="cifar")
+
+
+@pytest.mark.parametrize(
+    "error", [URLError("no route to host"), RuntimeError("invalid hash value"), OSError("disk full")]
+)
+def test_a_failed_download_names_the_alternatives(monkeypatch, error):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(torchvision.models.AlexNet_Weights, "get_state_dict", fail)
+    with pytest.raises(ConnectionError) as raised:
+        fit(IMAGES, TARGETS, arch="alexnet", device="cpu", progress=False)
+    message = str(raised.value)
+    for part in ("alexnet-owt", "weights_path=", "arch='alexnet_small'", "weights='random'"):
+        assert part in message
+    assert "\n" not in message
+
+
+def test_alexnet_takes_a_step_on_gray_pictures_of_any_size():
+    images, targets = pictures(3, 20, 30), TARGETS[:3]
+    found = fit(images, targets, arch="alexnet", weights="random", epochs=1, device="cpu", progress=False)
+    assert found.size == (224, 224)
+    assert found.prepare(images).shape == (3, 3, 224, 224)
+    assert found.encode(images).shape == (3, K)
+    assert np.isfinite(found.history["loss"]).all()
+
+
+def test_the_thesis_recipe_moves_the_last_layer_ten_times_as_fast():
+    assert (THESIS.optimizer, THESIS.lr, THESIS.batch_size) == ("sgd", 1e-5, 32)
+    network = alexnet_small(K)
+    made = encoder._optimizer(
+        Encoder(network, "alexnet_small", K, (12, 12), (0.5,), (0.5,), torch.device("cpu")), THESIS
+    )
+    body, head = made.param_groups
+    assert isinstance(made, torch.optim.SGD)
+    assert (body["lr"], head["lr"]) == (1e-5, 1e-4)
+    assert body["momentum"] == head["momentum"] == body["weight_decay"] == 0
+    assert [id(p) for p in head["params"]] == [id(p) for p in network[-1].parameters()]
+    assert {id(p) for p in [*body["params"], *head["params"]]} == {id(p) for p in network.parameters()}
+    assert len(body["params"]) + 2 == len(list(network.parameters()))
+
+
+@pytest.mark.parametrize(("cuda", "arch"), [(False, "alexnet_small"), (True, "alexnet")])
+def test_auto_takes_what_the_device_can_carry_and_says_why(monkeypatch, cuda, arch):
+    said = []
+    if cuda:
+        empty = torch.empty
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "Some GPU")
+        fake = type("Where", (), {"device": torch.device("cuda")})
+        monkeypatch.setattr(torch, "empty", lambda *a, **k: fake if k.get("device") == "cuda" else empty(*a, **k))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    assert encoder.choose("auto", echo=said.append)[0] == arch
+    assert len(said) == 1
+    assert arch in said[0]
+    assert ("Some GPU is here" if cuda else "57M weights want a GPU") in said[0]
+    assert encoder.choose("alexnet", "cpu", echo=said.append) == ("alexnet", torch.device("cpu"))
+    assert len(said) == 1  # nothing was chosen, so there is nothing to say
+
+
+# --- training ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_gradient_is_the_papers(monkeypatch):
+    """d loss / d F = sigma(F) - b, summed over the batch (not averaged), and as many pictures as targets."""
+    seen = {}
+    forward = Encoder.forward
+
+    def spy(self, x):
+        logits = forward(self, x)
+        if logits.requires_grad:
+            logits.retain_grad()
+            seen["logits"] = logits
+        return logits
+
+    monkeypatch.setattr(Encoder, "forward", spy)
+    plain = replace(RECIPE, shift=0, mirror=False, batch_size=N)
+    fit(IMAGES, np.tile(TARGETS[1], (N, 1)), **{**QUICK, "epochs": 1, "recipe": plain})
+    expected = seen["logits"].detach().sigmoid() - torch.as_tensor(TARGETS[1]).float()
+    torch.testing.assert_close(seen["logits"].grad, expected)
+
+
+def test_it_learns_the_targets_and_says_how_well(fitted):
+    longer = fit(IMAGES, TARGETS, **{**QUICK, "epochs": 12})
+    assert longer.history.keys() == {"loss", "bit_accuracy"}
+    assert longer.history["loss"].shape == (12,)
+    assert longer.history["loss"][-1] < longer.history["loss"][0] / 2
+    assert (longer.encode(IMAGES) == TARGETS).mean() > 0.95
+    assert ((fitted.history["bit_accuracy"] >= 0) & (fitted.history["bit_accuracy"] <= 1)).all()
+
+
+def test_codes_do_not_depend_on_the_batches(fitted):
+    whole = fitted.logits(IMAGES)
+    for batch_size in (1, 7, N, 1000):
+        np.testing.assert_allclose(fitted.logits(IMAGES, batch_size=batch_size), whole, atol=1e-4)
+    codes = fitted.encode(IMAGES)
+    assert codes.dtype == np.uint8
+    np.testing.assert_array_equal(codes, whole >= 0)
+    order = np.random.default_rng(0).permutation(N)
+    np.testing.assert_allclose(fitted.logits(IMAGES[order]), whole[order], atol=1e-4)
+
+
+def test_encoding_holds_one_batch_at_a_time(fitted, monkeypatch):
+    sizes = []
+    prepare = Encoder.prepare
+    monkeypatch.setattr(Encoder, "prepare", lambda self, x: (sizes.append(len(x)), prepare(self, x))[1])
+    fitted.encode(IMAGES, batch_size=25)
+    assert sizes == [25, 25, 10]
+
+
+def test_encoding_leaves_the_gradient_off_and_the_network_alone(fitted):
+    before = weights_of(fitted)
+    first = fitted.encode(IMAGES)
+    np.testing.assert_array_equal(fitted.encode(IMAGES), first)
+    for name, value in weights_of(fitted).items():
+        np.testing.assert_array_equal(value, before[name])
+    assert not fitted.network.training
+
+
+def test_pictures_are_scaled_by_the_training_pictures(fitted):
+    x = fitted.prepare(IMAGES)
+    assert x.shape == (N, 1, 12, 12)
+    assert abs(x.mean().item()) < 1e-4
+    assert x.std().item() == pytest.approx(1, abs=0.01)
+    assert fitted.prepare(pictures(2, 30, 50)).shape == (2, 1, 12, 12)
+
+
+def test_augmentation_shifts_and_mirrors_but_invents_nothing():
+    x = torch.arange(2 * 5 * 7, dtype=torch.float32).view(2, 1, 5, 7).expand(2, 3, 5, 7)
+    generator = torch.Generator().manual_seed(0)
+    same = encoder._augment(x, 0, False, generator)
+    assert torch.equal(same, x)
+    padded = nn.functional.pad(x, (2,) * 4, mode="replicate")
+    windows = [padded[:, :, i : i + 5, j : j + 7] for i in range(5) for j in range(5)]
+    possible = [[w[b] for w in windows] + [w[b].flip(2) for w in windows] for b in range(2)]
+    found = set()
+    for _ in range(300):
+        moved = encoder._augment(x, 2, True, generator)
+        assert moved.shape == x.shape
+        for b in range(2):
+            places = [i for i, window in enumerate(possible[b]) if torch.equal(moved[b], window)]
+            assert len(places) == 1
+            found |= set(places)
+    assert found == set(range(50))
+
+
+def test_equal_seeds_give_equal_encoders_and_the_callers_random_numbers_stay(fitted):
+    torch.manual_seed(9)
+    expected = torch.rand(3)
+    torch.manual_seed(9)
+    again = fit(IMAGES, TARGETS, **QUICK)
+    torch.testing.assert_close(torch.rand(3), expected)
+    assert_same(again, fitted)
+    other = fit(IMAGES, TARGETS, seed=1, **QUICK)
+    assert (other.history["loss"] != fitted.history["loss"]).all()
+    assert (weights_of(other)["0.weight"] != weights_of(fitted)["0.weight"]).any()
+
+
+@pytest.mark.parametrize("held", [np.array([3, 1, 50, 3]), 0.25])
+def test_held_out_rows_are_never_trained_on(held):
+    """Other pictures and other targets in those rows change neither the weights nor the input scaling."""
+    rows = encoder._held_out_rows(held, N, 0)
+    assert len(rows) == (3 if isinstance(held, np.ndarray) else 15)
+    images, targets = IMAGES.copy(), TARGETS.copy()
+    images[rows], targets[rows] = 255, 1 - targets[rows]
+    clean, spoiled = (fit(i, t, validation=held, **QUICK) for i, t in ((IMAGES, TARGETS), (images, targets)))
+    for name, value in weights_of(clean).items():
+        np.testing.assert_array_equal(value, weights_of(spoiled)[name], err_msg=name)
+    assert (clean.mean, clean.std) == (spoiled.mean, spoiled.std)
+    assert (clean.history["validation_bit_accuracy"] != spoiled.history["validation_bit_accuracy"]).any()
+    accuracy = (clean.encode(IMAGES[rows]) == TARGETS[rows]).mean()
+    assert clean.history["validation_bit_accuracy"][-1] == pytest.approx(accuracy, abs=0.02)
+
+
+def test_looking_at_held_out_rows_does_not_steer_the_training():
+    """Measured or left away, the rows lead to the same weights: what is seen after an epoch is used for nothing."""
+    rest = np.setdiff1d(np.arange(N), [0, 1, 2])
+    measured = fit(IMAGES, TARGETS, validation=np.array([0, 1, 2]), **QUICK)
+    without = fit(IMAGES[rest], TARGETS[rest], **QUICK)
+    for name, value in weights_of(measured).items():
+        np.testing.assert_array_equal(value, weights_of(without)[name], err_msg=name)
+
+
+def test_fewer_pictures_than_a_batch_are_one_batch():
+    found = fit(IMAGES[:5], TARGETS[:5], **QUICK)
+    assert len(found.history["loss"]) == 4
+    assert found.encode(IMAGES[:1]).shape == (1, K)
+
+
+# --- checkpoints ------------------------------------------------------------------------------------------------------
+
+
+def cut_off(monkeypatch, after: int, call) -> None:
+    """Run `call` and interrupt it in the epoch after `after` epochs, counted over all encoders."""
+    epochs, train = itertools.count(), encoder._Training.train_one_epoch
+
+    def interrupted(self):
+        if next(epochs) == after:
+            self.generator.manual_seed(123)  # an epoch that was cut off has drawn from its generators
+            torch.rand(5)
+            raise KeyboardInterrupt
+        return train(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(encoder._Training, "train_one_epoch", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            call()
+
+
+@pytest.fixture
+def count_epochs(monkeypatch):
+    """A list that gets one entry for each epoch that is trained."""
+    epochs, train = [], encoder._Training.train_one_epoch
+    monkeypatch.setattr(encoder._Training, "train_one_epoch", lambda self: (epochs.append(1), train(self))[1])
+    return epochs
+
+
+@pytest.mark.parametrize("recipe", [RECIPE, replace(RECIPE, optimizer="sgd", one_cycle=False)], ids=["small", "thesis"])
+def test_a_fit_that_was_cut_off_ends_as_if_it_was_not(monkeypatch, tmp_path, recipe, count_epochs):
+    settings = {**QUICK, "recipe": recipe, "validation": 0.2}
+    whole = fit(IMAGES, TARGETS, **settings)
+    call = lambda: fit(IMAGES, TARGETS, checkpoint=tmp_path / "fit.pt", **settings)  # noqa: E731
+    cut_off(monkeypatch, 2, call)
+    count_epochs.clear()
+    assert_same(call(), whole)
+    assert len(count_epochs) == 2
+    assert_same(call(), whole)  # and from its end, where nothing is left to train
+    assert len(count_epochs) == 2
+
+
+KILLED = """
+import os, sys, signal
+sys.path.insert(0, sys.argv[1])
+import torch
+torch.set_num_threads(int(sys.argv[3]))
+import test_encoder as t
+save = t.encoder._Training.save
+def die(self, path):
+    save(self, path)
+    if self.epoch == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+t.encoder._Training.save = die
+t.fit(t.IMAGES, t.TARGETS, checkpoint=t.Path(sys.argv[2]), **t.QUICK)
+"""
+
+
+def test_a_killed_process_loses_at_most_an_epoch(tmp_path, fitted, count_epochs):
+    path = tmp_path / "fit.pt"
+    arguments = [str(Path(__file__).parent), str(path), str(torch.get_num_threads())]
+    done = subprocess.run([sys.executable, "-c", KILLED, *arguments], capture_output=True)
+    assert done.returncode == -signal.SIGKILL
+    assert os.listdir(tmp_path) == ["fit.pt"]
+    assert_same(fit(IMAGES, TARGETS, checkpoint=path, **QUICK), fitted)
+    assert len(count_epochs) == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["damaged", "foreign", {"seed": 1}, {"epochs": 3}, {"recipe": replace(RECIPE, lr=1e-3)}, {"validation": 0.1}],
+)
+def test_a_checkpoint_of_something_else_is_named_and_left(tmp_path, capsys, change):
+    path = tmp_path / "fit.pt"
+    fit(IMAGES, TARGETS, checkpoint=path, **QUICK)
+    settings = {**QUICK, **(change if isinstance(change, dict) else {})}
+    if change == "damaged":
+        path.write_bytes(path.read_bytes()[:5000])
+    elif change == "foreign":
+        torch.save({"network": {}}, path)
+    capsys.readouterr()
+    found = fit(IMAGES, TARGETS, checkpoint=path, **settings)
+    said = capsys.readouterr().out
+    assert ("is of another training" if isinstance(change, dict) else "fit.pt is damaged") in said
+    assert "training starts anew" in said
+    assert_same(found, fit(IMAGES, TARGETS, **settings))
+
+
+def test_a_checkpoint_of_another_architecture_is_left(tmp_path, capsys):
+    path, data = tmp_path / "fit.pt", (pictures(2), TARGETS[:2])
+    fit(*data, checkpoint=path, **QUICK)
+    capsys.readouterr()
+    fit(*data, checkpoint=path, **{**QUICK, "arch": "alexnet", "weights": "random", "epochs": 4})
+    assert "is of another training" in capsys.readouterr().out
+
+
+# --- folds ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("folds", [2, 3, 7, 20, 60])
+def test_folds_are_a_partition_and_spread_each_code(folds):
+    fold = folds_of(TARGETS, folds, seed=1)
+    sizes = np.bincount(fold, minlength=folds)
+    assert len(sizes) == folds
+    assert sizes.max() - sizes.min() <= 3
+    if folds <= 20:  # there are 20 pictures of each of three codes
+        per_code = np.array([np.bincount(fold[LABEL == c], minlength=folds) for c in range(3)])
+        assert per_code.max() - per_code.min() <= 1
+    np.testing.assert_array_equal(fold, folds_of(TARGETS, folds, seed=1))
+    if folds < 60:
+        assert (fold != folds_of(TARGETS, folds, seed=2)).any()
+
+
+def test_codes_that_are_rare_still_fold():
+    targets = np.eye(12, dtype=np.uint8)
+    assert sorted(np.bincount(folds_of(targets, 5)).tolist()) == [2, 2, 2, 3, 3]
+
+
+def test_out_of_fold_codes_come_from_encoders_that_never_saw_the_row(monkeypatch):
+    made, real_fit = [], fit
+
+    def spy(images, targets, **settings):
+        made.append((settings["seed"], settings["validation"], real_fit(images, targets, **settings)))
+        return made[-1][2]
+
+    monkeypatch.setattr(encoder, "fit", spy)
+    trained_on, init = [], encoder._Training.__init__
+
+    def note(self, *arguments):
+        init(self, *arguments)
+        trained_on.append(self.training)
+
+    monkeypatch.setattr(encoder._Training, "__init__", note)
+    codes, fold, histories = cross_fit(IMAGES, TARGETS.astype(bool), folds=3, seed=4, **QUICK)
+    assert codes.dtype == np.uint8
+    assert [seed for seed, *_ in made] == [5, 6, 7]
+    np.testing.assert_array_equal(fold, folds_of(TARGETS, 3, seed=4))
+    for f, (_, rows, encoder_of_fold) in enumerate(made):
+        np.testing.assert_array_equal(rows, np.flatnonzero(fold == f))
+        np.testing.assert_array_equal(trained_on[f], np.flatnonzero(fold != f))
+        np.testing.assert_array_equal(codes[rows], encoder_of_fold.encode(IMAGES[rows]))
+        np.testing.assert_array_equal(histories[f]["loss"], encoder_of_fold.history["loss"])
+
+
+# --- saved encoders ---------------------------------------------------------------------------------------------------
+
+
+def test_a_saved_encoder_gives_the_same_codes(fitted, tmp_path):
+    fitted.save(tmp_path)
+    loaded = Encoder.load(tmp_path, device="cpu")
+    assert_same(loaded, fitted)
+    np.testing.assert_array_equal(loaded.logits(IMAGES), fitted.logits(IMAGES))
+    for name in ("arch", "bits", "size", "mean", "std", "device"):
+        assert getattr(loaded, name) == getattr(fitted, name), name
+
+
+@pytest.mark.parametrize("name", ["encoder.safetensors", "encoder.json"])
+@pytest.mark.parametrize("content", [None, b"", b"half", b'{"arch": "alexnet_small"}', b"[]"])
+def test_a_damaged_encoder_is_named(fitted, tmp_path, name, content):
+    fitted.save(tmp_path)
+    path = tmp_path / name
+    path.unlink() if content is None else path.write_bytes(content)
+    with pytest.raises(ArtifactError, match=name):
+        Encoder.load(tmp_path, device="cpu")
+
+
+def test_truncated_weights_are_named(fitted, tmp_path):
+    fitted.save(tmp_path)
+    path = tmp_path / "encoder.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ArtifactError, match=r"encoder.safetensors is missing or damaged \("):
+        Encoder.load(tmp_path, device="cpu")
+
+
+# --- from the data set to codes ---------------------------------------------------------------------------------------
+
+
+def splits(images: np.ndarray = IMAGES) -> datasets.Splits:
+    labels = np.eye(3, dtype=np.uint8)[LABEL]
+    parts = {"query": slice(0, 9), "train": slice(9, 45), "database": slice(45, N)}
+    made = {name: datasets.Split(images[rows], labels[rows]) for name, rows in parts.items()}
+    return datasets.Splits(**made, class_names=("a", "b", "c"), info={})
+
+
+TRAIN_TARGETS = TARGETS[9:45]
+
+
+def encode_all(folder: Path, data: datasets.Splits | None = None, **changes):
+    return load_or_encode(folder, data or splits(), TRAIN_TARGETS, **{**QUICK, "folds": 2, **changes})
+
+
+@pytest.fixture(scope="module")
+def encoded(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("encoded")
+    return folder, encode_all(folder)
+
+
+def assert_same_codes(one, other) -> None:
+    for name in ("query", "train", "database", "targets", "out_of_fold", "fold"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name), strict=True, err_msg=name)
+    assert one.history.keys() == other.history.keys()
+    for name, values in one.history.items():
+        np.testing.assert_array_equal(values, other.history[name], err_msg=name)
+
+
+def test_what_stage_2_hands_on(encoded):
+    folder, codes = encoded
+    data = splits()
+    saved = Encoder.load(folder, device="cpu")
+    for name in ("query", "train", "database"):
+        np.testing.assert_array_equal(getattr(codes, name), saved.encode(getattr(data, name).images))
+    np.testing.assert_array_equal(codes.targets, TRAIN_TARGETS)
+    assert_same(saved, fit(data.train.images, TRAIN_TARGETS, **QUICK))
+    out_of_fold, fold, histories = cross_fit(data.train.images, TRAIN_TARGETS, folds=2, **QUICK)
+    np.testing.assert_array_equal(codes.out_of_fold, out_of_fold)
+    np.testing.assert_array_equal(codes.fold, fold)
+    expected = [history["validation_bit_accuracy"] for history in histories]
+    np.testing.assert_array_equal(codes.history["validation_bit_accuracy"], expected)
+    arrays, _ = artifacts.load_npz(folder / "codes.npz")
+    np.testing.assert_array_equal(arrays["train_labels"], data.train.labels)
+    assert not list(folder.rglob("*.pt"))
+
+
+def test_codes_that_exist_are_loaded(encoded, count_epochs, capsys):
+    folder, codes = encoded
+    same = [encode_all(folder), encode_all(folder, epochs=4, progress=True), encode_all(folder, weights_path=None)]
+    assert capsys.readouterr().out.count("loaded ") == 3
+    assert not count_epochs
+    for each in same:
+        assert_same_codes(each, codes)
+
+
+def test_a_default_and_its_value_are_one_setting(tmp_path, count_epochs):
+    recipe = replace(RECIPE, epochs=1)
+    encode_all(tmp_path, recipe=recipe, epochs=None, folds=0)
+    encode_all(tmp_path, recipe=recipe, epochs=1, folds=0)
+    assert len(count_epochs) == 1
+
+
+def relabeled() -> datasets.Splits:
+    data = splits()
+    return replace(data, database=datasets.Split(data.database.images, data.database.labels[::-1].copy()))
+
+
+def shortened() -> datasets.Splits:
+    data = splits()
+    return replace(data, database=datasets.Split(data.database.images[:-1], data.database.labels[:-1]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "difference"),
+    [
+        ({"seed": 1}, "seed=0, now 1"),
+        ({"epochs": 2}, "epochs=4, now 2"),
+        ({"folds": 3}, "folds=2, now 3"),
+        ({"recipe": replace(RECIPE, lr=1e-3)}, "recipe="),
+        ({"data": splits(255 - IMAGES)}, "data="),
+        ({"data": relabeled()}, "data="),
+        ({"data": shortened()}, "data="),
+    ],
+)
+def test_codes_of_other_settings_are_made_anew(encoded, tmp_path, capsys, changes, difference):
+    folder, _ = encoded
+    (tmp_path / "codes.npz").write_bytes((folder / "codes.npz").read_bytes())
+    capsys.readouterr()
+    made = encode_all(tmp_path, **{"epochs": 4, **changes})
+    said = capsys.readouterr().out
+    assert "codes.npz was made with other settings (" in said
+    assert difference in said
+    assert len(made.database) == len((changes.get("data") or splits()).database)
+
+
+@pytest.mark.parametrize(("after", "left"), [(1, 11), (6, 6), (9, 3), (11, 1)])
+def test_a_run_that_was_cut_off_refits_nothing_that_is_finished(
+    encoded, tmp_path, monkeypatch, count_epochs, after, left
+):
+    """Three encoders of four epochs: the final one and two folds."""
+    cut_off(monkeypatch, after, lambda: encode_all(tmp_path))
+    count_epochs.clear()
+    assert_same_codes(encode_all(tmp_path), encoded[1])
+    assert len(count_epochs) == left
+    assert not list(tmp_path.rglob("*.pt"))
+
+
+def test_no_folds_leave_the_out_of_fold_codes_empty(tmp_path):
+    codes = encode_all(tmp_path, folds=0)
+    assert codes.out_of_fold.shape == (0, K)
+    assert len(codes.fold) == 0
+    assert_same_codes(encode_all(tmp_path, folds=0), codes)
+
+
+def test_the_query_and_the_database_have_no_part_in_training(encoded, tmp_path):
+    images = IMAGES.copy()
+    images[:9], images[45:] = 255 - images[:9], 7
+    codes = encode_all(tmp_path, splits(images))
+    np.testing.assert_array_equal(codes.train, encoded[1].train)
+    np.testing.assert_array_equal(codes.out_of_fold, encoded[1].out_of_fold)
+
+
+# --- bad input --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (
+            lambda: fit(IMAGES / 255, TARGETS, **QUICK),
+            r"images must be uint8 \[n, h, w, 1 or 3\], not float64 \[60, 12",
+        ),
+        (lambda: fit(IMAGES[..., 0], TARGETS, **QUICK), r"images must be uint8 .*, not uint8 \[60, 12, 12\]"),
+        (lambda: fit(IMAGES[:0], TARGETS[:0], **QUICK), r"images must be uint8 .*, not uint8 \[0, 12"),
+        (lambda: fit(np.repeat(IMAGES, 2, 3), TARGETS, **QUICK), r"not uint8 \[60, 12, 12, 2\]"),
+        (lambda: fit(IMAGES, TARGETS * 2, **QUICK), "targets has values from 0 to 2"),
+        (lambda: fit(IMAGES, TARGETS * 1.0, **QUICK), "targets is float64"),
+        (lambda: fit(IMAGES, TARGETS[:, 0], **QUICK), r"targets has shape \[60\]"),
+        (
+            lambda: fit(IMAGES, TARGETS[1:], **QUICK),
+            "targets has 59 rows for 60 images; give one target code a picture",
+        ),
+        (lambda: fit(IMAGES, TARGETS, **{**QUICK, "epochs": 0}), "epochs must be at least 1, not 0"),
+        (lambda: fit(IMAGES, TARGETS, validation=1.0, **QUICK), r"validation must be a fraction in \[0, 1\) .*not 1.0"),
+        (lambda: fit(IMAGES, TARGETS, validation=-0.1, **QUICK), r"validation must be a fraction in \[0, 1\)"),
+        (lambda: fit(IMAGES, TARGETS, validation=0.99, **QUICK), "validation leaves 1 of 60 images to train on"),
+        (lambda: fit(IMAGES, TARGETS, validation=np.array([60]), **QUICK), "validation names row 60, but there are 60"),
+        (lambda: fit(IMAGES, TARGETS, validation=np.array([-1]), **QUICK), "validation names row -1, but there are 60"),
+        (lambda: fit(IMAGES, TARGETS, validation=LABEL == 1, **QUICK), "integer row numbers, not bool: np.flatnonzero"),
+        (
+            lambda: fit(IMAGES, TARGETS, **{**QUICK, "arch": "vgg"}),
+            "arch must be auto, alexnet or alexnet_small, not 'vgg'",
+        ),
+        (lambda: fit(IMAGES, TARGETS, **{**QUICK, "device": "abacus"}), "device 'abacus' cannot be used here"),
+        (lambda: fit(IMAGES, TARGETS, weights_path="x.pt", **QUICK), "weights_path goes with arch='alexnet'"),
+        (lambda: cross_fit(IMAGES, TARGETS, folds=1, **QUICK), r"folds must be in 2..60 .*, not 1"),
+        (lambda: cross_fit(IMAGES, TARGETS, folds=61, **QUICK), r"folds must be in 2..60 .*, not 61"),
+        (lambda: cross_fit(IMAGES, TARGETS[1:], folds=2, **QUICK), "targets has 59 rows for 60 images"),
+    ],
+)
+def test_bad_input_gets_a_sentence_before_any_work(call, sentence, monkeypatch):
+    monkeypatch.setattr(encoder._Training, "train_one_epoch", lambda _: pytest.fail("began to train"))
+    with pytest.raises(ValueError, match=sentence):
+        call()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens where there is no GPU")
+def test_no_gpu_gets_a_sentence():
+    with pytest.raises(ValueError, match=r"device 'cuda' cannot be used here \([^\n]*\): take 'cpu'$"):
+        fit(IMAGES, TARGETS, **{**QUICK, "device": "cuda"})
+
+
+def test_color_pictures_for_a_gray_encoder_get_a_sentence(fitted):
+    with pytest.raises(ValueError, match="images have 3 channels, but the encoder was fitted to gray pictures"):
+        fitted.encode(pictures(4, channels=3))
+    colored = fit(pictures(8, channels=3), TARGETS[:8], **{**QUICK, "epochs": 1})
+    assert colored.encode(pictures(4)).shape == (4, K)  # the other way, gray has the same value in each channel
+
+
+# --- the shell --------------------------------------------------------------------------------------------------------
+
+
+def test_the_command_line_from_pictures_to_codes(tmp_path):
+    options = ["--epochs", "1", "--folds", "2", "--bits", "8", "--device", "cpu"]
+    command = [sys.executable, "-m", "hashlib_nb.encoder", *options]
+    env = {**os.environ, "HASHLIB_NB_HOME": str(tmp_path)}
+    first, second = (
+        subprocess.run(command, check=True, capture_output=True, text=True, env=env).stdout for _ in range(2)
+    )
+    assert "500 query, 1500 train and 4000 database codes of 8 bits" in first
+    place = "artifacts/fashion-mini-alexnet_small-k8-s0"
+    assert f"loaded {place}/codes.npz" in second
+    arrays, meta = artifacts.load_npz(tmp_path / place / "codes.npz")
+    targets, _ = artifacts.load_npz(tmp_path / "artifacts/fashion-mini-k8-s0/target_codes.npz")
+    np.testing.assert_array_equal(arrays["targets"], targets["codes"])
+    assert meta["made_by"] == "hashlib_nb.encoder"
+    assert arrays["history_validation_bit_accuracy"].shape == (2, 1)
+    data = datasets.load("fashion-mini")
+    codes = Encoder.load(tmp_path / place, device="cpu").encode(data.query.images)
+    np.testing.assert_array_equal(codes, arrays["query_codes"])
+
+
+def run_main(monkeypatch, *options):
+    monkeypatch.setattr(sys, "argv", ["encoder.py", *map(str, options)])
+    artifacts.run(encoder.main, encoder.Args)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--arch", "vgg"), "error: arch must be auto, alexnet or alexnet_small, not 'vgg'"),
+        (("--dataset", "nothing"), "error: "),
+        (("--targets", "nowhere.npz"), "error: nowhere.npz does not exist"),
+        (("--epochs", 0), "error: epochs must be at least 1, not 0"),
+        (("--folds", 1), "error: folds must be in 2..1500"),
+    ],
+)
+def test_bad_input_on_the_command_line(tmp_path, monkeypatch, options, sentence):
+    monkeypatch.setenv("HASHLIB_NB_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(encoder._Training, "train_one_epoch", lambda _: pytest.fail("began to train"))
+    with pytest.raises(SystemExit) as stopped:
+        run_main(monkeypatch, "--bits", 2, "--device", "cpu", *options)
+    assert sentence in stopped.value.code
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_it_runs_on_a_gpu():
+    found = fit(IMAGES, TARGETS, **{**QUICK, "epochs": 12, "device": "cuda"})
+    assert (found.encode(IMAGES) == TARGETS).mean() > 0.9
+    assert found.forward(found.prepare(IMAGES)).dtype == torch.float32
