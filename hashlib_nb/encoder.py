@@ -581,6 +581,8 @@ def load_or_encode(
     """
     settings["arch"], device = choose(settings.get("arch", "auto"), settings.get("device", "auto"))
     settings["device"] = str(device)
+    if folds:
+        folds_of(targets, folds, seed)  # a number of folds that cannot be is named before the first encoder is fitted
     checkpoints = Path(folder) / "checkpoints"
 
     def make() -> dict[str, np.ndarray]:
@@ -604,7 +606,8 @@ def load_or_encode(
     some = [array for split in (splits.query, splits.database) for array in (split.images[:1], split.labels)]
     recipe = settings.get("recipe") or RECIPES[settings["arch"]]
     args = {"data": artifacts.digest(splits.train.images, splits.train.labels, targets, *some), "folds": folds}
-    args |= {"seed": seed, "recipe": str(recipe), "epochs": settings.get("epochs") or recipe.epochs}
+    epochs = settings.get("epochs")
+    args |= {"seed": seed, "recipe": str(recipe), "epochs": recipe.epochs if epochs is None else epochs}
     result_depends_on = ("arch", "device", "weights", "weights_path")
     args |= {name: str(settings[name]) for name in result_depends_on if settings.get(name) is not None}
     arrays = artifacts.load_or_make(Path(folder) / "codes.npz", args, make, made_by="hashlib_nb.encoder")

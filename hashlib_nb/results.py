@@ -216,9 +216,12 @@ def measure(code: Code, splits: Splits, top_n: int = 0) -> dict:
         "optimistic": scores["optimistic"],
         "precision_radius2": report["precision_within_radius"],
         "empty_ball_rate": report["empty_ball_rate"],
-        "queries_without_relevant": report["queries_without_relevant"],
         "reward": code.selection and code.selection.reward,
         "calls": code.selection and code.selection.calls,
+        "n_queries": report["n_queries"],
+        "queries_without_relevant": report["queries_without_relevant"],
+        "n_database": report["n_database"],
+        "training_in_database": splits.info["training_in_database"],
     }
 
 
@@ -264,11 +267,9 @@ def markdown(args: Args, rows: list[dict]) -> str:
     by_length = [[name, *cells] for name, cells in _by_length(args, summary)]
     detail = [_detail(method, bits, line) for (method, bits), line in summary.iterrows()]
     columns = ("method", "bits", "mAP", "pessimistic to optimistic", "P@H<=2", "empty balls")
-    scope = f"the first {args.top_n:,} items" if args.top_n else "the whole database"
     return "\n".join(
         [
-            f"**{args.dataset}**: mAP over {scope}, tied items in expectation; mean ± standard deviation over seeds "
-            f"{', '.join(map(str, args.seeds))}. Bits are kept of {args.code_length}.",
+            _caption(args, rows[0]),
             "",
             *_table(("method", *lengths), by_length),
             "",
@@ -277,6 +278,18 @@ def markdown(args: Args, rows: list[dict]) -> str:
             *_table(columns, detail),
             "",
         ]
+    )
+
+
+def _caption(args: Args, row: dict) -> str:
+    """What was measured on what; the sizes are the same in every row."""
+    scope = f"the first {args.top_n:,} items" if args.top_n else "the whole database"
+    return (
+        f"**{args.dataset}**: {row['n_queries']:,} queries ({row['queries_without_relevant']} without a relevant "
+        f"picture left out), {row['n_database']:,} database pictures, training pictures "
+        f"{'among them' if row['training_in_database'] else 'not among them'}. mAP over {scope}, tied items in "
+        f"expectation; mean ± standard deviation over seeds {', '.join(map(str, args.seeds))}. Bits are kept of "
+        f"{args.code_length}."
     )
 
 

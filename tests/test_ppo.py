@@ -239,7 +239,11 @@ def test_equal_seeds_give_equal_runs_and_the_callers_random_numbers_stay(few):
     assert (other.history["reward"] != few.history["reward"]).any()
 
 
-@pytest.mark.parametrize("options", [{}, {"thesis": True, "total_episodes": 20}, {"episodes": 5, "minibatches": 7, "total_episodes": 52}])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"thesis": True, "total_episodes": 20}, {"episodes": 5, "minibatches": 7, "total_episodes": 52}],
+    ids=["default", "thesis", "uneven"],
+)
 def test_every_episode_keeps_p_distinct_bits(monkeypatch, options):
     finished = []
 

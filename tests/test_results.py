@@ -95,6 +95,15 @@ def test_a_selections_row_is_map_of_the_bits_in_its_artifact(made, method):
     )
 
 
+def test_cut_off_is_that_of_map(made):
+    arrays = codes_file(made)
+    codes = arrays["query_codes"], arrays["database_codes"]
+    cut = results.measure(results.Code("all bits", *codes), made.splits, top_n=5)
+    labels = made.splits.query.labels, made.splits.database.labels
+    assert cut["map"] == metrics.mean_average_precision(*codes, *labels, top_n=5)
+    assert cut["map"] != row_of(made, method="all bits", seed=0)["map"]
+
+
 def test_with_all_bits_kept_every_selection_is_the_whole_code(made):
     whole = row_of(made, method="all bits", seed=0)
     for method in results.SELECTED:
@@ -183,6 +192,14 @@ def test_the_table_by_length_repeats_the_details(made):
     assert by_length["all bits (12 bits)"] == [detail["all bits", "12"]] * 2
     assert by_length["class index (4 bits)"] == [detail["class index", "4"]] * 2
     assert by_length["its spread over 3 subsets"][1] == "± 0.000"
+
+
+def test_the_caption_says_what_was_measured(made):
+    caption = (made.home / "runs" / "results.md").read_text(encoding="utf-8").splitlines()[0]
+    assert "30 queries (0 without a relevant picture left out), 90 database pictures" in caption
+    assert "training pictures not among them. mAP over the whole database" in caption
+    assert "seeds 0, 1. Bits are kept of 12." in caption
+    assert "mAP over the first 7 items" in results.markdown(replace(ARGS, top_n=7), made.rows)
 
 
 def test_one_seed_has_no_deviation(made):
