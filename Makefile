@@ -16,7 +16,7 @@ course: $(INSTALLED) ## run notebooks 01 to 04 and print the results table
 	$(BIN)/python -m hashlib_nb.run_course
 
 test: lint ## check the code and the notebooks, then run every test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup --durations 10
+	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup --durations 10
 
 lab: $(INSTALLED) ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab notebooks
