@@ -76,10 +76,12 @@ class Args:
     """as in hashlib_nb.encoder"""
     epochs: int = 0
     """passes over the training pictures for each encoder; 0 for the architecture's recipe"""
+    literal: bool = False
+    """fit the encoders to the thesis' target codes as written (`codes.LITERAL`) instead of the repaired ones"""
     folds: int = 3
     """encoders for the out-of-fold codes, at least 2 unless `reward_codes` is in_sample"""
     out: Path | None = None
-    """JSON to write, and markdown beside it; by default runs/results.json and runs/results.md"""
+    """JSON to write, and markdown beside it; by default runs/results.json, or runs/results-literal.json"""
 
     def __post_init__(self) -> None:
         """Check what can be checked before any work."""
@@ -99,7 +101,8 @@ class Args:
     @property
     def path(self) -> Path:
         """Where the JSON goes."""
-        return self.out or artifacts.project_root() / "runs" / "results.json"
+        name = "results-literal.json" if self.literal else "results.json"
+        return self.out or artifacts.project_root() / "runs" / name
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,12 +126,15 @@ def load_codes(args: Args, seed: int, bits: int | None = None) -> tuple[Splits, 
 
     The latter lie in a folder of their own: they have no out-of-fold codes, and must not replace any that have them.
     """
-    from hashlib_nb import encoder
+    from hashlib_nb import codes, datasets, encoder
 
-    settings = {"epochs": args.epochs or None, "folds": args.folds, "progress": False}
-    if bits is not None:
-        settings |= {"folds": 0, "folder": _folder(args, seed, bits, "-direct")}
     length = args.code_length if bits is None else bits
+    settings = {"epochs": args.epochs or None, "folds": args.folds if bits is None else 0, "progress": False}
+    settings["folder"] = _folder(args, seed, length, "" if bits is None else "-direct")
+    if args.literal:
+        path = artifacts.folder(args.dataset, length, seed) / "literal_codes.npz"
+        labels = datasets.load(args.dataset, root=args.root).train.labels
+        settings["targets"] = codes.load_or_infer(path, labels, length, seed=seed, **codes.LITERAL).codes
     return encoder.codes_for(args.dataset, length, root=args.root, arch=args.arch, seed=seed, **settings)
 
 
@@ -136,7 +142,7 @@ def _folder(args: Args, seed: int, bits: int, suffix: str = "") -> Path:
     from hashlib_nb import encoder
 
     arch, _ = encoder.choose(args.arch, echo=lambda _: None)
-    return artifacts.folder(args.dataset, bits, seed, arch + suffix)
+    return artifacts.folder(args.dataset, bits, seed, arch + suffix + "-literal" * args.literal)
 
 
 def codes_of_length(args: Args, seed: int, made: ImageCodes, n_bits: int) -> Iterator[Code]:
@@ -192,15 +198,18 @@ def predict_classes(codes: np.ndarray, targets: np.ndarray, labels: np.ndarray) 
 
     Args:
         codes: {0,1} [n, k], of the pictures to classify.
-        targets: {0,1} [n', k], target codes of the training pictures; pictures with equal labels share one.
+        targets: {0,1} [n', k], target codes of the training pictures. A class has one; where its pictures have several
+            (the literal codes), the majority of each bit.
         labels: {0,1} [n', m], of the training pictures.
 
     Returns:
         int64 [n]. With one label a picture it is the label's column; in general, a number for each distinct label set.
     """
     # Read from the last column to the first, rows of one label sort in the order of their columns.
-    _, first = np.unique(labels[:, ::-1], axis=0, return_index=True)
-    return distances(codes, targets[first]).argmin(axis=1)
+    _, group = np.unique(labels[:, ::-1], axis=0, return_inverse=True)
+    group = group.reshape(-1)
+    shared = np.stack([targets[group == c].mean(axis=0) >= 0.5 for c in range(group.max() + 1)])
+    return distances(codes, shared).argmin(axis=1)
 
 
 def measure(code: Code, splits: Splits, top_n: int = 0) -> dict:
@@ -289,7 +298,7 @@ def _caption(args: Args, row: dict) -> str:
         f"picture left out), {row['n_database']:,} database pictures, training pictures "
         f"{'among them' if row['training_in_database'] else 'not among them'}. mAP over {scope}, tied items in "
         f"expectation; mean ± standard deviation over seeds {', '.join(map(str, args.seeds))}. Bits are kept of "
-        f"{args.code_length}."
+        f"{args.code_length}.{' Target codes: literal.' if args.literal else ''}"
     )
 
 

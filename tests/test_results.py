@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import tyro
 
-from hashlib_nb import artifacts, datasets, encoder, metrics, ppo, results, run_course, selectors
+from hashlib_nb import artifacts, codes, datasets, encoder, metrics, ppo, results, run_course, selectors
 from hashlib_nb.datasets._splits import Splits, split_by_class
 from hashlib_nb.results import Args
 
@@ -268,3 +268,20 @@ def test_unknown_reward_codes_are_named(made):
 def test_help_needs_no_torch():
     code = "import sys, hashlib_nb.results; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_literal_targets_have_folders_of_their_own(made):
+    repaired = codes_file(made)
+    _, literal = results.load_codes(replace(ARGS, literal=True), seed=0)
+    labels = made.splits.train.labels
+    assert np.array_equal(literal.targets, codes.infer_codes(labels, 12, **codes.LITERAL).codes)
+    assert len(np.unique(literal.targets, axis=0)) > 10
+    assert len(np.unique(repaired["targets"], axis=0)) == 10
+    assert np.array_equal(codes_file(made)["query_codes"], repaired["query_codes"])
+
+
+def test_a_class_whose_pictures_have_several_targets_is_their_majority():
+    targets = np.array([[1, 1, 0], [1, 1, 1], [1, 0, 0], [0, 0, 1]], dtype=np.uint8)
+    labels = np.array([[1, 0], [1, 0], [1, 0], [0, 1]], dtype=np.uint8)
+    predicted = results.predict_classes(np.array([[1, 1, 0], [0, 0, 1]], dtype=np.uint8), targets, labels)
+    assert predicted.tolist() == [0, 1]
