@@ -30,6 +30,8 @@ from tqdm.auto import tqdm
 from hashlib_nb import artifacts, codes, datasets
 from hashlib_nb.hamming import check_codes
 
+THREADS = torch.get_num_threads()
+"""Threads of a training: numba's kernels change torch's number, and with another number sums round otherwise."""
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -173,7 +175,9 @@ def choose(arch: str, device: str = "auto", *, echo: Callable[[str], None] = pri
     if arch == "auto":
         arch = "alexnet" if where.type == "cuda" else "alexnet_small"
         reason = (
-            "its 57M weights want a GPU" if where.type != "cuda" else f"{torch.cuda.get_device_name(where)} is here"
+            "alexnet's 57M weights want a GPU"
+            if where.type != "cuda"
+            else f"{torch.cuda.get_device_name(where)} is here"
         )
         echo(f"encoder: {arch} on {where.type} (auto: {reason})")
     return arch, where
@@ -436,6 +440,7 @@ class _Training:
 
     def train_one_epoch(self) -> dict[str, float]:
         """One pass over the training pictures; returns the epoch's measures."""
+        torch.set_num_threads(THREADS)
         self.encoder.network.train()
         order = self.training[torch.randperm(len(self.training), generator=self.generator).numpy()]
         losses, accuracies = [], []
