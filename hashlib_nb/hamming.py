@@ -1,29 +1,33 @@
 """Hamming kernels: packed codes, distances, and the two histograms that every retrieval metric is made of.
 
 A query has k+1 possible distances to the database. How many items, and how many relevant items, lie at each of them is
-all that mAP, precision and recall depend on, so the kernels below count those two histograms in one pass over packed
-codes and never hold a distance matrix. numba runs the pass on all cores with the processor's popcount instruction; a
-numpy path gives equal results where numba is missing or not wanted (``backend="numpy"``, or HASHLIB_NB_BACKEND=numpy).
+all that mAP, precision and recall depend on, so the kernels count those two histograms in one pass over packed codes
+and never hold a distance matrix. numba runs them on all cores (kernels.py says how); a numpy path gives equal results
+where numba is missing or not wanted (``backend="numpy"``, or HASHLIB_NB_BACKEND=numpy).
 """
 
 from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 try:
     import numba
+
+    from hashlib_nb import kernels
 except ImportError:
-    numba = None
+    numba = kernels = None
     warnings.warn("numba is not installed: Hamming histograms run on the slower numpy path", stacklevel=2)
 
 WORD = 64
 MAX_BITS = np.iinfo(np.uint16).max  # distances are uint16
 NUMPY_PAIRS = 1 << 20  # query-database pairs that the numpy path holds at a time, unless one query alone has more
+PLANES_UP_TO = 64  # kept bits; beyond, counting by words is faster than counting by bit planes (benchmarks/)
 
 
 def check_codes(codes, name: str = "codes") -> np.ndarray:
@@ -117,10 +121,14 @@ class Histograms:
     """What a ranking by Hamming distance holds, level by level; leading axes as documented by the maker."""
 
     counts: np.ndarray
-    """int32 [..., q, k+1]: database items at each distance (n_d)."""
+    """int32 [..., q, levels]: database items at each distance 0, 1, ... (n_d)."""
 
     relevant: np.ndarray
-    """int32 [..., q, k+1]: those among them that share a concept with the query (p_d)."""
+    """int32 [..., q, levels]: those among them that share a concept with the query (p_d)."""
+
+    def __add__(self, other: Histograms) -> Histograms:
+        """Histograms of the same queries over two parts of a database, as those of the whole."""
+        return Histograms(self.counts + other.counts, self.relevant + other.relevant)
 
 
 class Pairs:
@@ -151,7 +159,7 @@ class Pairs:
         leave_one_out: bool = False,
         backend: str = "auto",
     ):
-        self._count_words = _count_words_numba if numba_enabled(backend) else _count_words_numpy
+        self._numba = numba_enabled(backend)
         query_codes, database_codes = _check_same_width(query_codes, database_codes)
         query_labels = check_labels(query_labels, "query_labels")
         database_labels = check_labels(database_labels, "database_labels")
@@ -167,25 +175,28 @@ class Pairs:
         self.leave_one_out = leave_one_out
         self.n_queries, self.k = query_codes.shape
         self.n_database = len(database_codes)
-        self._has_concept = query_labels.any(axis=1)
-        # The database lies word by word, so that the inner loops read memory in order.
-        self._query, self._database = _pack(query_codes), np.ascontiguousarray(_pack(database_codes).T)
-        self._query_concepts = _pack(query_labels)
-        self._database_concepts = np.ascontiguousarray(_pack(database_labels).T)
+        self._has_concept = query_labels.any(axis=1).astype(np.int32)
+        self._query, self._query_concepts = _pack(query_codes), _pack(query_labels)
+        # The database lies word by word, so that the inner loops read memory in order, and sorted by label set, so that
+        # whole blocks of it are relevant to a query or are not. No metric knows an order of items.
+        concepts = _pack(database_labels)
+        order = np.lexsort(concepts.T)
+        self._database = np.ascontiguousarray(_pack(database_codes)[order].T)
+        self._database_concepts = np.ascontiguousarray(concepts[order].T)
+        self._n_concepts = query_labels.shape[1]
 
     def histograms(self, bits: Sequence[int] | None = None) -> Histograms:
         """Histograms for one subset of the bits.
 
         Args:
-            bits: distinct indices of the kept bits in 0..k-1; all of them if None. A word mask: nothing is repacked.
+            bits: distinct indices of the kept bits in 0..k-1; all of them if None. Nothing is repacked.
 
         Returns:
             Histograms of shape [q, p+1], p being the number of kept bits.
         """
-        bits = np.arange(self.k) if bits is None else check_bits(bits, self.k)
         mask = np.zeros((1, self.k), np.uint8)
-        mask[0, bits] = 1
-        result = self._count(mask, len(bits) + 1)
+        mask[0, slice(None) if bits is None else check_bits(bits, self.k)] = 1
+        result = self.histograms_many(mask)
         return Histograms(result.counts[0], result.relevant[0])
 
     def histograms_many(self, masks) -> Histograms:
@@ -195,9 +206,42 @@ class Pairs:
             masks: bool or {0,1} [e, k]; True keeps the bit. A mask that keeps nothing puts every item at distance 0.
 
         Returns:
-            Histograms of shape [e, q, k+1]; levels beyond a mask's number of kept bits are empty.
+            Histograms of shape [e, q, P+1], P being the number of bits that the largest mask keeps; levels beyond a
+            mask's own number of kept bits are empty.
         """
-        return self._count(self.check_masks(masks), self.k + 1)
+        masks = self.check_masks(masks)
+        n_kept = masks.sum(axis=1, dtype=np.int64)
+        counts = np.empty((len(masks), self.n_queries, n_kept.max() + 1), np.int32)
+        relevant = np.empty_like(counts)
+        few = n_kept <= PLANES_UP_TO if self._numba else np.zeros(len(masks), bool)
+        for rows, count in ((few, self._count_planes), (~few, self._count_words)):
+            if rows.all():
+                count(masks, n_kept, counts, relevant)
+            elif rows.any():
+                part = np.empty((2, rows.sum(), *counts.shape[1:]), np.int32)
+                count(masks[rows], n_kept[rows], *part)
+                counts[rows], relevant[rows] = part
+        return self._without_self(Histograms(counts, relevant), self._has_concept)
+
+    def histograms_flipped(self, mask, bits: Sequence[int], queries: slice = slice(None)) -> Histograms:
+        """Histograms of a subset of the bits with each of `bits` toggled alone: added, or removed if it is kept.
+
+        One pass over the items serves all of them, for about the price of ten masks of 16 bits, so that a step of
+        greedy selection, which tries every bit that is left, need not pay for each try.
+
+        Args:
+            mask: bool or {0,1} [k]; True keeps the bit.
+            bits: distinct indices of the bits to toggle, in 0..k-1.
+            queries: a slice of the queries, to bound memory.
+
+        Returns:
+            Histograms of shape [q, b, p+2], p being the number of bits that the mask keeps.
+        """
+        mask, bits = self.check_masks(np.asarray(mask)[None])[0], check_bits(bits, self.k)
+        shape = (len(self._query[queries]), len(bits), int(mask.sum()) + 2)
+        counts, relevant = np.empty(shape, np.int32), np.empty(shape, np.int32)
+        (self._flip_numba if self._numba else self._flip_numpy)(mask, bits, queries, counts, relevant)
+        return self._without_self(Histograms(counts, relevant), self._has_concept[queries, None])
 
     def check_masks(self, masks) -> np.ndarray:
         """Returns masks as uint8 {0,1} [e, k], or raises ValueError."""
@@ -206,14 +250,78 @@ class Pairs:
             raise ValueError(f"masks is {masks.shape[1]} wide; the codes have {self.k} bits")
         return masks
 
-    def _count(self, masks: np.ndarray, levels: int) -> Histograms:
-        counts, relevant = self._count_words(
-            self._query, self._database, self._query_concepts, self._database_concepts, _pack(masks), levels
+    @cached_property
+    def _planes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Bit planes of the codes [k+1, w] (the last one 0), of what is an item [1, w], and of the concepts [m, w]."""
+        return (
+            kernels.bit_planes(self._database, self.k, 1),
+            kernels.bit_planes(np.ones((1, self.n_database), np.uint64), 1),
+            kernels.bit_planes(self._database_concepts, self._n_concepts),
         )
-        if self.leave_one_out:  # an item is at distance 0 from itself, whatever the mask
-            counts[..., 0] -= 1
-            relevant[..., 0] -= self._has_concept
-        return Histograms(counts, relevant)
+
+    @cached_property
+    def _code_bytes(self) -> np.ndarray:
+        """The codes as bytes 0 and 1, eight to a word, padded to a multiple of 64 bits: uint64 [n, 8 words]."""
+        as_bytes = np.ascontiguousarray(self._database.T).view(np.uint8)
+        return np.unpackbits(as_bytes, axis=1, bitorder="little").view(np.uint64)
+
+    def _count_planes(self, masks: np.ndarray, n_kept: np.ndarray, counts: np.ndarray, relevant: np.ndarray) -> None:
+        kept = np.full((len(masks), n_kept.max() + (-n_kept.max() % 8)), self.k)  # filled up with the plane of zeros
+        rows, bits = np.nonzero(masks)
+        kept[rows, np.arange(len(rows)) - np.repeat(np.cumsum(n_kept) - n_kept, n_kept)] = bits
+        planes, items, concepts = self._planes
+        kernels.count_planes(self._query, planes, items, self._query_concepts, concepts, kept, n_kept, counts, relevant)
+
+    def _count_words(self, masks: np.ndarray, n_kept: np.ndarray, counts: np.ndarray, relevant: np.ndarray) -> None:
+        count = kernels.count_words if self._numba else _count_words_numpy
+        pairs = self._query, self._database, self._query_concepts, self._database_concepts
+        count(*pairs, _pack(masks), counts, relevant)
+
+    def _flip_numba(self, mask, bits, queries, counts, relevant) -> None:
+        chosen, concepts = self._query[queries], self._query_concepts[queries]
+        database = self._database, self._code_bytes, concepts, self._database_concepts
+        kernels.count_flipped(chosen, *database, _pack(mask[None])[0], int(mask.sum()), bits, counts, relevant)
+
+    def _flip_numpy(self, mask, bits, queries, counts, relevant) -> None:
+        masks = np.repeat(mask[None], len(bits), axis=0)
+        masks[np.arange(len(bits)), bits] ^= 1
+        database = self._database, self._query_concepts[queries], self._database_concepts
+        by_mask = counts.swapaxes(0, 1), relevant.swapaxes(0, 1)
+        _count_words_numpy(self._query[queries], *database, _pack(masks), *by_mask)
+
+    def _without_self(self, found: Histograms, has_concept: np.ndarray) -> Histograms:
+        """Takes each query out of its own ranking where asked: it is at distance 0 from itself, whatever the mask."""
+        if self.leave_one_out:
+            found.counts[..., 0] -= 1
+            found.relevant[..., 0] -= has_concept
+        return found
+
+
+def histograms_of_shards(
+    query_codes, query_labels, shards: Iterable[tuple], *, bits: Sequence[int] | None = None, backend: str = "auto"
+) -> Histograms:
+    """Histograms over a database that comes in parts, and so need not fit into memory: one part is held at a time.
+
+    Args:
+        query_codes: {0,1} [q, k].
+        query_labels: {0,1} [q, m].
+        shards: pairs (codes {0,1} [n_i, k], labels {0,1} [n_i, m]), such as a generator that reads them from files.
+        bits: distinct indices of the bits to keep; all of them if None.
+        backend: "numba", "numpy" or "auto"; see `Pairs`.
+
+    Returns:
+        Histograms of shape [q, p+1], equal to those of the whole database; `metrics.report` makes a report of them.
+
+    Raises:
+        ValueError: no shard at all, or what `histograms` refuses.
+    """
+    total = None
+    for codes, labels in shards:
+        found = Pairs(query_codes, codes, query_labels, labels, backend=backend).histograms(bits)
+        total = found if total is None else total + found
+    if total is None:
+        raise ValueError("shards is empty; give at least one pair of codes and labels")
+    return total
 
 
 def histograms(
@@ -328,77 +436,13 @@ def _relevant_block(query_concepts: np.ndarray, database_concepts: np.ndarray) -
     return shared
 
 
-def _count_words_numpy(query, database, query_concepts, database_concepts, masks, levels):
-    """The numpy twin of `_count_words_numba`, in chunks of queries."""
-    n_queries = len(query)
-    result = np.empty((len(masks), n_queries, 2, levels), np.int32)
-    for rows in _query_chunks(n_queries, database.shape[1]):
-        relevant = _relevant_block(query_concepts[rows], database_concepts)
-        first_bin = (2 * np.arange(len(relevant))[:, None] + relevant) * levels
+def _count_words_numpy(query, database, query_concepts, database_concepts, masks, counts, relevant) -> None:
+    """The numpy twin of `kernels.count_words`, in chunks of queries."""
+    levels = counts.shape[2]
+    for rows in _query_chunks(len(query), database.shape[1]):
+        hits = _relevant_block(query_concepts[rows], database_concepts)
+        first_bin = (2 * np.arange(len(hits))[:, None] + hits) * levels
         for e, mask in enumerate(masks):
             bins = first_bin + _distance_block(query[rows], database, mask)
-            flat = np.bincount(bins.ravel(), minlength=2 * levels * len(relevant))
-            result[e, rows] = flat.reshape(-1, 2, levels)
-    relevant = result[:, :, 1].copy()
-    return result[:, :, 0] + relevant, relevant
-
-
-if numba is not None:
-
-    @numba.extending.intrinsic
-    def _popcount(typing_context, word):
-        """Number of set bits of a uint64: LLVM's ctpop, one instruction on current processors."""
-
-        def codegen(context, builder, signature, args):
-            return builder.ctpop(args[0])
-
-        return numba.types.uint64(numba.types.uint64), codegen
-
-    @numba.njit(cache=True)
-    def _count_mask(query, database, mask, first_bins, bins, histogram):
-        """Counts one query's items; the last word goes straight into the histogram, so one-word codes take one loop."""
-        last = len(query) - 1
-        if last > 0:
-            bins[:] = first_bins
-            first_bins = bins
-        for word in range(last):
-            # Locals, because a store to bins could alias the arrays and would force a reload of each.
-            code, kept, items = query[word], mask[word], database[word]
-            if kept:
-                for j in range(len(items)):
-                    bins[j] += _popcount((code ^ items[j]) & kept)
-        code, kept, items = query[last], mask[last], database[last]
-        for j in range(len(items)):
-            histogram[first_bins[j] + _popcount((code ^ items[j]) & kept)] += 1
-
-    @numba.njit(cache=True)
-    def _count_query(query, database, query_concepts, database_concepts, masks, counts, relevant):
-        """Fills one query's counts and relevant [e, levels]; relevance is looked up once for all masks."""
-        n_masks, levels = counts.shape
-        n_database = database.shape[1]
-        first_bins = np.zeros(n_database, np.uint32)  # relevant items count into the upper half of the histogram
-        for word in range(len(query_concepts)):
-            concepts, items = query_concepts[word], database_concepts[word]
-            for j in range(n_database):  # a select and not a branch: the compiler vectorizes it
-                first_bins[j] = levels if concepts & items[j] else first_bins[j]
-        bins = np.empty(n_database, np.uint32)
-        histogram = np.empty(2 * levels, np.int32)
-        for e in range(n_masks):
-            histogram[:] = 0
-            _count_mask(query, database, masks[e], first_bins, bins, histogram)
-            for d in range(levels):
-                relevant[e, d] = histogram[levels + d]
-                counts[e, d] = histogram[d] + histogram[levels + d]
-
-    @numba.njit(cache=True, parallel=True)
-    def _count_queries(query, database, query_concepts, database_concepts, masks, counts, relevant):
-        for i in numba.prange(len(query)):
-            _count_query(query[i], database, query_concepts[i], database_concepts, masks, counts[:, i], relevant[:, i])
-
-
-def _count_words_numba(query, database, query_concepts, database_concepts, masks, levels):
-    """Counts int32 [e, q, levels] twice, all items and relevant ones; arguments are packed words."""
-    counts = np.empty((len(masks), len(query), levels), np.int32)
-    relevant = np.empty_like(counts)
-    _count_queries(query, database, query_concepts, database_concepts, masks, counts, relevant)
-    return counts, relevant
+            flat = np.bincount(bins.ravel(), minlength=2 * levels * len(hits)).reshape(-1, 2, levels)
+            counts[e, rows], relevant[e, rows] = flat.sum(axis=1), flat[:, 1]

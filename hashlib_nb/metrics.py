@@ -29,6 +29,7 @@ from hashlib_nb.hamming import Histograms, Pairs, histograms
 
 TIES = ("expected", "pessimistic", "optimistic")
 DENOMINATORS = ("min(R,N)", "R", "hits")
+NO_RELEVANT = "no query shares a concept with any database item; do both label matrices list the same concepts?"
 CODES_AND_LABELS = ("query_codes", "database_codes", "query_labels", "database_labels")
 HISTOGRAM_CELLS = 1 << 21  # histogram cells that `map_of_masks` holds at a time, unless one mask alone has more
 
@@ -132,6 +133,11 @@ def average_precision_from_histograms(
     """
     _check_options(top_n, ties, denominator)
     shape, counts, relevant = counts.shape[:-1], _as_rows(counts), _as_rows(relevant)
+    if ties == "expected" and denominator != "hits" and hamming.numba_enabled():
+        scores = np.empty(len(counts))
+        harmonic = _harmonic_numbers(_largest_total(counts))
+        _expected_average_precisions(counts, relevant, top_n or 0, denominator == "R", harmonic, scores)
+        return scores.reshape(shape)
     cut_off = counts.sum(axis=1) if top_n is None else np.full(len(counts), top_n)
     n_relevant = relevant.sum(axis=1)
     if denominator == "hits":
@@ -158,7 +164,7 @@ def map_of_masks(pairs: Pairs, masks, *, top_n: int | None = None) -> np.ndarray
     """
     _check_options(top_n, "expected", "min(R,N)")
     masks = pairs.check_masks(masks)
-    step = max(1, HISTOGRAM_CELLS // (pairs.n_queries * (pairs.k + 1)))
+    step = max(1, HISTOGRAM_CELLS // (pairs.n_queries * (int(masks.sum(axis=1).max()) + 1)))
     scores = np.empty(len(masks))
     for start in range(0, len(masks), step):
         found = pairs.histograms_many(masks[start : start + step])
@@ -167,6 +173,35 @@ def map_of_masks(pairs: Pairs, masks, *, top_n: int | None = None) -> np.ndarray
         per_query = average_precision_from_histograms(found.counts, found.relevant, top_n=top_n)
         scores[start : start + step] = np.nanmean(per_query, axis=1)
     return scores
+
+
+def map_of_flipped(pairs: Pairs, mask, bits: Sequence[int], *, top_n: int | None = None) -> np.ndarray:
+    """Tie-aware mAP of a bit subset with each of `bits` toggled alone, in one pass: a step of greedy selection.
+
+    Equal to `map_of_masks` of those subsets, for a fraction of its cost (see `Pairs.histograms_flipped`).
+
+    Args:
+        pairs: queries and database, packed once.
+        mask: bool or {0,1} [k]; True keeps the bit.
+        bits: distinct indices in 0..k-1; each is added to the subset, or removed if it is kept.
+        top_n: cut-off N; the whole database if None.
+
+    Returns:
+        float64 [b].
+
+    Raises:
+        ValueError: a mask that is not [k], bits outside 0..k-1, or no query with a relevant item.
+    """
+    _check_options(top_n, "expected", "min(R,N)")
+    per_query = np.empty((len(bits), pairs.n_queries))
+    step = max(1, HISTOGRAM_CELLS // (len(bits) * (int(np.sum(mask)) + 2)))
+    for start in range(0, pairs.n_queries, step):
+        rows = slice(start, start + step)
+        found = pairs.histograms_flipped(mask, bits, rows)
+        per_query[:, rows] = average_precision_from_histograms(found.counts, found.relevant, top_n=top_n).T
+    if np.isnan(per_query).all():
+        raise ValueError(NO_RELEVANT)
+    return np.nanmean(per_query, axis=1)
 
 
 @dataclass(frozen=True)
@@ -333,13 +368,39 @@ def evaluate(
     Raises:
         ValueError: as `average_precision`, or a negative radius.
     """
-    cut_offs = (None, *np.atleast_1d(np.asarray(top_n, np.int64)).tolist())
-    for cut_off in cut_offs:
-        _check_options(cut_off, "expected", denominator)
-    _check_radius(radius)
+    _check_report(top_n, radius, denominator)
     found = histograms(
         query_codes, database_codes, query_labels, database_labels, bits=bits, leave_one_out=leave_one_out
     )
+    return report(found, top_n=top_n, at_n=at_n, radius=radius, denominator=denominator) | {
+        "n_database": len(database_codes),
+        "code_length": np.shape(query_codes)[1],
+        "bits": None if bits is None else [int(bit) for bit in bits],
+        "leave_one_out": leave_one_out,
+    }
+
+
+def report(
+    found: Histograms,
+    *,
+    top_n: int | Sequence[int] = (),
+    at_n: Sequence[int] = (1, 10, 100, 1000),
+    radius: int = 2,
+    denominator: str = "min(R,N)",
+) -> dict:
+    """What `evaluate` says, from histograms: those of `hamming.histograms_of_shards`, say, of a database in parts.
+
+    Args:
+        found: histograms of shape [q, k+1].
+        top_n: as in `evaluate`.
+        at_n: as in `evaluate`.
+        radius: as in `evaluate`.
+        denominator: as in `evaluate`.
+
+    Raises:
+        ValueError: an unknown option, or no query with a relevant item.
+    """
+    cut_offs = _check_report(top_n, radius, denominator)
     counts, relevant = _answerable(found)
     n_ranked = int(counts[0].sum())
     at_n = [n for n in at_n if n <= n_ranked]
@@ -347,11 +408,8 @@ def evaluate(
     return {
         "n_queries": len(found.counts),
         "queries_without_relevant": len(found.counts) - len(counts),
-        "n_database": len(database_codes),
-        "code_length": np.shape(query_codes)[1],
+        "n_ranked": n_ranked,
         "n_bits": counts.shape[1] - 1,
-        "bits": None if bits is None else [int(bit) for bit in bits],
-        "leave_one_out": leave_one_out,
         "denominator": denominator,
         "map": {str(n or "all"): _map_summary(counts, relevant, n, denominator) for n in cut_offs},
         "radius": radius,
@@ -406,6 +464,15 @@ def _check_options(top_n: int | None, ties: str, denominator: str) -> None:
         raise ValueError(f'denominator is "{denominator}"; choose one of {", ".join(DENOMINATORS)}')
 
 
+def _check_report(top_n: int | Sequence[int], radius: int, denominator: str) -> tuple[int | None, ...]:
+    """The cut-offs of a report, the whole database (None) first."""
+    cut_offs = (None, *np.atleast_1d(np.asarray(top_n, np.int64)).tolist())
+    for cut_off in cut_offs:
+        _check_options(cut_off, "expected", denominator)
+    _check_radius(radius)
+    return cut_offs
+
+
 def _check_radius(radius: int) -> None:
     if radius < 0:
         raise ValueError(f"radius is {radius}; give a Hamming radius of at least 0")
@@ -415,9 +482,7 @@ def _answerable(found: Histograms) -> tuple[np.ndarray, np.ndarray]:
     """The rows of counts and relevant that have a relevant item."""
     rows = found.relevant.any(axis=1)
     if not rows.any():
-        raise ValueError(
-            "no query shares a concept with any database item; do both label matrices list the same concepts?"
-        )
+        raise ValueError(NO_RELEVANT)
     return found.counts[rows], found.relevant[rows]
 
 
@@ -487,10 +552,6 @@ def _harmonic_numbers(n: int) -> np.ndarray:
 
 def _precision_sums(counts: np.ndarray, relevant: np.ndarray, cut_off: np.ndarray, ties: str) -> np.ndarray:
     """Per row of histograms [r, k+1]: the sum of the precisions at the relevant ranks up to the cut-off."""
-    if ties == "expected" and hamming.numba_enabled():
-        sums = np.empty(len(counts))
-        _expected_precision_sums(counts, relevant, cut_off, _harmonic_numbers(counts.sum(axis=1).max()), sums)
-        return sums
     before, relevant_before = np.cumsum(counts, axis=1) - counts, np.cumsum(relevant, axis=1) - relevant
     taken = np.clip(cut_off[:, None] - before, 0, counts)
     return _level_sums(counts, relevant, before, relevant_before, taken, ties).sum(axis=1)
@@ -548,21 +609,32 @@ def _split_level(n, p, taken, before, hits, precision_sum, ties: str) -> float:
 
 if hamming.numba is not None:
 
+    @hamming.numba.njit(cache=True)
+    def _largest_total(counts):
+        largest = 0
+        for i in range(len(counts)):
+            total = 0
+            for d in range(counts.shape[1]):
+                total += counts[i, d]
+            largest = max(largest, total)
+        return largest
+
     @hamming.numba.njit(cache=True, parallel=True)
-    def _expected_precision_sums(counts, relevant, cut_off, harmonic, sums):
-        """`_precision_sums` for expected ties in one pass: `_level_sums` is bound by memory where masks are many."""
+    def _expected_average_precisions(counts, relevant, top_n, by_all_relevant, harmonic, scores):
+        """Expected average precision of each row in one pass; `_level_sums` is bound by memory where masks are many."""
         for i in hamming.numba.prange(len(counts)):
-            before, relevant_before, total = 0, 0, 0.0
+            before, hits_before, total = 0, 0, 0.0
             for d in range(counts.shape[1]):
                 n, p = counts[i, d], relevant[i, d]
-                taken = min(n, cut_off[i] - before)
+                taken = min(n, top_n - before) if top_n else n
                 if p > 0 and taken > 0:
                     m = (p - 1) / (n - 1) if n > 1 else 0.0
                     ranks = harmonic[before + taken] - harmonic[before]
-                    total += p / n * (m * taken + (relevant_before + 1 - m - m * before) * ranks)
+                    total += p / n * (m * taken + (hits_before + 1 - m - m * before) * ranks)
                 before += n
-                relevant_before += p
-            sums[i] = total
+                hits_before += p
+            bound = hits_before if by_all_relevant or not top_n else min(hits_before, top_n)
+            scores[i] = total / bound if bound else np.nan
 
 
 @dataclass(frozen=True)

@@ -258,11 +258,75 @@ except ValueError as error:
     assert 'backend is "numba", which is not installed' in refusal
 
 
+@pytest.mark.parametrize("leave_one_out", [False, True])
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    ("n", "k", "kept"), [(3, 1, 0), (3, 1, 1), (40, 9, 4), (700, 65, 2), (600, 64, 64), (90, 130, 100), (30, 1024, 20)]
+)
+def test_flipped_bits_are_as_many_masks(n, k, kept, backend, leave_one_out):
+    """More items than a block and than a byte can count, nothing kept and everything kept, bits beyond one word."""
+    query, database, query_labels, database_labels = random_pairs(n + k, n, n, k, 3)
+    if leave_one_out:
+        query, query_labels = database, database_labels
+    pairs = hamming.Pairs(query, database, query_labels, database_labels, leave_one_out=leave_one_out, backend=backend)
+    rng = np.random.default_rng(0)
+    mask = np.zeros(k, np.uint8)
+    mask[rng.permutation(k)[:kept]] = 1
+    bits = rng.permutation(k)[:12]
+    masks = np.repeat(mask[None], len(bits), axis=0)
+    masks[np.arange(len(bits)), bits] ^= 1
+    many, found = pairs.histograms_many(masks), pairs.histograms_flipped(mask, bits)
+    levels = many.counts.shape[2]
+    assert found.counts.shape == (n, len(bits), kept + 2)
+    assert not found.counts[..., levels:].any()
+    assert_same(found, *(pad_levels(each.swapaxes(0, 1), kept + 2) for each in (many.counts, many.relevant)))
+    part = pairs.histograms_flipped(mask, bits, slice(1, 3))
+    assert_same(part, found.counts[1:3], found.relevant[1:3])
+
+
+def pad_levels(histogram: np.ndarray, levels: int) -> np.ndarray:
+    return np.pad(histogram, ((0, 0), (0, 0), (0, levels - histogram.shape[2])))
+
+
+@pytest.mark.parametrize("m", [1, 10, 70])
+@pytest.mark.parametrize("k", [1, 63, 64, 65, 200, 1024])
+def test_planes_and_words_count_the_same(k, m):
+    """Subsets on both sides of the size at which counting by planes gives way to counting by words, in one call."""
+    pairs = random_pairs(k + m, 7, 1100, k, m, density=0.15)
+    fast, slow = (hamming.Pairs(*pairs, backend=backend) for backend in BACKENDS)
+    rng = np.random.default_rng(1)
+    sizes = sorted({0, 1, min(k, 7), min(k, 8), min(k, 64), min(k, 65), k})
+    masks = np.zeros((len(sizes), k), np.uint8)
+    for mask, size in zip(masks, sizes, strict=True):
+        mask[rng.permutation(k)[:size]] = 1
+    found, expected = fast.histograms_many(masks), slow.histograms_many(masks)
+    assert_same(found, expected.counts, expected.relevant)
+    for mask, counts, relevant in zip(masks, found.counts, found.relevant, strict=True):
+        alone = fast.histograms_many(mask[None])
+        assert_same(alone, counts[None, :, : mask.sum() + 1], relevant[None, :, : mask.sum() + 1])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("bits", [None, [3, 0, 8]])
+def test_shards_add_up_to_the_whole(bits, backend):
+    query, database, query_labels, database_labels = random_pairs(3, 6, 50, 9, 4)
+    cuts = [slice(0, 1), slice(1, 20), slice(20, 50)]
+    shards = ((database[cut], database_labels[cut]) for cut in cuts)  # a generator: each is taken once
+    found = hamming.histograms_of_shards(query, query_labels, shards, bits=bits, backend=backend)
+    whole = hamming.histograms(query, database, query_labels, database_labels, bits=bits, backend=backend)
+    assert_same(found, whole.counts, whole.relevant)
+
+
+def test_no_shards_is_an_error():
+    with pytest.raises(ValueError, match="shards is empty"):
+        hamming.histograms_of_shards([[0]], [[1]], [])
+
+
 def test_a_second_process_loads_the_compiled_kernel():
     source = """
-from hashlib_nb import hamming
+from hashlib_nb import hamming, kernels
 hamming.histograms([[0]], [[1]], [[1]], [[1]])
-stats = hamming._count_queries.stats
+stats = kernels.count_planes.stats
 print(sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))
 """
     run_python(source)

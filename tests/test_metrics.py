@@ -197,6 +197,35 @@ def test_map_of_masks_equals_the_map_of_sliced_codes(top_n, monkeypatch):
         assert score == pytest.approx(metrics.mean_average_precision(*sliced, top_n=top_n))
 
 
+@pytest.mark.parametrize("cells", [1, 1 << 21])
+@pytest.mark.parametrize("top_n", [None, 9])
+def test_map_of_flipped_equals_the_map_of_each_mask(top_n, cells, monkeypatch):
+    """To the last bit, since a memo may answer with either."""
+    monkeypatch.setattr(metrics, "HISTOGRAM_CELLS", cells)
+    query, database, query_labels, database_labels = random_pairs(5, 9, 60, 70)
+    pairs = hamming.Pairs(query, database, query_labels, database_labels)
+    mask = (np.random.default_rng(2).random(70) < 0.2).astype(np.uint8)
+    bits = np.array([69, 0, 5, *np.flatnonzero(mask)[:3]])
+    masks = np.repeat(mask[None], len(bits), axis=0)
+    masks[np.arange(len(bits)), bits] ^= 1
+    found = metrics.map_of_flipped(pairs, mask, bits, top_n=top_n)
+    np.testing.assert_array_equal(found, metrics.map_of_masks(pairs, masks, top_n=top_n))
+
+
+def test_map_of_flipped_needs_a_query_with_a_relevant_item():
+    pairs = hamming.Pairs([[0, 1]], [[1, 1]], [[1, 0]], [[0, 1]])
+    with pytest.raises(ValueError, match="no query shares a concept"):
+        metrics.map_of_flipped(pairs, [1, 0], [1])
+
+
+def test_a_report_of_shards_is_that_of_the_whole_database():
+    query, database, query_labels, database_labels = random_pairs(6, 8, 50, 12)
+    whole = metrics.evaluate(query, database, query_labels, database_labels, top_n=7, at_n=(1, 20))
+    shards = [(database[:13], database_labels[:13]), (database[13:], database_labels[13:])]
+    found = metrics.report(hamming.histograms_of_shards(query, query_labels, shards), top_n=7, at_n=(1, 20))
+    assert found == {name: whole[name] for name in found}
+
+
 def test_leave_one_out_equals_removing_the_item():
     codes, _, labels, _ = random_pairs(3, 20, 4, 6)
     scores = metrics.average_precision(codes, codes, labels, labels, leave_one_out=True, top_n=11)

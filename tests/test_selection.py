@@ -241,6 +241,21 @@ def test_a_seen_subset_is_answered_without_the_codes(monkeypatch):
     np.testing.assert_array_equal(reward(masks[::-1]), first[::-1])
 
 
+@pytest.mark.parametrize("memo", [True, False])
+def test_flipped_bits_are_rewarded_and_counted_as_so_many_masks(memo):
+    reward, masks = Reward(CODES, LABELS, memo=memo), Reward(CODES, LABELS)
+    mask = random_masks(reward.k, 3, 1, seed=4)[0]
+    bits = [int(np.flatnonzero(mask)[1]), *np.flatnonzero(mask == 0)[:4]]
+    flipped = np.repeat(mask[None], len(bits), axis=0)
+    flipped[np.arange(len(bits)), bits] ^= 1
+    seen = masks(flipped[2:3])
+    np.testing.assert_array_equal(reward(flipped[2:3]), seen)
+    np.testing.assert_array_equal(reward.flipped(mask, bits), masks(flipped))
+    assert reward.calls == len(bits) + (not memo)
+    with pytest.raises(ValueError, match="indices must lie in"):
+        reward.flipped(mask, [reward.k])
+
+
 def test_a_restored_memo_goes_on_where_it_was():
     reward, masks = Reward(CODES, LABELS), random_masks(12, 3, 5)
     values = reward(masks)

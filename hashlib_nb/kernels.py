@@ -1,0 +1,436 @@
+"""The numba kernels behind hamming.py: three ways to count, each exact, each threaded over queries.
+
+`count_words` walks packed codes: exclusive or, mask, popcount, one histogram increment a pair. The increment is what it
+waits for, since the next one often goes to the same counter.
+
+`count_planes` has no increment. The database lies in bit planes: bit j of word i of plane b is bit b of item 64 i + j,
+so that one machine word holds a bit of 64 items (O'Neil & Quass, "Improved query performance with variant indexes",
+SIGMOD 1997). Kept planes are added with carry-save adders (Mula, Kurz & Lemire, "Faster population counts using AVX2
+instructions", 2018) to distances that are themselves bit planes; a binary tree over those planes splits the items by
+distance, and a popcount per distance reads the histogram off. Its cost grows with the number of kept bits, and bits
+that are not kept cost nothing.
+
+`count_flipped` answers for all subsets that differ in one bit from a given one. It takes each item's distance once and
+adds its code, one byte a bit, to a row of counters for that distance: how many items at distance d have bit b set gives
+the histogram with b added or removed, without going back to the items.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, models, register_model
+
+LANES = 8
+"""64-bit words in a vector: one AVX-512 register, two of AVX2, four of NEON; LLVM splits it as the machine needs."""
+BLOCK = 64 * LANES
+"""Items that `count_planes` takes at a time; planes are padded to a multiple of it."""
+BYTE_MAX = 255
+_VECTOR = ir.VectorType(ir.IntType(64), LANES)
+
+
+@intrinsic
+def popcount(typing_context, word):
+    """Number of set bits of a uint64: LLVM's ctpop, one instruction on current processors."""
+
+    def codegen(context, builder, signature, args):
+        return builder.ctpop(args[0])
+
+    return types.uint64(types.uint64), codegen
+
+
+# A vector of LANES words as a numba type. Loops over short rows of one array would need a run-time check for overlap
+# before each could be vectorized; values of this type live in registers.
+
+
+class _Lanes(types.Type):
+    def __init__(self):
+        super().__init__(name="Lanes")
+
+
+_lanes = _Lanes()
+
+
+@register_model(_Lanes)
+class _LanesModel(models.PrimitiveModel):
+    def __init__(self, manager, numba_type):
+        super().__init__(manager, numba_type, _VECTOR)
+
+
+def _elementwise(operation: str):
+    @intrinsic
+    def apply(typing_context, a, b):
+        def codegen(context, builder, signature, args):
+            return getattr(builder, operation)(*args)
+
+        return _lanes(_lanes, _lanes), codegen
+
+    return apply
+
+
+_and, _or, _xor, _add = map(_elementwise, ("and_", "or_", "xor", "add"))
+
+
+def _address(context, builder, signature, args):
+    """Pointer to the vector that begins at element [i, j] of a C-ordered uint64 array."""
+    array = context.make_array(signature.args[0])(context, builder, args[0])
+    shape, strides = (cgutils.unpack_tuple(builder, each) for each in (array.shape, array.strides))
+    pointer = cgutils.get_item_pointer2(context, builder, array.data, shape, strides, "C", args[1:3])
+    return builder.bitcast(pointer, _VECTOR.as_pointer())
+
+
+@intrinsic
+def _load(typing_context, array, i, j):
+    def codegen(context, builder, signature, args):
+        return builder.load(_address(context, builder, signature, args), align=8)
+
+    return _lanes(array, types.intp, types.intp), codegen
+
+
+@intrinsic
+def _store(typing_context, array, i, j, value):
+    def codegen(context, builder, signature, args):
+        builder.store(args[3], _address(context, builder, signature, args), align=8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.intp, _lanes), codegen
+
+
+@intrinsic
+def _broadcast(typing_context, word):
+    def codegen(context, builder, signature, args):
+        vector = ir.Constant(_VECTOR, ir.Undefined)
+        for lane in range(LANES):
+            vector = builder.insert_element(vector, args[0], ir.Constant(ir.IntType(32), lane))
+        return vector
+
+    return _lanes(types.uint64), codegen
+
+
+@intrinsic
+def _popcounts(typing_context, vector):
+    def codegen(context, builder, signature, args):
+        ctpop = builder.module.declare_intrinsic(f"llvm.ctpop.v{LANES}i64", (), ir.FunctionType(_VECTOR, [_VECTOR]))
+        return builder.call(ctpop, args)
+
+    return _lanes(_lanes), codegen
+
+
+@numba.njit(cache=True, parallel=True)
+def _transpose(words, n_bits, planes):
+    for w in numba.prange((words.shape[1] + 63) // 64):
+        start, end = 64 * w, min(64 * w + 64, words.shape[1])
+        for b in range(n_bits):
+            items, place = words[b // 64], np.uint64(b % 64)
+            plane = np.uint64(0)
+            for j in range(start, end):
+                plane |= ((items[j] >> place) & np.uint64(1)) << np.uint64(j - start)
+            planes[b, w] = plane
+
+
+def bit_planes(words: np.ndarray, n_bits: int, n_zero: int = 0) -> np.ndarray:
+    """Bit planes uint64 [n_bits + n_zero, w] of words uint64 [ceil(n_bits/64), n]; the last n_zero planes are 0.
+
+    Bit j of word i of plane b is bit b of item 64 i + j; w is a multiple of LANES, and places beyond item n are 0.
+    """
+    planes = np.zeros((n_bits + n_zero, -(-words.shape[1] // BLOCK) * LANES), np.uint64)
+    _transpose(words, n_bits, planes)
+    return planes
+
+
+@numba.njit(cache=True, inline="always")
+def _full_adder(a, b, c):
+    """Sum and carry of three bits in every place."""
+    half = _xor(a, b)
+    return _xor(half, c), _or(_and(a, b), _and(half, c))
+
+
+@numba.njit(cache=True, inline="always")
+def _increase(counters, row, vector):
+    _store(counters, row, 0, _add(_load(counters, row, 0), _popcounts(vector)))
+
+
+@numba.njit(cache=True)
+def _distance_planes(planes, flips, kept, start, sums):
+    """Adds one block's kept planes, each exclusive-or its flip, into sums [n_sums, LANES], lowest bit first."""
+    zero = _broadcast(np.uint64(0))
+    ones, twos, fours = zero, zero, zero
+    n_sums = len(sums)
+    for b in range(3, n_sums):
+        _store(sums, b, 0, zero)
+    for j in range(0, len(kept), 8):
+        x0 = _xor(_load(planes, kept[j], start), _broadcast(flips[j]))
+        x1 = _xor(_load(planes, kept[j + 1], start), _broadcast(flips[j + 1]))
+        x2 = _xor(_load(planes, kept[j + 2], start), _broadcast(flips[j + 2]))
+        x3 = _xor(_load(planes, kept[j + 3], start), _broadcast(flips[j + 3]))
+        x4 = _xor(_load(planes, kept[j + 4], start), _broadcast(flips[j + 4]))
+        x5 = _xor(_load(planes, kept[j + 5], start), _broadcast(flips[j + 5]))
+        x6 = _xor(_load(planes, kept[j + 6], start), _broadcast(flips[j + 6]))
+        x7 = _xor(_load(planes, kept[j + 7], start), _broadcast(flips[j + 7]))
+        ones, two_a = _full_adder(ones, x0, x1)
+        ones, two_b = _full_adder(ones, x2, x3)
+        twos, four_a = _full_adder(twos, two_a, two_b)
+        ones, two_a = _full_adder(ones, x4, x5)
+        ones, two_b = _full_adder(ones, x6, x7)
+        twos, four_b = _full_adder(twos, two_a, two_b)
+        fours, carry = _full_adder(fours, four_a, four_b)
+        for b in range(3, n_sums):
+            total = _load(sums, b, 0)
+            _store(sums, b, 0, _xor(total, carry))
+            carry = _and(total, carry)
+    _store(sums, 0, 0, ones)
+    _store(sums, 1, 0, twos)
+    _store(sums, 2, 0, fours)
+
+
+@numba.njit(cache=True)
+def _split_by_distance(sums, n_kept, items):
+    """From items[0], the marks of a block's items, to items[t], marks of those at distance 2 t or 2 t + 1.
+
+    Returns:
+        How many t there are.
+    """
+    width = 1
+    for b in range(len(sums) - 1, 0, -1):
+        plane = _load(sums, b, 0)
+        for t in range(width - 1, -1, -1):
+            both = _load(items, t, 0)
+            upper = _and(both, plane)
+            _store(items, 2 * t + 1, 0, upper)
+            _store(items, 2 * t, 0, _xor(both, upper))
+        width = min(2 * width, (n_kept >> b) + 1)
+    return width
+
+
+@numba.njit(cache=True)
+def _count_block(sums, width, items, relevant, start, counters):
+    """Adds a block's items to counters by distance: in the first half those that are not relevant, then the others."""
+    half = len(counters) // 2
+    first = relevant[0, start]
+    alike = first == 0 or first == ~np.uint64(0)
+    for lane in range(1, LANES):
+        alike = alike and relevant[0, start + lane] == first
+    lowest = _load(sums, 0, 0)
+    if alike:  # most blocks, since the database is sorted by label set: relevance is one question for all of it
+        row = half if first else 0
+        for t in range(width):
+            both = _load(items, t, 0)
+            upper = _and(both, lowest)
+            _increase(counters, row + 2 * t, _xor(both, upper))
+            _increase(counters, row + 2 * t + 1, upper)
+        return
+    marks = _load(relevant, 0, start)
+    for t in range(width):
+        both = _load(items, t, 0)
+        upper = _and(both, lowest)
+        lower = _xor(both, upper)
+        upper_hits, lower_hits = _and(upper, marks), _and(lower, marks)
+        _increase(counters, 2 * t, _xor(lower, lower_hits))
+        _increase(counters, 2 * t + 1, _xor(upper, upper_hits))
+        _increase(counters, half + 2 * t, lower_hits)
+        _increase(counters, half + 2 * t + 1, upper_hits)
+
+
+@numba.njit(cache=True)
+def _mark_relevant(query_concepts, concept_planes, relevant):
+    """ORs the planes of the query's concepts: relevant [1, words]."""
+    relevant[:] = 0
+    for c in range(len(concept_planes)):
+        if (query_concepts[c // 64] >> np.uint64(c % 64)) & np.uint64(1):
+            for w in range(relevant.shape[1]):
+                relevant[0, w] |= concept_planes[c, w]
+
+
+@numba.njit(cache=True)
+def _count_planes_of_mask(query, planes, valid, relevant, kept, n_kept, flips, sums, items, counters):
+    """One query and one mask: fills counters, for which the others but the first six are room to work in."""
+    for j in range(n_kept):
+        bit = (query[kept[j] // 64] >> np.uint64(kept[j] % 64)) & np.uint64(1)
+        flips[j] = ~np.uint64(0) if bit else np.uint64(0)
+    flips[n_kept:] = 0
+    counters[:] = 0
+    for start in range(0, planes.shape[1], LANES):
+        _distance_planes(planes, flips, kept, start, sums)
+        _store(items, 0, 0, _load(valid, 0, start))
+        width = _split_by_distance(sums, n_kept, items)
+        _count_block(sums, width, items, relevant, start, counters)
+
+
+@numba.njit(cache=True, parallel=True)
+def count_planes(query, planes, valid, query_concepts, concept_planes, kept, n_kept, counts, relevant):
+    """Histograms of many small subsets of the bits, from bit planes.
+
+    Args:
+        query: uint64 [q, words], packed codes.
+        planes: uint64 [k+1, w], w a multiple of LANES; the last plane is 0.
+        valid: uint64 [1, w], 1 for items, 0 for padding.
+        query_concepts: uint64 [q, words], packed labels.
+        concept_planes: uint64 [m, w].
+        kept: int64 [e, multiple of 8], kept bits of every subset, filled up with k, the plane of zeros.
+        n_kept: int64 [e].
+        counts: int32 [e, q, levels], filled.
+        relevant: int32 [e, q, levels], filled.
+    """
+    levels = counts.shape[2]
+    for i in numba.prange(len(query)):
+        marks = np.empty((1, planes.shape[1]), np.uint64)
+        _mark_relevant(query_concepts[i], concept_planes, marks)
+        sums, items = np.empty((64, LANES), np.uint64), np.empty((levels + 1, LANES), np.uint64)
+        flips, counters = np.empty(kept.shape[1], np.uint64), np.empty((2 * levels + 2, LANES), np.uint64)
+        for e in range(len(kept)):
+            n_sums = 3
+            while n_kept[e] >> n_sums:
+                n_sums += 1
+            _count_planes_of_mask(
+                query[i], planes, valid, marks, kept[e], n_kept[e], flips, sums[:n_sums], items, counters
+            )
+            for d in range(levels):
+                misses, hits = np.uint64(0), np.uint64(0)
+                for lane in range(LANES):
+                    misses += counters[d, lane]
+                    hits += counters[levels + 1 + d, lane]
+                counts[e, i, d], relevant[e, i, d] = misses + hits, hits
+
+
+@numba.njit(cache=True)
+def _first_bins(query_concepts, database_concepts, levels, bins):
+    """bins [n] = levels for relevant items, else 0: relevant items count into the upper half of a histogram."""
+    bins[:] = 0
+    for word in range(len(query_concepts)):
+        # Locals, because a store to bins could alias the arrays and would force a reload of each.
+        concepts, items = query_concepts[word], database_concepts[word]
+        for j in range(len(bins)):  # a select and not a branch: the compiler vectorizes it
+            bins[j] = levels if concepts & items[j] else bins[j]
+
+
+@numba.njit(cache=True)
+def _add_distances(query, database, mask, bins):
+    for word in range(len(query)):
+        code, kept, items = query[word], mask[word], database[word]
+        if kept:
+            for j in range(len(bins)):
+                bins[j] += popcount((code ^ items[j]) & kept)
+
+
+@numba.njit(cache=True, parallel=True)
+def count_words(query, database, query_concepts, database_concepts, masks, counts, relevant):
+    """Histograms of many subsets of any size, from packed words.
+
+    Args:
+        query: uint64 [q, words].
+        database: uint64 [words, n], word by word, so that the inner loops read memory in order.
+        query_concepts: uint64 [q, concept words].
+        database_concepts: uint64 [concept words, n].
+        masks: uint64 [e, words].
+        counts: int32 [e, q, levels], filled.
+        relevant: int32 [e, q, levels], filled.
+    """
+    levels = counts.shape[2]
+    for i in numba.prange(len(query)):
+        first_bins = np.empty(database.shape[1], np.uint32)
+        bins = np.empty_like(first_bins)
+        _first_bins(query_concepts[i], database_concepts, levels, first_bins)
+        histogram = np.empty(2 * levels, np.int32)
+        for e in range(len(masks)):
+            bins[:] = first_bins
+            _add_distances(query[i], database, masks[e], bins)
+            histogram[:] = 0
+            for j in range(len(bins)):
+                histogram[bins[j]] += 1
+            for d in range(levels):
+                relevant[e, i, d] = histogram[levels + d]
+                counts[e, i, d] = histogram[d] + histogram[levels + d]
+
+
+@numba.njit(cache=True)
+def _add_codes(bins, code_bytes, n_items, small, small_bytes, set_bits):
+    """For each bin: n_items, how many items it has, and set_bits [k], how many of them have each bit set.
+
+    Bits are counted in bytes, 8 to a word, and moved to set_bits before a byte can overflow.
+    """
+    width = code_bytes.shape[1]
+    n_items[:] = 0
+    for j in range(len(bins)):
+        row = bins[j]
+        if n_items[row] % BYTE_MAX == 0:
+            if n_items[row] == 0:
+                set_bits[row] = 0
+                small[row] = 0
+            else:
+                _carry(small_bytes[row], set_bits[row])
+        for word in range(0, width, LANES):
+            _store(small, row, word, _add(_load(small, row, word), _load(code_bytes, j, word)))
+        n_items[row] += 1
+    for row in range(len(n_items)):
+        if n_items[row]:
+            _carry(small_bytes[row], set_bits[row])
+
+
+@numba.njit(cache=True)
+def _carry(small, large):
+    for b in range(len(small)):
+        large[b] += small[b]
+        small[b] = 0
+
+
+@numba.njit(cache=True)
+def _differing(query, n_items, set_bits, bits, differing):
+    """differing [2, levels+2, b], row 1 being distance 0: how many items differ from the query in each of `bits`."""
+    levels = len(n_items) // 2
+    differing[:] = 0
+    for e in range(len(bits)):
+        query_bit = (query[bits[e] // 64] >> np.uint64(bits[e] % 64)) & np.uint64(1)
+        for row in range(2 * levels):
+            if n_items[row]:
+                ones = set_bits[row, bits[e]]
+                differing[row // levels, row % levels + 1, e] = n_items[row] - ones if query_bit else ones
+
+
+@numba.njit(cache=True)
+def _histograms_after(n_items, differing, mask, bits, counts, relevant):
+    """From how many items there are at each distance and how many of them differ in a bit, to histograms without it."""
+    levels = len(n_items) // 2
+    for e in range(len(bits)):
+        kept = (mask[bits[e] // 64] >> np.uint64(bits[e] % 64)) & np.uint64(1)
+        come = np.uint64(2 if kept else 0)  # what differs comes nearer once the bit is removed, or goes farther
+        for d in range(np.uint64(levels + 1)):
+            row = np.uint64(d)
+            misses = differing[0, row + come, e] - differing[0, row + 1, e]
+            hits = differing[1, row + come, e] - differing[1, row + 1, e]
+            if row < levels:
+                misses += n_items[row]
+                hits += n_items[row + np.uint64(levels)]
+            counts[e, row], relevant[e, row] = misses + hits, hits
+
+
+@numba.njit(cache=True, parallel=True)
+def count_flipped(query, database, code_bytes, query_concepts, database_concepts, mask, n_kept, bits, counts, relevant):
+    """Histograms of one subset with each of `bits` toggled alone.
+
+    Args:
+        query: uint64 [q, words], packed codes.
+        database: uint64 [words, n].
+        code_bytes: uint64 [n, multiple of LANES], 8 bits of a code in a word, one byte each.
+        query_concepts: uint64 [q, concept words].
+        database_concepts: uint64 [concept words, n].
+        mask: uint64 [words], the subset.
+        n_kept: its size.
+        bits: int64 [b].
+        counts: int32 [q, b, n_kept + 2], filled.
+        relevant: int32 [q, b, n_kept + 2], filled.
+    """
+    levels = n_kept + 1
+    for i in numba.prange(len(query)):
+        bins = np.empty(database.shape[1], np.uint32)
+        _first_bins(query_concepts[i], database_concepts, levels, bins)
+        _add_distances(query[i], database, mask, bins)
+        n_items = np.empty(2 * levels, np.int32)
+        small = np.empty((2 * levels, code_bytes.shape[1]), np.uint64)
+        set_bits = np.empty((2 * levels, 8 * code_bytes.shape[1]), np.int32)
+        _add_codes(bins, code_bytes, n_items, small, small.view(np.uint8), set_bits)
+        differing = np.empty((2, levels + 3, len(bits)), np.int32)
+        _differing(query[i], n_items, set_bits, bits, differing)
+        _histograms_after(n_items, differing, mask, bits, counts[i], relevant[i])
