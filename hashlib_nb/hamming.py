@@ -27,7 +27,8 @@ except ImportError:
 WORD = 64
 MAX_BITS = np.iinfo(np.uint16).max  # distances are uint16
 NUMPY_PAIRS = 1 << 20  # query-database pairs that the numpy path holds at a time, unless one query alone has more
-PLANES_UP_TO = 64  # kept bits; beyond, counting by words is faster than counting by bit planes (benchmarks/)
+PLANES_UP_TO = 64  # kept bits; beyond, or with fewer distinct items, words are counted faster than bit planes
+MAX_WEIGHT = 255  # items that one distinct item may stand for: some are counted in bytes
 
 
 def check_codes(codes, name: str = "codes") -> np.ndarray:
@@ -137,6 +138,9 @@ class Pairs:
     Relevant means: shares at least one concept. With ``leave_one_out=True`` the query set is the database, row i is
     query i, and item i is left out of its own ranking.
 
+    Queries with equal code and labels are counted once: there are `n_distinct` of them, in an order of their own, and
+    `row_of_query` int64 [q] says which of them each query is.
+
     Args:
         query_codes: {0,1} [q, k].
         database_codes: {0,1} [n, k].
@@ -175,14 +179,16 @@ class Pairs:
         self.leave_one_out = leave_one_out
         self.n_queries, self.k = query_codes.shape
         self.n_database = len(database_codes)
-        self._has_concept = query_labels.any(axis=1).astype(np.int32)
-        self._query, self._query_concepts = _pack(query_codes), _pack(query_labels)
-        # The database lies word by word, so that the inner loops read memory in order, and sorted by label set, so that
-        # whole blocks of it are relevant to a query or are not. No metric knows an order of items.
-        concepts = _pack(database_labels)
-        order = np.lexsort(concepts.T)
-        self._database = np.ascontiguousarray(_pack(database_codes)[order].T)
-        self._database_concepts = np.ascontiguousarray(concepts[order].T)
+        # Codes fitted to labels repeat a lot: queries with the same code and labels have the same histograms, and such
+        # items are counted as one with a weight. Sorting by labels makes blocks of items that are relevant or are not.
+        words = -(-self.k // WORD)
+        rows, self.row_of_query = _distinct(query_codes, query_labels)
+        self.n_distinct = len(rows)
+        self._query, self._query_concepts = map(np.ascontiguousarray, np.split(rows, [words], axis=1))
+        self._has_concept = self._query_concepts.any(axis=1).astype(np.int32)
+        rows, self._weights = _weighted(*_distinct(database_codes, database_labels))
+        # The database lies word by word, so that the inner loops read memory in order.
+        self._database, self._database_concepts = map(np.ascontiguousarray, np.split(rows.T, [words]))
         self._n_concepts = query_labels.shape[1]
 
     def histograms(self, bits: Sequence[int] | None = None) -> Histograms:
@@ -199,11 +205,12 @@ class Pairs:
         result = self.histograms_many(mask)
         return Histograms(result.counts[0], result.relevant[0])
 
-    def histograms_many(self, masks) -> Histograms:
+    def histograms_many(self, masks, *, distinct: bool = False) -> Histograms:
         """Histograms for many subsets of the bits in one parallel pass.
 
         Args:
             masks: bool or {0,1} [e, k]; True keeps the bit. A mask that keeps nothing puts every item at distance 0.
+            distinct: give a row for each distinct query only, and q below is `n_distinct`.
 
         Returns:
             Histograms of shape [e, q, P+1], P being the number of bits that the largest mask keeps; levels beyond a
@@ -211,9 +218,9 @@ class Pairs:
         """
         masks = self.check_masks(masks)
         n_kept = masks.sum(axis=1, dtype=np.int64)
-        counts = np.empty((len(masks), self.n_queries, n_kept.max() + 1), np.int32)
+        counts = np.empty((len(masks), self.n_distinct, n_kept.max() + 1), np.int32)
         relevant = np.empty_like(counts)
-        few = n_kept <= PLANES_UP_TO if self._numba else np.zeros(len(masks), bool)
+        few = self._numba & (n_kept * self.n_database <= PLANES_UP_TO * len(self._weights))
         for rows, count in ((few, self._count_planes), (~few, self._count_words)):
             if rows.all():
                 count(masks, n_kept, counts, relevant)
@@ -221,27 +228,34 @@ class Pairs:
                 part = np.empty((2, rows.sum(), *counts.shape[1:]), np.int32)
                 count(masks[rows], n_kept[rows], *part)
                 counts[rows], relevant[rows] = part
-        return self._without_self(Histograms(counts, relevant), self._has_concept)
+        found = self._without_self(Histograms(counts, relevant), self._has_concept)
+        if distinct:
+            return found
+        return Histograms(*(np.take(each, self.row_of_query, axis=1) for each in (found.counts, found.relevant)))
 
-    def histograms_flipped(self, mask, bits: Sequence[int], queries: slice = slice(None)) -> Histograms:
+    def histograms_flipped(self, mask, bits: Sequence[int], *, distinct: slice | None = None) -> Histograms:
         """Histograms of a subset of the bits with each of `bits` toggled alone: added, or removed if it is kept.
 
-        One pass over the items serves all of them, for about the price of ten masks of 16 bits, so that a step of
+        One pass over the items serves all of them, for about the price of twenty masks of 16 bits, so that a step of
         greedy selection, which tries every bit that is left, need not pay for each try.
 
         Args:
             mask: bool or {0,1} [k]; True keeps the bit.
             bits: distinct indices of the bits to toggle, in 0..k-1.
-            queries: a slice of the queries, to bound memory.
+            distinct: give a row for each of these distinct queries only, so that memory can be bounded.
 
         Returns:
             Histograms of shape [q, b, p+2], p being the number of bits that the mask keeps.
         """
         mask, bits = self.check_masks(np.asarray(mask)[None])[0], check_bits(bits, self.k)
-        shape = (len(self._query[queries]), len(bits), int(mask.sum()) + 2)
+        rows = slice(None) if distinct is None else distinct
+        shape = (len(self._query[rows]), len(bits), int(mask.sum()) + 2)
         counts, relevant = np.empty(shape, np.int32), np.empty(shape, np.int32)
-        (self._flip_numba if self._numba else self._flip_numpy)(mask, bits, queries, counts, relevant)
-        return self._without_self(Histograms(counts, relevant), self._has_concept[queries, None])
+        (self._flip_numba if self._numba else self._flip_numpy)(mask, bits, rows, counts, relevant)
+        found = self._without_self(Histograms(counts, relevant), self._has_concept[rows, None])
+        if distinct is not None:
+            return found
+        return Histograms(found.counts[self.row_of_query], found.relevant[self.row_of_query])
 
     def check_masks(self, masks) -> np.ndarray:
         """Returns masks as uint8 {0,1} [e, k], or raises ValueError."""
@@ -253,17 +267,20 @@ class Pairs:
     @cached_property
     def _planes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Bit planes of the codes [k+1, w] (the last one 0), of what is an item [1, w], and of the concepts [m, w]."""
+        items = np.ones((1, self.n_database), np.uint64)
+        codes, concepts = (np.repeat(each, self._weights, axis=1) for each in (self._database, self._database_concepts))
         return (
-            kernels.bit_planes(self._database, self.k, 1),
-            kernels.bit_planes(np.ones((1, self.n_database), np.uint64), 1),
-            kernels.bit_planes(self._database_concepts, self._n_concepts),
+            kernels.bit_planes(codes, self.k, 1),
+            kernels.bit_planes(items, 1),
+            kernels.bit_planes(concepts, self._n_concepts),
         )
 
     @cached_property
     def _code_bytes(self) -> np.ndarray:
-        """The codes as bytes 0 and 1, eight to a word, padded to a multiple of 64 bits: uint64 [n, 8 words]."""
+        """The codes' bits as bytes, 0 or the weight, eight to a word, padded to 64 bits: uint64 [distinct, 8 words]."""
         as_bytes = np.ascontiguousarray(self._database.T).view(np.uint8)
-        return np.unpackbits(as_bytes, axis=1, bitorder="little").view(np.uint64)
+        bits = np.unpackbits(as_bytes, axis=1, bitorder="little")
+        return (bits * self._weights[:, None].astype(np.uint8)).view(np.uint64)
 
     def _count_planes(self, masks: np.ndarray, n_kept: np.ndarray, counts: np.ndarray, relevant: np.ndarray) -> None:
         kept = np.full((len(masks), n_kept.max() + (-n_kept.max() % 8)), self.k)  # filled up with the plane of zeros
@@ -274,20 +291,20 @@ class Pairs:
 
     def _count_words(self, masks: np.ndarray, n_kept: np.ndarray, counts: np.ndarray, relevant: np.ndarray) -> None:
         count = kernels.count_words if self._numba else _count_words_numpy
-        pairs = self._query, self._database, self._query_concepts, self._database_concepts
+        pairs = self._query, self._database, self._weights, self._query_concepts, self._database_concepts
         count(*pairs, _pack(masks), counts, relevant)
 
-    def _flip_numba(self, mask, bits, queries, counts, relevant) -> None:
-        chosen, concepts = self._query[queries], self._query_concepts[queries]
-        database = self._database, self._code_bytes, concepts, self._database_concepts
+    def _flip_numba(self, mask, bits, rows, counts, relevant) -> None:
+        chosen, concepts = self._query[rows], self._query_concepts[rows]
+        database = self._database, self._weights, self._code_bytes, concepts, self._database_concepts
         kernels.count_flipped(chosen, *database, _pack(mask[None])[0], int(mask.sum()), bits, counts, relevant)
 
-    def _flip_numpy(self, mask, bits, queries, counts, relevant) -> None:
+    def _flip_numpy(self, mask, bits, rows, counts, relevant) -> None:
         masks = np.repeat(mask[None], len(bits), axis=0)
         masks[np.arange(len(bits)), bits] ^= 1
-        database = self._database, self._query_concepts[queries], self._database_concepts
+        database = self._database, self._weights, self._query_concepts[rows], self._database_concepts
         by_mask = counts.swapaxes(0, 1), relevant.swapaxes(0, 1)
-        _count_words_numpy(self._query[queries], *database, _pack(masks), *by_mask)
+        _count_words_numpy(self._query[rows], *database, _pack(masks), *by_mask)
 
     def _without_self(self, found: Histograms, has_concept: np.ndarray) -> Histograms:
         """Takes each query out of its own ranking where asked: it is at distance 0 from itself, whatever the mask."""
@@ -414,6 +431,26 @@ def _pack(binary: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(packed).view("<u8").astype(np.uint64, copy=False)
 
 
+def _distinct(codes: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct packed rows (code, then labels) sorted by labels first, and the row that each of the given ones is."""
+    rows = np.hstack([_pack(codes), _pack(labels)])
+    order = np.lexsort(rows.T)
+    rows = rows[order]
+    new = np.append(True, (rows[1:] != rows[:-1]).any(axis=1))
+    row_of = np.empty(len(rows), np.int64)
+    row_of[order] = np.cumsum(new) - 1
+    return rows[new], row_of
+
+
+def _weighted(rows: np.ndarray, row_of: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows that each stand for at most MAX_WEIGHT items, one repeated where it must, and int32 how many items it is."""
+    weights = np.bincount(row_of)
+    parts = -(-weights // MAX_WEIGHT)
+    shares = np.full(parts.sum(), MAX_WEIGHT, np.int32)
+    shares[np.cumsum(parts) - 1] = weights - MAX_WEIGHT * (parts - 1)
+    return np.repeat(rows, parts, axis=0), shares
+
+
 def _query_chunks(n_queries: int, n_database: int) -> list[slice]:
     step = max(1, NUMPY_PAIRS // n_database)
     return [slice(start, start + step) for start in range(0, n_queries, step)]
@@ -436,7 +473,7 @@ def _relevant_block(query_concepts: np.ndarray, database_concepts: np.ndarray) -
     return shared
 
 
-def _count_words_numpy(query, database, query_concepts, database_concepts, masks, counts, relevant) -> None:
+def _count_words_numpy(query, database, weights, query_concepts, database_concepts, masks, counts, relevant) -> None:
     """The numpy twin of `kernels.count_words`, in chunks of queries."""
     levels = counts.shape[2]
     for rows in _query_chunks(len(query), database.shape[1]):
@@ -444,5 +481,6 @@ def _count_words_numpy(query, database, query_concepts, database_concepts, masks
         first_bin = (2 * np.arange(len(hits))[:, None] + hits) * levels
         for e, mask in enumerate(masks):
             bins = first_bin + _distance_block(query[rows], database, mask)
-            flat = np.bincount(bins.ravel(), minlength=2 * levels * len(hits)).reshape(-1, 2, levels)
+            repeated = np.broadcast_to(weights, bins.shape).ravel()
+            flat = np.bincount(bins.ravel(), repeated, 2 * levels * len(hits)).reshape(-1, 2, levels)
             counts[e, rows], relevant[e, rows] = flat.sum(axis=1), flat[:, 1]

@@ -29,6 +29,7 @@ LANES = 8
 BLOCK = 64 * LANES
 """Items that `count_planes` takes at a time; planes are padded to a multiple of it."""
 BYTE_MAX = 255
+"""Most items that one weighted item may stand for in `count_flipped`, which counts in bytes."""
 _VECTOR = ir.VectorType(ir.IntType(64), LANES)
 
 
@@ -316,12 +317,13 @@ def _add_distances(query, database, mask, bins):
 
 
 @numba.njit(cache=True, parallel=True)
-def count_words(query, database, query_concepts, database_concepts, masks, counts, relevant):
+def count_words(query, database, weights, query_concepts, database_concepts, masks, counts, relevant):
     """Histograms of many subsets of any size, from packed words.
 
     Args:
         query: uint64 [q, words].
         database: uint64 [words, n], word by word, so that the inner loops read memory in order.
+        weights: int32 [n], how many items each of them stands for.
         query_concepts: uint64 [q, concept words].
         database_concepts: uint64 [concept words, n].
         masks: uint64 [e, words].
@@ -339,31 +341,32 @@ def count_words(query, database, query_concepts, database_concepts, masks, count
             _add_distances(query[i], database, masks[e], bins)
             histogram[:] = 0
             for j in range(len(bins)):
-                histogram[bins[j]] += 1
+                histogram[bins[j]] += weights[j]
             for d in range(levels):
                 relevant[e, i, d] = histogram[levels + d]
                 counts[e, i, d] = histogram[d] + histogram[levels + d]
 
 
 @numba.njit(cache=True)
-def _add_codes(bins, code_bytes, n_items, small, small_bytes, set_bits):
-    """For each bin: n_items, how many items it has, and set_bits [k], how many of them have each bit set.
+def _add_codes(bins, weights, code_bytes, n_items, small, small_bytes, set_bits):
+    """For each bin: n_items, how many items it has, and set_bits [bins, k], how many of them have each bit set.
 
     Bits are counted in bytes, 8 to a word, and moved to set_bits before a byte can overflow.
     """
-    width = code_bytes.shape[1]
+    in_bytes = np.zeros(len(n_items), np.int32)
     n_items[:] = 0
     for j in range(len(bins)):
-        row = bins[j]
-        if n_items[row] % BYTE_MAX == 0:
-            if n_items[row] == 0:
-                set_bits[row] = 0
-                small[row] = 0
-            else:
-                _carry(small_bytes[row], set_bits[row])
-        for word in range(0, width, LANES):
+        row, weight = bins[j], weights[j]
+        if n_items[row] == 0:
+            set_bits[row] = 0
+            small[row] = 0
+        elif in_bytes[row] + weight > BYTE_MAX:
+            _carry(small_bytes[row], set_bits[row])
+            in_bytes[row] = 0
+        for word in range(0, code_bytes.shape[1], LANES):
             _store(small, row, word, _add(_load(small, row, word), _load(code_bytes, j, word)))
-        n_items[row] += 1
+        n_items[row] += weight
+        in_bytes[row] += weight
     for row in range(len(n_items)):
         if n_items[row]:
             _carry(small_bytes[row], set_bits[row])
@@ -407,13 +410,16 @@ def _histograms_after(n_items, differing, mask, bits, counts, relevant):
 
 
 @numba.njit(cache=True, parallel=True)
-def count_flipped(query, database, code_bytes, query_concepts, database_concepts, mask, n_kept, bits, counts, relevant):
+def count_flipped(
+    query, database, weights, code_bytes, query_concepts, database_concepts, mask, n_kept, bits, counts, relevant
+):
     """Histograms of one subset with each of `bits` toggled alone.
 
     Args:
         query: uint64 [q, words], packed codes.
         database: uint64 [words, n].
-        code_bytes: uint64 [n, multiple of LANES], 8 bits of a code in a word, one byte each.
+        weights: int32 [n], how many items each of them stands for, at most BYTE_MAX.
+        code_bytes: uint64 [n, multiple of LANES], 8 bits of a code in a word, each a byte of 0 or the weight.
         query_concepts: uint64 [q, concept words].
         database_concepts: uint64 [concept words, n].
         mask: uint64 [words], the subset.
@@ -430,7 +436,7 @@ def count_flipped(query, database, code_bytes, query_concepts, database_concepts
         n_items = np.empty(2 * levels, np.int32)
         small = np.empty((2 * levels, code_bytes.shape[1]), np.uint64)
         set_bits = np.empty((2 * levels, 8 * code_bytes.shape[1]), np.int32)
-        _add_codes(bins, code_bytes, n_items, small, small.view(np.uint8), set_bits)
+        _add_codes(bins, weights, code_bytes, n_items, small, small.view(np.uint8), set_bits)
         differing = np.empty((2, levels + 3, len(bits)), np.int32)
         _differing(query[i], n_items, set_bits, bits, differing)
         _histograms_after(n_items, differing, mask, bits, counts[i], relevant[i])

@@ -164,15 +164,13 @@ def map_of_masks(pairs: Pairs, masks, *, top_n: int | None = None) -> np.ndarray
     """
     _check_options(top_n, "expected", "min(R,N)")
     masks = pairs.check_masks(masks)
-    step = max(1, HISTOGRAM_CELLS // (pairs.n_queries * (int(masks.sum(axis=1).max()) + 1)))
-    scores = np.empty(len(masks))
+    step = max(1, HISTOGRAM_CELLS // (pairs.n_distinct * (int(masks.sum(axis=1).max()) + 1)))
+    per_query = np.empty((len(masks), pairs.n_distinct))
     for start in range(0, len(masks), step):
-        found = pairs.histograms_many(masks[start : start + step])
-        if start == 0:
-            _answerable(Histograms(found.counts[0], found.relevant[0]))
-        per_query = average_precision_from_histograms(found.counts, found.relevant, top_n=top_n)
-        scores[start : start + step] = np.nanmean(per_query, axis=1)
-    return scores
+        found = pairs.histograms_many(masks[start : start + step], distinct=True)
+        scores = average_precision_from_histograms(found.counts, found.relevant, top_n=top_n)
+        per_query[start : start + step] = scores
+    return _mean_over_queries(pairs, per_query)
 
 
 def map_of_flipped(pairs: Pairs, mask, bits: Sequence[int], *, top_n: int | None = None) -> np.ndarray:
@@ -193,15 +191,20 @@ def map_of_flipped(pairs: Pairs, mask, bits: Sequence[int], *, top_n: int | None
         ValueError: a mask that is not [k], bits outside 0..k-1, or no query with a relevant item.
     """
     _check_options(top_n, "expected", "min(R,N)")
-    per_query = np.empty((len(bits), pairs.n_queries))
     step = max(1, HISTOGRAM_CELLS // (len(bits) * (int(np.sum(mask)) + 2)))
-    for start in range(0, pairs.n_queries, step):
+    per_query = np.empty((len(bits), pairs.n_distinct))
+    for start in range(0, pairs.n_distinct, step):
         rows = slice(start, start + step)
-        found = pairs.histograms_flipped(mask, bits, rows)
+        found = pairs.histograms_flipped(mask, bits, distinct=rows)
         per_query[:, rows] = average_precision_from_histograms(found.counts, found.relevant, top_n=top_n).T
+    return _mean_over_queries(pairs, per_query)
+
+
+def _mean_over_queries(pairs: Pairs, per_query: np.ndarray) -> np.ndarray:
+    """Means float64 [e] over all queries of average precisions [e, n_distinct]."""
     if np.isnan(per_query).all():
         raise ValueError(NO_RELEVANT)
-    return np.nanmean(per_query, axis=1)
+    return np.nanmean(np.take(per_query, pairs.row_of_query, axis=1), axis=1)  # take: one order of summation
 
 
 @dataclass(frozen=True)

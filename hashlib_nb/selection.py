@@ -325,10 +325,15 @@ class BitSelectionVectorEnv(VectorEnv):
         self._kept = np.zeros(num_envs, dtype=np.int64)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
-        """Start every episode with no bit kept."""
+        """Start every episode with no bit kept, or with those in `options["bits"]`, int [e, fewer than p] in order."""
         super().reset(seed=seed)
         self._masks[:] = 0
         self._kept[:] = 0
+        if options is not None and "bits" in options:
+            start = np.asarray(options["bits"])
+            self._kept[:] = start.shape[1]
+            self._bits[:, : start.shape[1]] = start
+            np.put_along_axis(self._masks, start, 1, axis=1)
         return self._masks.copy(), {}
 
     def step(self, actions: np.ndarray):

@@ -280,8 +280,10 @@ def test_flipped_bits_are_as_many_masks(n, k, kept, backend, leave_one_out):
     assert found.counts.shape == (n, len(bits), kept + 2)
     assert not found.counts[..., levels:].any()
     assert_same(found, *(pad_levels(each.swapaxes(0, 1), kept + 2) for each in (many.counts, many.relevant)))
-    part = pairs.histograms_flipped(mask, bits, slice(1, 3))
-    assert_same(part, found.counts[1:3], found.relevant[1:3])
+    distinct = pairs.histograms_flipped(mask, bits, distinct=slice(None))
+    assert_same(found, distinct.counts[pairs.row_of_query], distinct.relevant[pairs.row_of_query])
+    part = pairs.histograms_flipped(mask, bits, distinct=slice(1, 3))
+    assert_same(part, distinct.counts[1:3], distinct.relevant[1:3])
 
 
 def pad_levels(histogram: np.ndarray, levels: int) -> np.ndarray:
@@ -304,6 +306,17 @@ def test_planes_and_words_count_the_same(k, m):
     for mask, counts, relevant in zip(masks, found.counts, found.relevant, strict=True):
         alone = fast.histograms_many(mask[None])
         assert_same(alone, counts[None, :, : mask.sum() + 1], relevant[None, :, : mask.sum() + 1])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_equal_queries_are_counted_once_and_each_gets_its_row(backend):
+    query, database, query_labels, database_labels = random_pairs(8, 5, 30, 6, 3)
+    query[3], query_labels[3] = query[0], query_labels[0]
+    query[4], query_labels[4] = query[0], 1 - query_labels[0]  # the same code with other labels is another query
+    pairs = hamming.Pairs(query, database, query_labels, database_labels, backend=backend)
+    assert pairs.n_distinct == 4
+    assert pairs.row_of_query[0] == pairs.row_of_query[3] != pairs.row_of_query[4]
+    assert_same(pairs.histograms(), *count_slowly(query, database, query_labels, database_labels))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
