@@ -1,0 +1,59 @@
+"""What single bits and pairs of bits tell about the labels and about each other, without evaluating any subset.
+
+Information is in nats, estimated by counting.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import entr
+
+from hashlib_nb.hamming import Pairs
+
+
+def binary_entropy(probability: np.ndarray) -> np.ndarray:
+    """Entropy in nats of binary variables that are 1 with these probabilities."""
+    return entr(probability) + entr(1 - probability)
+
+
+def label_information(codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Mutual information of each bit and the label set.
+
+    The label set is the whole row of labels as one discrete variable: the class of single-label data. With few rows for
+    each set the estimate is too high, but by nearly the same for every bit, which changes no ranking.
+
+    Args:
+        codes: {0,1} [n, k].
+        labels: {0,1} [n, m].
+
+    Returns:
+        float64 [k], nats.
+    """
+    _, label_set, sizes = np.unique(labels, axis=0, return_inverse=True, return_counts=True)
+    ones = np.stack([np.bincount(label_set.ravel(), weights=bit) for bit in codes.T], axis=1)  # [sets, k]
+    within = sizes / sizes.sum() @ binary_entropy(ones / sizes[:, None])
+    return np.maximum(binary_entropy(codes.mean(axis=0)) - within, 0.0)
+
+
+def bit_information(codes: np.ndarray) -> np.ndarray:
+    """Mutual information of each two bits of codes {0,1} [n, k], float64 [k, k]; on the diagonal each bit's entropy."""
+    codes = codes.astype(np.float64)
+    one, both = codes.mean(axis=0), codes.T @ codes / len(codes)
+    only = np.maximum(one[:, None] - both, 0.0)  # [i, j]: bit i is 1 and bit j is 0
+    neither = np.maximum(1 - both - only - only.T, 0.0)
+    own = binary_entropy(one)
+    return np.maximum(own[:, None] + own - (entr(both) + entr(only) + entr(only.T) + entr(neither)), 0.0)
+
+
+def label_smoothness(pairs: Pairs) -> np.ndarray:
+    """How often each bit tells relevant pairs apart, in units of how often it tells any pair apart, float64 [k].
+
+    0 is perfect and 1 is chance, also for a constant bit. Up to scale it is the Rayleigh quotient of the centred bit on
+    the Laplacian of the graph that links relevant pairs.
+    """
+    smoothness = np.ones(pairs.k)
+    for bit in range(pairs.k):
+        found = pairs.histograms([bit])  # [q, 2]
+        if apart := found.counts[:, 1].sum() / found.counts.sum():
+            smoothness[bit] = found.relevant[:, 1].sum() / found.relevant.sum() / apart
+    return smoothness
