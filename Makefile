@@ -1,6 +1,6 @@
 # Each target is one line of python or of a tool: where make is missing, type that line.
 .DEFAULT_GOAL := help
-.PHONY: help install course test lab lint clean
+.PHONY: help install course test bench lab lint clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
 BIN := .venv/bin
@@ -17,6 +17,10 @@ course: $(INSTALLED) ## run notebooks 01 to 04 and print the results table
 
 test: lint ## check the code and the notebooks, then run every test
 	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup --durations 10
+
+bench: $(INSTALLED) ## measure speed against other packages (6 minutes) and put the ratios into the README
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	$(BIN)/python -m benchmarks
 
 lab: $(INSTALLED) ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab notebooks

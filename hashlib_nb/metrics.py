@@ -32,6 +32,7 @@ DENOMINATORS = ("min(R,N)", "R", "hits")
 NO_RELEVANT = "no query shares a concept with any database item; do both label matrices list the same concepts?"
 CODES_AND_LABELS = ("query_codes", "database_codes", "query_labels", "database_labels")
 HISTOGRAM_CELLS = 1 << 21  # histogram cells that `map_of_masks` holds at a time, unless one mask alone has more
+FEW_BITS = 12  # `map_of_flipped`'s pass costs about as much as so many masks, and one more for every 16 bits of a code
 
 
 def mean_average_precision(
@@ -191,6 +192,10 @@ def map_of_flipped(pairs: Pairs, mask, bits: Sequence[int], *, top_n: int | None
         ValueError: a mask that is not [k], bits outside 0..k-1, or no query with a relevant item.
     """
     _check_options(top_n, "expected", "min(R,N)")
+    if len(bits) < FEW_BITS + pairs.k // 16:  # the shared pass counts all k bits, whether asked for or not
+        masks = np.repeat(pairs.check_masks(np.asarray(mask)[None]), len(bits), axis=0)
+        masks[np.arange(len(bits)), hamming.check_bits(bits, pairs.k)] ^= 1
+        return map_of_masks(pairs, masks, top_n=top_n)
     step = max(1, HISTOGRAM_CELLS // (len(bits) * (int(np.sum(mask)) + 2)))
     per_query = np.empty((len(bits), pairs.n_distinct))
     for start in range(0, pairs.n_distinct, step):

@@ -197,15 +197,16 @@ def test_map_of_masks_equals_the_map_of_sliced_codes(top_n, monkeypatch):
         assert score == pytest.approx(metrics.mean_average_precision(*sliced, top_n=top_n))
 
 
+@pytest.mark.parametrize("number", [3, 40])
 @pytest.mark.parametrize("cells", [1, 1 << 21])
 @pytest.mark.parametrize("top_n", [None, 9])
-def test_map_of_flipped_equals_the_map_of_each_mask(top_n, cells, monkeypatch):
-    """To the last bit, since a memo may answer with either."""
+def test_map_of_flipped_equals_the_map_of_each_mask(top_n, cells, number, monkeypatch):
+    """To the last bit, since a memo may answer with either; for few bits and for many."""
     monkeypatch.setattr(metrics, "HISTOGRAM_CELLS", cells)
     query, database, query_labels, database_labels = random_pairs(5, 9, 60, 70)
     pairs = hamming.Pairs(query, database, query_labels, database_labels)
     mask = (np.random.default_rng(2).random(70) < 0.2).astype(np.uint8)
-    bits = np.array([69, 0, 5, *np.flatnonzero(mask)[:3]])
+    bits = np.random.default_rng(3).permutation(70)[:number]  # some of them kept
     masks = np.repeat(mask[None], len(bits), axis=0)
     masks[np.arange(len(bits)), bits] ^= 1
     found = metrics.map_of_flipped(pairs, mask, bits, top_n=top_n)

@@ -24,9 +24,10 @@ def read(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
 
 
-def requirements() -> list[Requirement]:
+def requirements(*extras: str) -> list[Requirement]:
     project = tomllib.loads(read("pyproject.toml"))["project"]
-    return [Requirement(line) for line in project["dependencies"] + project["optional-dependencies"]["test"]]
+    lines = sum((project["optional-dependencies"][extra] for extra in extras), project["dependencies"])
+    return [Requirement(line) for line in lines]
 
 
 def repository_files() -> list[Path]:
@@ -43,14 +44,14 @@ def test_conda_environment_and_pyproject_ask_for_the_same():
     assert python == "python =3.11"
     assert editable == {"pip": ["-e .[test]"]}
     asked = {name: SpecifierSet(versions) for name, _, versions in (line.partition(" ") for line in conda)}
-    assert asked == {CONDA_NAMES.get(wanted.name, wanted.name): wanted.specifier for wanted in requirements()}
+    assert asked == {CONDA_NAMES.get(wanted.name, wanted.name): wanted.specifier for wanted in requirements("test")}
 
 
 def test_constraints_pin_every_dependency_within_its_range():
     lines = [line for line in read("constraints.txt").splitlines() if line and not line.startswith("#")]
     assert all(re.fullmatch(r"[a-z0-9-]+==[\w.]+", line) for line in lines)
     pinned = dict(line.split("==") for line in lines)
-    for wanted in requirements():
+    for wanted in requirements("test", "bench"):
         assert wanted.specifier.contains(pinned[canonicalize_name(wanted.name)]), wanted
     assert len(pinned) == len(lines)
 
@@ -59,7 +60,7 @@ def test_constraints_pin_every_dependency_within_its_range():
 def test_make_alone_lists_every_target():
     shown = subprocess.run(["make", "-C", str(ROOT)], capture_output=True, text=True, check=True).stdout
     phony = re.search(r"^\.PHONY: (.*)$", read("Makefile"), re.MULTILINE)[1].split()
-    assert {"help", "install", "course", "test", "lab", "lint", "clean"} <= set(phony)
+    assert {"help", "install", "course", "test", "bench", "lab", "lint", "clean"} <= set(phony)
     for target in phony:
         assert re.search(rf"make {target} +\w", shown), target
 

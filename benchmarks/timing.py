@@ -1,0 +1,196 @@
+"""What the scripts share: turns of timing, the machine's description, results on disk, and one kind of figure.
+
+`torch.utils.benchmark` and `pyperf` time one side after the other, the latter each in a process of its own. What is
+wanted here is a ratio on a machine that others may be using: the sides take turns, so that a busy minute hits them all.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numba
+import tyro
+from matplotlib.figure import Figure
+
+from hashlib_nb import artifacts, plots
+
+PATIENCE = 2.0  # seconds: a side that takes longer is timed once
+LINES = (
+    ("#0072B2", "-", "o"), ("#D55E00", "--", "s"), ("#009E73", "-.", "^"), ("#CC79A7", ":", "D"),
+    ("#E69F00", "-", "v"), ("#56B4E9", "--", "P"), ("#000000", "-.", "x"), ("#882255", ":", "*"),
+    ("#117733", "-", "+"), ("#888888", "--", "h"),
+)  # fmt: skip
+"""Color, line style and marker of each side; they can be told apart in grey as well."""
+PACKAGES = [
+    "numpy",
+    "numba",
+    "torch",
+    "faiss-cpu",
+    "torchmetrics",
+    "pytrec-eval-terrier",
+    "stable-baselines3",
+    "sb3-contrib",
+]
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """One line of the summary: ours beside theirs, from one run."""
+
+    what: str
+    """What was measured, and on how much."""
+    against: str
+    """The other side."""
+    ours: float
+    theirs: float
+    unit: str = "s"
+    """"s" or "MB", where less is better, or another, such as "steps/s", where more is."""
+
+    @property
+    def ratio(self) -> float:
+        """How many times better ours is; below 1 it is worse."""
+        return self.theirs / self.ours if self.unit in ("s", "MB") else self.ours / self.theirs
+
+
+def take_turns(
+    sides: Mapping[str, Callable[[], Any]], repeats: int
+) -> tuple[dict[str, dict[str, float]], dict[str, Any]]:
+    """Times every side `repeats` times, in rounds in which each runs once.
+
+    A first round warms up (compilation, caches, threads) and is not counted. A side that took more than `PATIENCE`
+    seconds in it runs once more and no further.
+
+    Returns:
+        {side: {"seconds": median, "fastest": minimum, "runs": how many}}, and {side: what it returned}.
+    """
+    warm_up, values = {}, {}
+    for name, side in sides.items():
+        start = time.perf_counter()
+        values[name] = side()
+        warm_up[name] = time.perf_counter() - start
+    times = {name: [] for name in sides}
+    for turn in range(repeats):
+        for name, side in sides.items():
+            if turn == 0 or warm_up[name] <= PATIENCE:
+                start = time.perf_counter()
+                side()
+                times[name].append(time.perf_counter() - start)
+    summary = {
+        name: {"seconds": statistics.median(taken), "fastest": min(taken), "runs": len(taken)}
+        for name, taken in times.items()
+    }
+    return summary, values
+
+
+def peak_memory(function: Callable, arguments: Sequence, tiny: Sequence) -> float:
+    """MB by which a call raises the peak of a process that has made a `tiny` call and nothing else; at least 0.1."""
+    context = get_context("forkserver")  # which imports the libraries once, for all fresh processes
+    context.set_forkserver_preload(["benchmarks.timing", "hashlib_nb.codes"])
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(_peak_growth, function, arguments, tiny).result()
+
+
+def _peak_growth(function: Callable, arguments: Sequence, tiny: Sequence) -> float:
+    function(*tiny)  # threads, libraries, compiled code
+    before = _peak_mb()
+    function(*arguments)
+    return max(0.1, _peak_mb() - before)
+
+
+def _peak_mb() -> float:
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux hands ru_maxrss of the parent down to its children
+        (peak,) = (line for line in status.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM"))
+        return int(peak.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # macOS: bytes
+
+
+def machine() -> dict[str, str]:
+    """Processor, cores, threads, memory and versions, for the reader of a ratio."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return {
+        "processor": _processor(),
+        "cores": f"{len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()}",
+        "threads": f"{numba.get_num_threads()}",
+        "memory": f"{memory:.0f} GB",
+        "system": platform.system(),
+        "python": platform.python_version(),
+        **{name: found for name in PACKAGES if (found := _version(name))},
+    }
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def installed(module: str, package: str) -> bool:
+    """Whether a peer can be measured; says so where it cannot."""
+    if find_spec(module) is None:
+        print(f"{package} is not installed, so it is left out; `make bench` installs it")
+        return False
+    return True
+
+
+def results_folder() -> Path:
+    """`benchmarks/results` under the project root, where each script leaves `<name>.json`."""
+    return artifacts.project_root() / "benchmarks" / "results"
+
+
+def save(name: str, args: Any, rows: Sequence[Mapping[str, Any]], ratios: Sequence[Ratio]) -> None:
+    """Write what a script measured, and print its ratios and the machine."""
+    path = results_folder() / f"{name}.json"
+    value = {"args": asdict(args), "machine": machine(), "rows": list(rows), "ratios": [asdict(one) for one in ratios]}
+    artifacts.save_json(path, value)
+    for one in ratios:
+        print(f"{one.what}: {one.ours:.4g} {one.unit}, {one.against} {one.theirs:.4g} {one.unit}, {one.ratio:.2f}x")
+    print(", ".join(f"{key} {text}" for key, text in machine().items()))
+    print(f"saved {artifacts.shown(path)}")
+
+
+def figure(
+    name: str, curves: Mapping[str, tuple[Sequence, Sequence]], xlabel: str, ylabel: str, *, log: bool = True
+) -> None:
+    """Save `figures/<name>.png`: one line (x, y) for each side."""
+    with matplotlib.rc_context(plots.RC):
+        fig = Figure(figsize=(5.6, 3.2), layout="constrained")
+        ax = fig.subplots()
+        for (side, (x, y)), (color, linestyle, marker) in zip(curves.items(), LINES[: len(curves)], strict=True):
+            every = max(1, len(x) // 8)
+            ax.plot(x, y, label=side, color=color, linestyle=linestyle, marker=marker, markevery=every)
+        ax.set(xlabel=xlabel, ylabel=ylabel)
+        if log:
+            ax.set(xscale="log", yscale="log")
+            sizes = sorted({int(size) for x, _ in curves.values() for size in x})
+            ax.set_xticks(sizes, [f"{size:,}" for size in sizes])
+            ax.xaxis.minorticks_off()
+        fig.legend(loc="outside right upper")
+    plots.save_fig(fig, name)
+
+
+def run(main: Callable[[Any], None], args_type: type) -> None:
+    """A script's command line."""
+    main(tyro.cli(args_type, prog=f"python -m benchmarks.{Path(sys.argv[0]).stem}"))
