@@ -9,9 +9,10 @@ What is logged each update, to `Selection.history` and, with `tensorboard`, unde
 |--------------------|-------------------------------------------------------------------------------------------|
 | calls              | distinct subsets whose mAP was computed so far (repeats are answered from a memo)         |
 | best               | highest reward of any subset so far                                                       |
+| steps              | length of this update's episodes: p, or fewer where they restart from the best subset     |
 | reward             | mean raw terminal reward (mAP) of this update's episodes                                  |
 | entropy            | mean policy entropy over the last epoch, nats; at most log(bits that may still be kept)   |
-| entropy_weight     | its weight in the loss, falling to 0                                                      |
+| entropy_weight     | its weight in the loss: falling to 0, or higher while too few subsets are new             |
 | learning_rate      | Adam's, falling to 0 with `anneal_lr`                                                     |
 | policy_loss        | clipped surrogate, mean over the last epoch's minibatches                                 |
 | value_loss         | half the squared error of the value head against the returns, likewise                    |
@@ -25,6 +26,7 @@ What is logged each update, to `Selection.history` and, with `tensorboard`, unde
 from __future__ import annotations
 
 import time
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -53,29 +55,39 @@ class Args:
     n_bits: int = 16
     """p, how many bits to keep"""
     total_episodes: int = 2048
-    """subsets tried in all, repeats included"""
-    episodes: int = 32
+    """subsets tried in all, repeats included; where a budget is given, 4 x budget, for a decided policy repeats"""
+    budget: int | None = None
+    """most reward calls (distinct subsets): the update that reaches it is the last; None for as many as it takes"""
+    episodes: int = 16
     """episodes (whole selections of p bits) in parallel, all of them one update's data"""
     standardize: bool = True
     """bring one update's terminal rewards to mean 0 and deviation 1: raw mAPs differ by hundredths"""
     thesis: bool = False
-    """the thesis' setting, whatever else is given: one episode an update, raw reward, gamma 0.99, no memo"""
+    """the thesis' setting, whatever else is given: one episode an update, raw reward, gamma 0.99, no memo, no restarts,
+    an entropy weight that falls to 0"""
+    restarts: float = 0.7
+    """share of updates whose episodes start from the best subset so far less a few of its bits, not from nothing"""
+    dropped: int = 8
+    """most bits that such a start lacks; how many, and which in each episode, is drawn uniformly"""
+    new_subsets: float = 0.5
+    """share of an update's subsets that ought to be new: while fewer are, the entropy weight rises (at most to 0.3),
+    else it sinks back to its schedule; 0 keeps it on schedule"""
     learning_rate: float = 1e-3
     """Adam's, for both networks"""
     anneal_lr: bool = True
-    """let the learning rate fall linearly to 0"""
+    """let the learning rate fall linearly to 0, with the episodes or the budget, whichever is nearer its end"""
     gamma: float = 1.0
     """discount; 1 since every episode has the same length and only its end is rewarded"""
     gae_lambda: float = 0.95
     """lambda of generalized advantage estimation"""
     update_epochs: int = 4
     """passes over one update's data"""
-    minibatches: int = 4
+    minibatches: int = 2
     """minibatches a pass"""
     clip: float = 0.2
     """how far the probability ratio may leave 1"""
     entropy_weight: float = 0.02
-    """weight of the entropy bonus at the start; falls linearly to 0"""
+    """weight of the entropy bonus at the start; falls linearly to 0 as the learning rate does, but see new_subsets"""
     value_weight: float = 0.5
     """weight of the value loss"""
     max_grad_norm: float = 0.5
@@ -105,14 +117,23 @@ class Args:
             put("episodes", 1)
             put("standardize", False)
             put("gamma", 0.99)
-        for name in ("n_bits", "episodes", "total_episodes", "update_epochs", "minibatches", "hidden"):
+            put("restarts", 0.0)
+            put("new_subsets", 0.0)
+        for name in ("n_bits", "episodes", "total_episodes", "update_epochs", "minibatches", "hidden", "dropped"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name in ("restarts", "new_subsets"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is a share and must be in 0..1, not {getattr(self, name)}")
+        if self.budget is not None:
+            if self.budget < 1:
+                raise ValueError(f"budget must be None or at least 1 reward call, not {self.budget}")
+            put("total_episodes", max(4 * self.budget, self.episodes))
         if self.total_episodes < self.episodes:
             raise ValueError(f"total_episodes ({self.total_episodes}) must be at least episodes ({self.episodes})")
         put("updates", self.total_episodes // self.episodes)
         put("batch_size", self.episodes * self.n_bits)
-        put("minibatch_size", max(1, self.batch_size // self.minibatches))
+        put("minibatch_size", max(self.episodes, self.batch_size // self.minibatches))
 
 
 def layer(inputs: int, outputs: int, gain: float = 2**0.5) -> nn.Linear:
@@ -172,23 +193,28 @@ def generalized_advantages(rewards, values, terminated, gamma: float, gae_lambda
     return advantages
 
 
-def train(args: Args, codes: np.ndarray, labels: np.ndarray) -> Selection:
+def train(args: Args, codes: np.ndarray | None = None, labels: np.ndarray | None = None, *, reward=None) -> Selection:
     """Choose `args.n_bits` bits of `codes` with PPO; the best subset of all episodes is what is returned.
 
     Args:
         args: settings.
         codes: {0,1} [n, k].
         labels: {0,1} [n, m].
+        reward: a `Reward`, or what is called like one, instead of codes and labels. What it raises is passed on.
 
     Returns:
         Selection, whose history also holds `policy_bits` and `policy_reward` (what the final policy keeps when it takes
         its likeliest action in every step) and `policy_probabilities` [p, k] along that episode.
 
     Raises:
-        ValueError: codes or labels that do not fit, or n_bits outside 1..k, before any work.
+        ValueError: codes or labels that do not fit, n_bits outside 1..k, or a checkpoint for a `reward` of the caller's
+            (its memo would not be in the file); before any work.
     """
-    check_n_bits(args.n_bits, check_codes(codes, "codes").shape[1])
-    reward = Reward(codes, labels, n_queries=args.n_queries, seed=args.seed, memo=not args.thesis)
+    if reward is None:
+        check_n_bits(args.n_bits, check_codes(codes, "codes").shape[1])
+        reward = Reward(codes, labels, n_queries=args.n_queries, seed=args.seed, memo=not args.thesis)
+    elif args.checkpoint is not None:
+        raise ValueError("checkpoint is for a training from codes and labels: give those instead of reward, or no file")
     try:
         generator = torch.Generator(args.device).manual_seed(args.seed)
     except (RuntimeError, AssertionError) as error:  # torch raises either where it was built without the device
@@ -196,113 +222,157 @@ def train(args: Args, codes: np.ndarray, labels: np.ndarray) -> Selection:
     with torch.random.fork_rng():  # the caller's random numbers stay as they were
         torch.manual_seed(args.seed)
         agent = Agent(reward.k, args.hidden).to(args.device)
-    optimizer = torch.optim.Adam(agent.parameters(), lr=args.learning_rate, eps=1e-5)
+    optimizer = torch.optim.Adam(agent.parameters(), lr=args.learning_rate, eps=1e-5, fused=True)
+    draw = lambda: torch.rand((), generator=generator, device=args.device).item()  # noqa: E731
     envs = BitSelectionVectorEnv(reward, args.n_bits, args.episodes)
-    best_reward, best_bits, first, history = -1.0, None, 0, {}
-    made_from = f"{artifacts.digest(np.asarray(codes), np.asarray(labels))} {args.device} {settings(args)}"
+    calls_before = reward.calls
+    best_reward, best_bits, entropy_weight = -1.0, None, args.entropy_weight
+    first, history, made_from = 0, {}, ""
+    if args.checkpoint is not None:
+        made_from = f"{artifacts.digest(np.asarray(codes), np.asarray(labels))} {args.device} {settings(args)}"
     if state := artifacts.load_checkpoint(args.checkpoint, made_from):
         agent.load_state_dict(state["agent"])
         optimizer.load_state_dict(state["optimizer"])
         generator.set_state(state["generator"])
         reward.restore(state["memo"])
-        best_reward, best_bits, first, history = (
-            state[name] for name in ("best_reward", "best_bits", "update", "history")
-        )
-
-    # storage: whole episodes, [p steps, episodes]
-    shape = (args.n_bits, args.episodes)
-    masks = torch.zeros(*shape, reward.k, device=args.device)
-    actions = torch.zeros(shape, dtype=torch.long, device=args.device)
-    log_probs, rewards, terminations, values = (torch.zeros(shape, device=args.device) for _ in range(4))
+        first, history, best_bits = state["update"], state["history"], state["best_bits"]
+        best_reward, entropy_weight = history["best"][-1], history["entropy_weight"][-1]
 
     log = writer(args, first)
-    threads = torch.get_num_threads()
-    bar = tqdm(range(first, args.updates), initial=first, total=args.updates, desc="PPO", disable=not args.progress)
-    for update in bar:
-        remaining = 1.0 - update / args.updates
-        if args.anneal_lr:
-            optimizer.param_groups[0]["lr"] = args.learning_rate * remaining
-        entropy_weight = args.entropy_weight * remaining
+    with closing(log), keeping_threads():
+        bar = tqdm(range(first, args.updates), initial=first, total=args.updates, desc="PPO", disable=not args.progress)
+        for update in bar:
+            calls = reward.calls - calls_before
+            remaining = 1.0 - share_spent(args, update, calls)
+            if remaining <= 0:
+                break
+            if args.anneal_lr:
+                optimizer.param_groups[0]["lr"] = args.learning_rate * remaining
 
-        # threads cost networks this small more than they give, and numba's kernels leave OpenMP at their own number
-        torch.set_num_threads(1)
+            # threads cost networks this small more than they give, and numba's kernels leave OpenMP at their own number
+            torch.set_num_threads(1)
 
-        # one episode in every environment
-        observation, _ = envs.reset()
-        for step in range(args.n_bits):
-            masks[step] = torch.as_tensor(observation)
-            with torch.no_grad():
-                log_p = agent.log_probabilities(masks[step])  # [episodes, k]
-                values[step] = agent.value(masks[step])
-            actions[step] = torch.multinomial(log_p.exp(), 1, generator=generator).squeeze(-1)
-            log_probs[step] = log_p.gather(-1, actions[step][:, None]).squeeze(-1)
-            observation, reward_now, terminated, _, info = envs.step(actions[step].cpu().numpy())
-            rewards[step] = torch.as_tensor(reward_now)
-            terminations[step] = torch.as_tensor(terminated)
-        terminal = torch.as_tensor(reward_now, device=args.device)  # float64 [episodes], mAP of each episode's subset
-        leader = int(terminal.argmax())
-        if terminal[leader].item() > best_reward:
-            best_reward, best_bits = terminal[leader].item(), info["final_info"]["bits"][leader].tolist()
+            # from nothing, or from the best subset so far less some of its bits
+            start, steps = np.zeros((args.episodes, 0), dtype=np.int64), args.n_bits
+            if best_bits is not None and args.restarts > 0 and draw() < args.restarts:
+                steps = 1 + int(draw() * min(args.dropped, args.n_bits))
+                start = parts(best_bits, args.n_bits - steps, args.episodes, generator)
 
-        # raw mAPs differ by hundredths, which the value head would swallow
-        if args.standardize:
-            rewards[-1] = (terminal - terminal.mean()) / (terminal.std(correction=0) + 1e-8)
-        advantages = generalized_advantages(rewards, values, terminations, args.gamma, args.gae_lambda)
-        returns = advantages + values
-        spread = returns.var(correction=0)
-        explained = 1 - ((returns - values).var(correction=0) / spread).item() if spread > 1e-10 else 0.0
+            # storage: [steps, episodes]
+            shape = (steps, args.episodes)
+            masks = torch.zeros(*shape, reward.k, device=args.device)
+            actions = torch.zeros(shape, dtype=torch.long, device=args.device)
+            log_probs, rewards, terminations, values = (torch.zeros(shape, device=args.device) for _ in range(4))
 
-        # flatten the batch
-        b_masks, b_actions = masks.reshape(-1, reward.k), actions.reshape(-1)
-        b_log_probs, b_advantages, b_returns = log_probs.reshape(-1), advantages.reshape(-1), returns.reshape(-1)
-
-        # optimize policy and value
-        for _ in range(args.update_epochs):
-            measures = []
-            order = torch.randperm(args.batch_size, generator=generator, device=args.device)
-            for rows in order.split(args.minibatch_size):
-                log_p = agent.log_probabilities(b_masks[rows])
-                log_ratio = log_p.gather(-1, b_actions[rows][:, None]).squeeze(-1) - b_log_probs[rows]
-                ratio = log_ratio.exp()
-                advantage = b_advantages[rows]
-                if len(rows) > 1:
-                    advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
-                clipped = ratio.clamp(1 - args.clip, 1 + args.clip)
-                policy_loss = -torch.min(advantage * ratio, advantage * clipped).mean()
-                value_loss = 0.5 * ((agent.value(b_masks[rows]) - b_returns[rows]) ** 2).mean()
-                policy_entropy = entropy(log_p).mean()
-                loss = policy_loss - entropy_weight * policy_entropy + args.value_weight * value_loss
-                optimizer.zero_grad()
-                loss.backward()
-                nn.utils.clip_grad_norm_(agent.parameters(), args.max_grad_norm)
-                optimizer.step()
+            # one episode in every environment
+            observation, _ = envs.reset(options={"bits": start})
+            for step in range(steps):
+                masks[step] = torch.as_tensor(observation)
                 with torch.no_grad():
-                    kl = ((ratio - 1) - log_ratio).mean()
-                    clip_fraction = ((ratio - 1).abs() > args.clip).float().mean()
-                measures.append(torch.stack([policy_entropy, policy_loss, value_loss, kl, clip_fraction]).detach())
+                    log_p = agent.log_probabilities(masks[step])  # [episodes, k]
+                    values[step] = agent.value(masks[step])
+                actions[step] = torch.multinomial(log_p.exp(), 1, generator=generator).squeeze(-1)
+                log_probs[step] = log_p.gather(-1, actions[step][:, None]).squeeze(-1)
+                observation, reward_now, terminated, _, info = envs.step(actions[step].cpu().numpy())
+                rewards[step] = torch.as_tensor(reward_now)
+                terminations[step] = torch.as_tensor(terminated)
+            terminal = torch.as_tensor(reward_now, device=args.device)  # float64 [episodes], mAP of each subset
+            leader = int(terminal.argmax())
+            if terminal[leader].item() > best_reward:
+                best_reward, best_bits = terminal[leader].item(), info["final_info"]["bits"][leader].tolist()
 
-        names = ("entropy", "policy_loss", "value_loss", "approx_kl", "clip_fraction")
-        scalars = dict(zip(names, torch.stack(measures).mean(dim=0).tolist(), strict=True))
-        scalars |= {"calls": reward.calls, "best": best_reward, "reward": terminal.mean().item()}
-        scalars |= {"entropy_weight": entropy_weight, "learning_rate": optimizer.param_groups[0]["lr"]}
-        scalars |= {"explained_variance": explained}
-        for name, value in scalars.items():
-            history.setdefault(name, []).append(value)
-            log.add_scalar(name, value, update)
-        bar.set_postfix(best=f"{best_reward:.4f}", mean=f"{scalars['reward']:.4f}", calls=reward.calls)
-        if args.checkpoint is not None and (update + 1 == args.updates or update % 10 == 9):
-            state = {"update": update + 1, "best_reward": best_reward, "best_bits": best_bits, "history": history}
-            state |= {"agent": agent.state_dict(), "optimizer": optimizer.state_dict()}
-            state |= {"generator": generator.get_state(), "memo": reward.state()}
-            artifacts.save_checkpoint(args.checkpoint, made_from, state)
-    log.close()
-    torch.set_num_threads(threads)
+            # repeats teach nothing new: while they prevail, the policy is pushed to try other bits
+            new = reward.calls - calls_before - calls
+            scheduled, found_enough = args.entropy_weight * remaining, new >= args.new_subsets * args.episodes
+            entropy_weight *= 1 / 1.15 if found_enough else 1.15
+            entropy_weight = max(scheduled, min(entropy_weight, 0.3) if args.new_subsets > 0 else 0.0)
 
-    calls = reward.calls
+            # raw mAPs differ by hundredths, which the value head would swallow
+            if args.standardize:
+                rewards[-1] = (terminal - terminal.mean()) / (terminal.std(correction=0) + 1e-8)
+            advantages = generalized_advantages(rewards, values, terminations, args.gamma, args.gae_lambda)
+            returns = advantages + values
+            spread = returns.var(correction=0)
+            explained = 1 - ((returns - values).var(correction=0) / spread).item() if spread > 1e-10 else 0.0
+
+            # flatten the batch
+            b_masks, b_actions = masks.reshape(-1, reward.k), actions.reshape(-1)
+            b_log_probs, b_advantages, b_returns = log_probs.reshape(-1), advantages.reshape(-1), returns.reshape(-1)
+
+            # optimize policy and value
+            for _ in range(args.update_epochs):
+                measures = []
+                order = torch.randperm(steps * args.episodes, generator=generator, device=args.device)
+                for rows in order.split(max(args.episodes, len(order) // args.minibatches)):
+                    log_p = agent.log_probabilities(b_masks[rows])
+                    log_ratio = log_p.gather(-1, b_actions[rows][:, None]).squeeze(-1) - b_log_probs[rows]
+                    ratio = log_ratio.exp()
+                    advantage = b_advantages[rows]
+                    if len(rows) > 1:
+                        advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+                    clipped = ratio.clamp(1 - args.clip, 1 + args.clip)
+                    policy_loss = -torch.min(advantage * ratio, advantage * clipped).mean()
+                    value_loss = 0.5 * ((agent.value(b_masks[rows]) - b_returns[rows]) ** 2).mean()
+                    policy_entropy = entropy(log_p).mean()
+                    loss = policy_loss - entropy_weight * policy_entropy + args.value_weight * value_loss
+                    optimizer.zero_grad()
+                    loss.backward()
+                    nn.utils.clip_grad_norm_(agent.parameters(), args.max_grad_norm)
+                    optimizer.step()
+                    with torch.no_grad():
+                        kl = ((ratio - 1) - log_ratio).mean()
+                        clip_fraction = ((ratio - 1).abs() > args.clip).float().mean()
+                    measures.append(torch.stack([policy_entropy, policy_loss, value_loss, kl, clip_fraction]).detach())
+
+            names = ("entropy", "policy_loss", "value_loss", "approx_kl", "clip_fraction")
+            scalars = dict(zip(names, torch.stack(measures).mean(dim=0).tolist(), strict=True))
+            scalars |= {"calls": calls + new, "best": best_reward, "reward": terminal.mean().item(), "steps": steps}
+            scalars |= {"entropy_weight": entropy_weight, "learning_rate": optimizer.param_groups[0]["lr"]}
+            scalars |= {"explained_variance": explained}
+            for name, value in scalars.items():
+                history.setdefault(name, []).append(value)
+                log.add_scalar(name, value, update)
+            bar.set_postfix(best=f"{best_reward:.4f}", mean=f"{scalars['reward']:.4f}", calls=scalars["calls"])
+            last = share_spent(args, update + 1, calls + new) >= 1
+            if args.checkpoint is not None and (last or update % 10 == 9):
+                state = {"update": update + 1, "best_bits": best_bits, "history": history}
+                state |= {"agent": agent.state_dict(), "optimizer": optimizer.state_dict()}
+                state |= {"generator": generator.get_state(), "memo": reward.state()}
+                artifacts.save_checkpoint(args.checkpoint, made_from, state)
+
+    calls = reward.calls - calls_before
     curves = {name: np.array(series) for name, series in history.items()}
     policy_bits, curves["policy_probabilities"] = likeliest_episode(agent, args.n_bits, reward.k, args.device)
-    curves |= {"policy_bits": policy_bits, "policy_reward": np.array(reward.of_bits(policy_bits))}
-    return Selection(np.array(best_bits), reward.of_bits(best_bits), calls, "ppo", reward.k, curves)
+    curves |= {"policy_bits": policy_bits, "policy_reward": reward_of_bits(reward, policy_bits)}
+    return Selection(np.array(best_bits), best_reward, calls, "ppo", reward.k, curves)
+
+
+def share_spent(args: Args, updates: int, calls: int) -> float:
+    """How much of the updates or of the budget is spent, whichever is more; at 1 training ends."""
+    return max(updates / args.updates, 0.0 if args.budget is None else calls / args.budget)
+
+
+def parts(bits: list[int], size: int, number: int, generator: torch.Generator) -> np.ndarray:
+    """`number` uniformly random parts of `bits`, int64 [number, size], each in the order of `bits`."""
+    order = torch.rand(number, len(bits), generator=generator, device=generator.device).argsort(dim=1)[:, :size]
+    return np.array(bits)[order.sort(dim=1).values.cpu().numpy()]
+
+
+def reward_of_bits(reward, bits: np.ndarray) -> np.ndarray:
+    """Reward [] of one subset given by its indices, from whatever is called like a `Reward`."""
+    mask = np.zeros((1, reward.k), dtype=np.uint8)
+    mask[0, bits] = 1
+    return reward(mask)[0]
+
+
+@contextmanager
+def keeping_threads():
+    """Leave torch's number of threads as it was, whatever happens inside."""
+    threads = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @torch.no_grad()

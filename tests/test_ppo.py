@@ -18,12 +18,13 @@ from hypothesis import strategies as st
 from test_selection import noisy_codes
 
 from hashlib_nb import artifacts, ppo
+from hashlib_nb.budget import BudgetSpent, Search
 from hashlib_nb.ppo import Agent, Args, generalized_advantages, train
 from hashlib_nb.selection import BitSelectionVectorEnv, Reward, Selection
 
 CODES, LABELS = noisy_codes(n=60, k=8)
 SMALL = {"hidden": 32, "progress": False}
-FEW = Args(n_bits=3, total_episodes=256, **SMALL)
+FEW = Args(n_bits=3, total_episodes=256, episodes=32, **SMALL)
 
 
 def assert_same(one: Selection, other: Selection) -> None:
@@ -55,12 +56,15 @@ def test_each_argument_says_what_it_is():
 def test_sizes_are_derived():
     args = Args(n_bits=5, total_episodes=100, episodes=32, minibatches=4)
     assert (args.updates, args.batch_size, args.minibatch_size) == (3, 160, 40)
-    assert replace(args, minibatches=1000).minibatch_size == 1
+    assert replace(args, minibatches=1000).minibatch_size == 32  # never less than one step of every episode
+    assert replace(args, budget=50).total_episodes == 200
+    assert replace(args, budget=1).total_episodes == 32  # one update at least
 
 
 def test_the_thesis_flag_overrides_what_is_given():
     args = Args(thesis=True, episodes=32, standardize=True, gamma=1.0, n_bits=5, total_episodes=7)
     assert (args.episodes, args.standardize, args.gamma) == (1, False, 0.99)
+    assert (args.restarts, args.new_subsets) == (0, 0)
     assert (args.updates, args.batch_size) == (7, 5)
 
 
@@ -70,7 +74,13 @@ def test_the_thesis_flag_overrides_what_is_given():
         (lambda: Args(n_bits=0), "n_bits must be at least 1, not 0"),
         (lambda: Args(episodes=0), "episodes must be at least 1, not 0"),
         (lambda: Args(minibatches=-1), "minibatches must be at least 1, not -1"),
-        (lambda: Args(total_episodes=31), r"total_episodes \(31\) must be at least episodes \(32\)"),
+        (lambda: Args(total_episodes=15), r"total_episodes \(15\) must be at least episodes \(16\)"),
+        (lambda: Args(dropped=0), "dropped must be at least 1, not 0"),
+        (lambda: Args(restarts=1.5), "restarts is a share and must be in 0..1, not 1.5"),
+        (lambda: Args(new_subsets=-1), "new_subsets is a share and must be in 0..1, not -1"),
+        (lambda: Args(budget=0), "budget must be None or at least 1 reward call, not 0"),
+        (lambda: train(replace(FEW, checkpoint=Path("c.pt")), reward=Reward(CODES, LABELS)), "checkpoint is for a tr"),
+        (lambda: train(replace(FEW, n_bits=9), reward=Reward(CODES, LABELS)), "n_bits must be in 1..8"),
         (lambda: train(replace(FEW, n_bits=9), CODES, LABELS), "n_bits must be in 1..8, for the codes have 8 bits"),
         (lambda: train(FEW, CODES * 2, LABELS), "codes has values from 0 to 2"),
         (lambda: train(FEW, CODES, LABELS[1:]), "labels has 59 rows for 60 codes"),
@@ -209,7 +219,6 @@ def test_what_train_returns(few):
     assert (np.diff(few.history["calls"]) >= 0).all()
     assert (few.history["best"] >= few.history["reward"]).all()
     assert few.history["entropy"][0] <= np.mean(np.log([8, 7, 6])) + 1e-6
-    assert few.history["entropy_weight"][0] == FEW.entropy_weight > few.history["entropy_weight"][-1] > 0
     assert few.history["learning_rate"][0] == FEW.learning_rate > few.history["learning_rate"][-1] > 0
 
 
@@ -268,6 +277,70 @@ def test_every_episode_keeps_p_distinct_bits(monkeypatch, options):
     assert found.calls == (len(finished) if args.thesis else len(distinct))
     means = np.reshape(rewards, (args.updates, args.episodes)).mean(axis=1)
     np.testing.assert_allclose(found.history["reward"], means, rtol=1e-6)
+
+
+@pytest.mark.parametrize("new_subsets", [0.0, 0.5])
+def test_the_entropy_weight_leaves_its_schedule_while_too_few_subsets_are_new(new_subsets):
+    history = train(replace(FEW, new_subsets=new_subsets), CODES, LABELS).history
+    scheduled = FEW.entropy_weight * (1 - np.arange(FEW.updates) / FEW.updates)
+    if not new_subsets:
+        np.testing.assert_allclose(history["entropy_weight"], scheduled)
+        return
+    change = np.diff(history["entropy_weight"], prepend=FEW.entropy_weight)
+    enough = np.diff(history["calls"], prepend=0) >= new_subsets * FEW.episodes
+    assert enough.any()
+    assert not enough.all()
+    assert (change[~enough] > 0).all()
+    assert (change[enough] <= 0).all()
+    assert (history["entropy_weight"] >= scheduled).all()
+
+
+class Starts(BitSelectionVectorEnv):
+    """Notes what each update's episodes start with."""
+
+    def reset(self, *, options):
+        self.starts = [*getattr(self, "starts", []), options["bits"]]
+        Starts.last = self.starts
+        return super().reset(options=options)
+
+
+def test_restarts_are_parts_of_the_best_subset_so_far(monkeypatch):
+    monkeypatch.setattr(ppo, "BitSelectionVectorEnv", Starts)
+    codes, labels = noisy_codes(60, 24)
+    args = replace(FEW, n_bits=6, dropped=4, total_episodes=40 * 32)
+    found = train(args, codes, labels)
+    reward, best = Reward(codes, labels), found.history["best"]
+    steps = found.history["steps"]
+    assert set(steps) == {1, 2, 3, 4, 6}
+    assert 0.4 < np.mean(steps < 6) < 0.95
+    whole_sets = {}  # reward -> subset, for finding the best one again
+    for update, start in enumerate(Starts.last):
+        assert start.shape == (32, 6 - steps[update])
+        kept = {frozenset(row) for row in start.tolist()}
+        assert all(len(row) == 6 - steps[update] for row in kept)
+        if steps[update] < 6:
+            whole_sets.setdefault(best[update - 1], set()).update(*kept)
+    assert whole_sets
+    for value, bits in whole_sets.items():
+        assert len(bits) <= 6
+        if len(bits) == 6:
+            assert reward.of_bits(sorted(bits)) == value
+    assert sum(len(bits) == 6 for bits in whole_sets.values()) >= 2
+
+
+def test_without_restarts_every_episode_starts_from_nothing(monkeypatch):
+    monkeypatch.setattr(ppo, "BitSelectionVectorEnv", Starts)
+    found = train(replace(FEW, restarts=0.0), CODES, LABELS)
+    assert (found.history["steps"] == 3).all()
+    assert all(start.shape == (32, 0) for start in Starts.last)
+
+
+def test_parts_are_uniform_and_in_order():
+    drawn = ppo.parts([9, 2, 5, 7], 3, 4000, torch.Generator().manual_seed(0))
+    places = np.argsort([9, 2, 5, 7])[np.searchsorted([2, 5, 7, 9], drawn)]
+    assert (np.diff(places, axis=1) > 0).all()
+    missing = 6 - places.sum(axis=1)
+    np.testing.assert_allclose(np.bincount(missing, minlength=4) / 4000, 0.25, atol=0.03)
 
 
 @pytest.mark.parametrize("p", [1, 7, 8])
@@ -339,10 +412,55 @@ def test_it_finds_the_optimum_where_all_subsets_can_be_tried():
     assert np.mean([run.history["policy_reward"] for run in runs]) > 0.97 * optimum
 
 
+# --- a budget and a reward of the caller's ----------------------------------------------------------------------------
+
+WIDE_CODES, WIDE_LABELS = noisy_codes(60, 24)
+
+
+@pytest.mark.parametrize("budget", [1, 100, 333])
+def test_a_budget_ends_training_with_the_update_that_reaches_it(budget):
+    found = train(Args(n_bits=6, budget=budget, **SMALL), WIDE_CODES, WIDE_LABELS)
+    assert budget <= found.calls < budget + 16
+    assert (found.history["calls"][:-1] < budget).all()
+    assert found.history["calls"][-1] == found.calls
+    used = np.concatenate([[0], found.history["calls"][:-1]]) / budget
+    assert (found.history["learning_rate"] <= 1e-3 * (1 - used) + 1e-12).all()
+
+
+def test_a_budget_that_cannot_be_spent_ends_after_four_times_as_many_episodes():
+    found = train(Args(n_bits=1, budget=64, **SMALL), CODES, LABELS)
+    assert found.calls == 8
+    assert len(found.history["calls"]) == 4 * 64 // 16
+    assert found.reward == max(Reward(CODES, LABELS).of_bits([bit]) for bit in range(8))
+
+
+def test_a_reward_does_instead_of_codes_and_labels(few):
+    reward = Reward(CODES, LABELS)
+    assert_same(train(FEW, reward=reward), few)
+    again = train(FEW, reward=reward)  # the same episodes, all of them known by now
+    assert again.calls == 0
+    assert again.reward == few.reward
+
+
+def test_a_spent_search_is_passed_on_and_leaves_no_trace():
+    search = Search(Reward(WIDE_CODES, WIDE_LABELS), 6, 100)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(BudgetSpent):
+            train(Args(n_bits=6, budget=200, **SMALL), reward=search)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+    assert search.calls == 100
+    whole = train(Args(n_bits=6, budget=200, **SMALL), WIDE_CODES, WIDE_LABELS)
+    assert search.best <= whole.history["best"][np.searchsorted(whole.history["calls"], 100)]
+
+
 # --- checkpoints ------------------------------------------------------------------------------------------------------
 
 
-def cut_off(monkeypatch, args: Args, after: int) -> None:
+def cut_off(monkeypatch, args: Args, after: int, codes=CODES, labels=LABELS) -> None:
     """Train and be interrupted in the rollout after `after` updates."""
     resets, reset = itertools.count(), BitSelectionVectorEnv.reset
 
@@ -354,7 +472,7 @@ def cut_off(monkeypatch, args: Args, after: int) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(BitSelectionVectorEnv, "reset", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            train(args, CODES, LABELS)
+            train(args, codes, labels)
 
 
 @pytest.mark.parametrize("options", [{}, {"thesis": True, "total_episodes": 25}])
@@ -364,9 +482,18 @@ def test_a_run_that_was_cut_off_ends_as_if_it_was_not(monkeypatch, tmp_path, opt
     whole = train(args, CODES, LABELS)
     checked = replace(args, checkpoint=tmp_path / "ppo.pt")
     cut_off(monkeypatch, checked, after)
-    assert checked.checkpoint.exists() == (after > 10)
+    assert checked.checkpoint.exists() == (after >= 10)
     assert_same(train(checked, CODES, LABELS), whole)
     assert_same(train(checked, CODES, LABELS), whole)  # and from its end
+
+
+def test_a_run_with_a_budget_goes_on_and_ends_with_it(monkeypatch, tmp_path):
+    args = Args(n_bits=6, budget=500, **SMALL)
+    whole = train(args, WIDE_CODES, WIDE_LABELS)
+    checked = replace(args, checkpoint=tmp_path / "ppo.pt")
+    cut_off(monkeypatch, checked, 13, WIDE_CODES, WIDE_LABELS)
+    assert_same(train(checked, WIDE_CODES, WIDE_LABELS), whole)
+    assert_same(train(checked, WIDE_CODES, WIDE_LABELS), whole)  # and from its end
 
 
 def test_a_finished_checkpoint_is_not_trained_again(tmp_path, monkeypatch):
