@@ -3,8 +3,9 @@
 Both choose p of k bits of the same codes, from a fresh `Reward` each, with the same numbers of episodes, of parallel
 environments, of units, of passes and of minibatches, and with the same discount, clipping, entropy weight and falling
 learning rate, on one thread. What differs is what either has of its own: ours brings the rewards of an update to mean 0
-and deviation 1 and lets the entropy weight fall (its restarts are off, for the other has none); MaskablePPO divides rewards by a running deviation (`VecNormalize`),
-and steps through its environments one by one. Rewards are part of the time.
+and deviation 1 and lets the entropy weight fall (its restarts are off, for the other has none); MaskablePPO divides
+rewards by a running deviation (`VecNormalize`), and steps through its environments one by one. Rewards are part of the
+time.
 
 Subsets that were seen before are free on both sides, so "calls" counts distinct ones. The best rewards are compared at
 equal calls: at the number that the more frugal of the two had made in the end. Sides take turns, seed by seed.

@@ -26,8 +26,13 @@ HISTORIES = {
 }
 
 
-CURVE = {"calls": np.array([32, 60]), "best": np.array([0.6, 0.65]), "reward": np.array([0.55, 0.58])}
+CURVE = {"calls": [32, 50, 60], "best": [0.6, 0.63, 0.65], "reward": [0.55, 0.62, 0.58], "steps": [4, 2, 4]}
+CURVE = {name: np.array(values) for name, values in CURVE.items()}
 SEEDS = {"PPO": np.array([[0.6, 0.7], [0.64, 0.72]]), "random": np.array([[0.5, 0.68], [0.52, 0.66]])}
+CALLS = np.array([1, 10, 100])
+FOUND = {"PPO": (np.array([0.7, 0.72]), np.array([0.6, 0.61])), "greedy + swap": (np.array([0.71]), np.array([0.62]))}
+SO_FAR = {"PPO": np.array([[0.5, 0.6, 0.7], [0.55, 0.6, 0.72]]), "greedy + swap": np.array([[np.nan, 0.65, 0.71]])}
+ANYTIME = {pool: {method: (CALLS, best) for method, best in SO_FAR.items()} for pool in ("64", "union", "256")}
 MATCHES = np.arange(2 * 4 * 4, dtype=np.uint8).reshape(1, 2, 4, 4, 1)
 
 
@@ -63,6 +68,20 @@ CASES = {
     "precision_recall": lambda: plots.precision_recall({"PPO": (np.array([0, 0.5, 1]), np.array([np.nan, 0.9, 0.1]))}),
     "precision_radius2": lambda: plots.precision_radius2([4, 8], SEEDS, {"PPO": np.array([[0.0, 0.2], [0.1, 0.4]])}),
     "precision_at_n": lambda: plots.precision_at_n(np.array([1, 10]), {"PPO": np.array([0.9, 0.5])}, 4.0),
+    "anytime": lambda: plots.anytime(ANYTIME, xlabel="calls", levels=dict.fromkeys(ANYTIME, 0.5)),
+    "reward_and_test": lambda: plots.reward_and_test({"64": (MEANS[0], MEANS[1])}, {"64": FOUND}),
+    "differences": lambda: plots.differences(
+        ["64, 8", "64, 16"],
+        {
+            "reward": np.array([[1, 0.5, 1.5], [0.2, -0.1, 0.5]]),
+            "test": np.array([[0, np.nan, np.nan], [-1, -2, -0.1]]),
+        },
+        "PPO minus greedy",
+    ),
+    "optimality_gap": lambda: plots.optimality_gap(CALLS, SO_FAR, 0.73),
+    "chosen_shares": lambda: plots.chosen_shares(
+        {"PPO": np.array([1, 0.5, 0]), "greedy": np.array([1, 0, 1])}, np.array([0.4, 0.5, 0.45])
+    ),
     "top_matches": lambda: plots.top_matches(
         MATCHES[:, 0], MATCHES, np.array([[True, False]]), ["Trouser"], [["distance 0", "distance 2"]]
     ),
@@ -177,3 +196,40 @@ def test_many_classes_get_a_color_bar_instead_of_numbers_and_fewer_names():
     assert len(fig.axes) == 3
     assert not table.texts
     assert 0 < len(table.get_yticks()) <= plots.MOST_NAMES
+
+
+def test_anytime_draws_the_mean_of_the_seeds_inside_their_range_from_the_first_subset_on():
+    ax = CASES["anytime"]().axes[0]
+    lines = {line.get_label(): line for line in ax.lines}
+    np.testing.assert_allclose(lines["PPO"].get_xydata(), [[1, 0.525], [10, 0.6], [100, 0.71]])
+    np.testing.assert_allclose(lines["greedy + swap"].get_xydata(), [[10, 0.65], [100, 0.71]])
+    band = ax.collections[0].get_paths()[0].get_extents()
+    assert (band.y0, band.y1) == (0.5, 0.72)
+
+
+def test_a_line_of_one_point_shows_it():
+    late = {"PPO": np.array([[np.nan, np.nan, 0.7]])}
+    one = plots.optimality_gap(CALLS, late, 0.73).axes[0].lines[0]
+    assert (one.get_markevery(), one.get_marker()) == (None, "o")
+    np.testing.assert_allclose(one.get_xydata(), [[100, 3]])
+
+
+def test_an_empty_place_beside_the_last_of_three_panels_is_removed():
+    assert [ax.get_title() for ax in CASES["anytime"]().axes] == ["64", "union", "256"]
+
+
+def test_differences_fill_the_dots_whose_interval_leaves_out_zero():
+    reward, test = CASES["differences"]().axes
+    filled = [ax.collections[-1].get_facecolors()[:, 0] < 1 for ax in (reward, test)]
+    np.testing.assert_array_equal(filled, [[True, False], [False, True]])
+
+
+def test_optimality_gap_is_in_points_below_the_optimum():
+    ppo = CASES["optimality_gap"]().axes[0].lines[0]
+    np.testing.assert_allclose(ppo.get_ydata(), [20.5, 13, 2])
+
+
+def test_chosen_shares_stand_in_the_order_of_the_bits_own_map():
+    fig = CASES["chosen_shares"]()
+    np.testing.assert_array_equal(fig.axes[0].images[0].get_array(), [[0.5, 0, 1], [0, 1, 1]])
+    assert [bar.get_height() for bar in fig.axes[1].patches] == [0.5, 0.45, 0.4]

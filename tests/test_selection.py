@@ -190,6 +190,17 @@ def test_reset_in_the_middle_forgets_everything():
     np.testing.assert_array_equal(info["final_info"]["bits"], [[3, 4], [3, 2]])
 
 
+def test_episodes_may_start_with_bits_kept():
+    vector, reward = BitSelectionVectorEnv(Reward(CODES, LABELS), 3, 2), Reward(CODES, LABELS)
+    observation, _ = vector.reset(options={"bits": [[5, 1], [0, 7]]})
+    np.testing.assert_array_equal(observation, np.eye(12)[[5, 0]] + np.eye(12)[[1, 7]])
+    _, rewards, terminated, _, info = vector.step(np.array([2, 3]))
+    assert terminated.all()
+    np.testing.assert_array_equal(info["final_info"]["bits"], [[5, 1, 2], [0, 7, 3]])
+    np.testing.assert_array_equal(rewards, [reward.of_bits([1, 2, 5]), reward.of_bits([0, 3, 7])])
+    assert not vector.reset()[0].any()
+
+
 # --- the reward -------------------------------------------------------------------------------------------------------
 
 
