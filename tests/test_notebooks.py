@@ -22,6 +22,11 @@ SMALL = {
         "total_episodes": 64, "thesis_episodes": 4, "random_subsets": 20,
     },
     "04_evaluation": {"code_length": 12, "lengths": [4], "seeds": [0], "epochs": 1, "total_episodes": 64},
+    "05_bit_selectors": {
+        "pool_names": ["64", "lsh-512"], "lengths": [4, 6], "seeds": [0, 1], "budget": 60, "shown_bits": 4,
+        "gap_candidates": 8, "gap_bits": 3, "gap_budget": 40, "long_budget": 80, "random_subsets": 10,
+        "direct_lengths": [4], "epochs": 1, "folds": 2,
+    },
 }  # fmt: skip
 """Parameters with which a notebook takes seconds."""
 ids = [path.stem for path in NOTEBOOKS]

@@ -1,0 +1,295 @@
+"""The comparison: cells are what the methods find, they are kept, and the tables say what the cells say."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from hashlib_nb import comparison, pools, ppo, selectors
+from hashlib_nb.comparison import Cell
+from hashlib_nb.selection import Reward
+
+METHODS = ("greedy", "swap", "random_search", "random")
+SMALL = {"methods": METHODS, "lengths": (2, 4), "seeds": (0, 1), "budget": 40, "progress": False}
+
+
+def synthetic(name: str = "synthetic", k: int = 10, seed: int = 0) -> pools.Pool:
+    """Bits that are read wrongly more or less often; four classes."""
+    rng = np.random.default_rng(seed)
+    class_codes, wrong = rng.integers(0, 2, (4, k)), 0.4 * rng.random(k)
+
+    def draw(n: int) -> tuple[np.ndarray, np.ndarray]:
+        classes = rng.integers(0, 4, n)
+        codes = class_codes[classes] ^ (rng.random((n, k)) < wrong)
+        return codes.astype(np.uint8), np.eye(4, dtype=np.uint8)[classes]
+
+    train, query, database = draw(40), draw(15), draw(50)
+    return pools.Pool(name, *train, train[0], np.arange(40) % 2, *query, *database)
+
+
+POOL = synthetic()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("cells")
+
+
+@pytest.fixture(scope="module")
+def cells(folder) -> list[Cell]:
+    return comparison.run_grid([POOL], workers=2, folder=folder, **SMALL)
+
+
+def without_seconds(cells: list[Cell]) -> list[dict]:
+    kept = [vars(replace(cell, seconds=0)) for cell in cells]
+    return [{**cell, "history": {name: cell["history"][name] for name in ("calls", "best")}} for cell in kept]
+
+
+def test_deterministic_methods_have_one_seed_and_the_others_all():
+    plan = comparison.planned(("greedy", "cem"), (3, 5), (7, 8))
+    assert plan == [
+        ("greedy", 3, 7), ("cem", 3, 7), ("cem", 3, 8),
+        ("greedy", 5, 7), ("cem", 5, 7), ("cem", 5, 8),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("method", comparison.DETERMINISTIC)
+def test_methods_that_run_once_find_the_same_bits_from_another_seed(method):
+    codes = np.random.default_rng(0).integers(0, 2, (60, 9), dtype=np.uint8)  # no two bits alike: no ties to break
+    labels = np.eye(3, dtype=np.uint8)[np.arange(60) % 3]
+    found = [set(selectors.select(codes, labels, 4, method=method, seed=seed).bits) for seed in range(4)]
+    assert found == [found[0]] * 4
+
+
+def test_every_compared_method_exists():
+    assert set(comparison.METHODS) | {"exhaustive"} == set(comparison.FINDERS) == set(selectors.METHODS) | {"untrained"}
+
+
+def test_untrained_ppo_keeps_to_the_budget_and_its_policy_stays_uniform():
+    pool = synthetic(k=30)
+    cells = {method: comparison.run_cell(pool, method, 6, 0, 300) for method in ("ppo", "untrained")}
+    assert all(0 < cell.calls <= 300 for cell in cells.values())
+    assert cells["untrained"].bits != cells["ppo"].bits
+    found = ppo.train(ppo.Args(n_bits=6, budget=300, learning_rate=0.0, progress=False), reward=Reward(
+        pool.reward_codes, pool.reward_labels))  # fmt: skip
+    np.testing.assert_allclose(found.history["policy_probabilities"][0], 1 / 30, atol=0.002)
+
+
+def test_a_cell_is_what_the_method_finds_and_how_that_retrieves(cells):
+    reward = Reward(POOL.reward_codes, POOL.reward_labels)
+    assert [cell.key for cell in cells] == comparison.planned(METHODS, (2, 4), (0, 1))
+    for cell in cells:
+        found = selectors.select(
+            POOL.reward_codes, POOL.reward_labels, cell.n_bits, method=cell.method, budget=40, seed=cell.seed
+        )
+        assert cell.bits == found.bits.tolist()
+        assert cell.reward == pytest.approx(reward.of_bits(cell.bits))
+        assert cell.test_map == pytest.approx(POOL.test_map(cell.bits))
+        assert cell.calls == found.calls <= 40
+
+
+def test_the_number_of_workers_changes_nothing(cells, tmp_path):
+    alone = comparison.run_grid([POOL], workers=1, folder=tmp_path, **SMALL)
+    assert without_seconds(alone) == without_seconds(cells)
+
+
+def test_finished_cells_are_not_made_again_and_missing_ones_are(cells, folder, tmp_path, capsys):
+    path = tmp_path / "synthetic-b40.json"
+    record = json.loads((folder / path.name).read_text())
+    lost = record["cells"].pop(3)
+    record["cells"][0]["seconds"] = 123.0  # no run of this takes so long: it is recognized
+    path.write_text(json.dumps(record))
+    again = comparison.run_grid([POOL], folder=tmp_path, **SMALL)
+    assert without_seconds(again) == without_seconds(cells)
+    assert [cell.seconds for cell in again].count(123.0) == 1
+    assert f"loaded {path}" in capsys.readouterr().out
+    stored = json.loads(path.read_text())["cells"]
+    assert sum(cell["bits"] == lost["bits"] for cell in stored) >= 1
+    assert len(stored) == len(cells)
+
+
+def test_a_run_that_ends_early_leaves_the_cells_that_were_finished(tmp_path):
+    broken = replace(synthetic("broken"), query_labels=POOL.query_labels[:3])  # fails at the test of its first cell
+    with pytest.raises(ValueError, match="query_codes has 15 rows and query_labels 3"):
+        comparison.run_grid([POOL, broken], workers=1, folder=tmp_path, **SMALL)
+    left = json.loads((tmp_path / "synthetic-b40.json").read_text())["cells"]
+    assert len(left) == len(comparison.planned(METHODS, (2, 4), (0, 1)))
+
+
+KILLED = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from hashlib_nb import comparison
+from test_comparison import POOL, SMALL
+if __name__ == "__main__":
+    comparison.run_grid([POOL], workers=1, folder=Path(sys.argv[2]), **SMALL | {"seeds": range(500)})
+"""
+
+
+def test_a_killed_run_keeps_its_cells_and_leaves_no_process_behind(tmp_path):
+    script, path = tmp_path / "killed.py", tmp_path / "synthetic-b40.json"
+    script.write_text(KILLED)
+    run = subprocess.Popen([sys.executable, script, Path(__file__).parent, tmp_path], stdout=subprocess.PIPE)
+    while not path.exists():
+        assert run.poll() is None
+        time.sleep(0.05)
+    run.kill()
+    run.communicate(timeout=60)  # returns when nobody holds the pipe any more, workers included
+    left = json.loads(path.read_text())["cells"]
+    assert 0 < len(left) < len(comparison.planned(METHODS, (2, 4), range(500)))
+    few = SMALL | {"methods": (left[0]["method"],), "lengths": (left[0]["n_bits"],), "seeds": (left[0]["seed"],)}
+    again = comparison.run_grid([POOL], workers=1, folder=tmp_path, **few)
+    assert [cell.seconds for cell in again] == [left[0]["seconds"]]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda text: text[: len(text) // 2], "cannot be used"),
+        (lambda text: text.replace('"reward"', '"prize"'), "cannot be used"),
+        (lambda text: text.replace('"budget": 40', '"budget": 41'), "made from other codes"),
+    ],
+    ids=["truncated", "foreign", "other settings"],
+)
+def test_cells_that_cannot_be_used_are_named_and_made_anew(cells, folder, tmp_path, capsys, spoil, message):
+    path = tmp_path / "synthetic-b40.json"
+    path.write_text(spoil((folder / path.name).read_text()))
+    few = SMALL | {"methods": ("random",), "lengths": (2,)}
+    again = comparison.run_grid([POOL], workers=1, folder=tmp_path, **few)
+    assert message in capsys.readouterr().out
+    assert without_seconds(again) == without_seconds([c for c in cells if (c.method, c.n_bits) == ("random", 2)])
+
+
+def test_other_codes_under_the_same_name_are_not_mistaken_for_these(cells, folder, capsys):
+    before = (folder / "synthetic-b40.json").read_bytes()
+    comparison.run_grid([synthetic(seed=1)], folder=folder, **SMALL | {"methods": ("random",), "workers": 1})
+    assert "made from other codes" in capsys.readouterr().out
+    (folder / "synthetic-b40.json").write_bytes(before)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"methods": ("best",)}, "methods has 'best'; there are random, first"),
+        ({"lengths": (2, 10)}, r"lengths is \[2, 10\]; pool synthetic has 10 bits: keep 1 to 9"),
+        ({"lengths": (0,)}, r"lengths is \[0\]"),
+        ({"pools": [POOL, POOL]}, "give each its own name"),
+        ({"budget": None}, "budget is None, but method 'random_search' never ends by itself"),
+    ],
+)
+def test_what_cannot_be_run_is_named_before_any_work(tmp_path, change, message):
+    arguments = {"pools": [POOL], "folder": tmp_path / "cells", **SMALL, **change}
+    with pytest.raises(ValueError, match=message):
+        comparison.run_grid(arguments.pop("pools"), **arguments)
+    assert not (tmp_path / "cells").exists()
+
+
+def cell(method: str, seed: int, reward: float, test_map: float, best=(0.1,), calls=(1,)) -> Cell:
+    history = {"calls": [*calls, 100], "seconds": [*(c / 10 for c in calls), 10.0], "best": [*best, reward]}
+    return Cell("pool", method, 4, seed, [0, 1, 2, 3], reward, test_map, 100, 10.0, history)
+
+
+def test_best_at_is_the_best_within_the_cost():
+    one = cell("ppo", 0, 0.9, 0, best=(0.2, 0.5), calls=(3, 20))
+    assert [one.best_at(calls) for calls in (3, 19, 20, 99, 100, 1000)] == [0.2, 0.2, 0.5, 0.5, 0.9, 0.9]
+    assert np.isnan(one.best_at(2))
+    assert one.best_at(2.0, of="seconds") == 0.5
+
+
+def test_curve_is_best_at_of_every_seed_and_of_the_method_alone():
+    cells = [cell("ppo", 0, 0.9, 0, best=(0.2,)), cell("ppo", 1, 0.8, 0, best=(0.3,)), cell("swap", 0, 0.7, 0)]
+    np.testing.assert_allclose(
+        comparison.curve(cells, "pool", 4, "ppo", [1, 50, 100]), [[0.2, 0.2, 0.9], [0.3, 0.3, 0.8]]
+    )
+
+
+def test_table_and_frame_say_what_the_cells_say(cells):
+    rows = comparison.frame(cells)
+    assert len(rows) == len(cells)
+    for measure in ("reward", "test_map", "calls"):
+        table = comparison.table(cells, measure)
+        for n_bits in (2, 4):
+            for method in METHODS:
+                mine = [getattr(c, measure) for c in cells if (c.method, c.n_bits) == (method, n_bits)]
+                shown = table.loc[comparison.METHODS[method], ("synthetic", n_bits)]
+                assert shown == pytest.approx(np.mean(mine))
+    assert list(table.index) == [comparison.METHODS[method] for method in METHODS]
+
+
+def test_duel_pairs_by_seed_and_judges_by_the_interval():
+    rewards = {"ppo": [0.52, 0.63, 0.74], "swap": [0.50, 0.60, 0.70]}
+    tests = {"ppo": [0.50, 0.70, 0.60], "swap": [0.60, 0.60, 0.60]}
+    cells = [cell(m, s, rewards[m][s], tests[m][s]) for m in rewards for s in range(3)]
+    line = comparison.duel(cells[::-1], "ppo", "swap").iloc[0]
+    expected = stats.ttest_rel(rewards["ppo"], rewards["swap"]).confidence_interval(0.95)
+    assert line["reward"] == pytest.approx(0.03)
+    assert (line["low"], line["high"]) == pytest.approx((expected.low, expected.high))
+    assert (line["verdict"], line["test_verdict"], line["seeds"]) == ("win", "tie", 3)
+    assert comparison.duel(cells, "swap", "ppo").iloc[0]["verdict"] == "loss"
+
+
+def test_a_method_that_ran_once_meets_every_seed_of_the_other():
+    cells = [cell("ppo", s, 0.9 + s / 100, 0.5) for s in (0, 1)] + [cell("swap", 0, 0.8, 0.4)]
+    found = comparison.differences(cells, "ppo", "swap")
+    np.testing.assert_allclose(found.sort_values("seed")[["reward", "test"]], [[0.1, 0.1], [0.11, 0.1]])
+
+
+def test_overall_averages_over_pools_and_lengths_before_it_looks_at_the_seeds():
+    wide = {("ppo", 4): [0.5, 0.7], ("cem", 4): [0.4, 0.4], ("ppo", 8): [0.5, 0.3], ("cem", 8): [0.4, 0.4]}
+    cells = [
+        replace(cell(method, seed, reward, reward), n_bits=n_bits)
+        for (method, n_bits), rewards in wide.items()
+        for seed, reward in enumerate(rewards)
+    ]
+    found = comparison.overall(cells, "ppo", "cem")
+    assert (found["reward"], found["low"], found["test_high"]) == pytest.approx((0.1, 0.1, 0.1))
+    assert (found["verdict"], found["test_verdict"]) == ("win", "win")
+    assert set(comparison.duel(cells, "ppo", "cem")["verdict"]) == {"tie"}
+
+
+def test_a_duel_of_one_seed_has_no_interval_and_no_verdict():
+    line = comparison.duel([cell("ppo", 0, 0.9, 0.5), cell("swap", 0, 0.8, 0.5)]).iloc[0]
+    assert line["verdict"] == "one seed"
+    assert np.isnan(line["low"])
+
+
+def test_a_duel_without_one_of_the_methods_says_so():
+    with pytest.raises(ValueError, match="cells has none of method 'swap' for 4 bits of pool pool"):
+        comparison.duel([cell("ppo", 0, 0.9, 0.5)])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"pools": ("65",)}, r"pools is \['65'\]; give some of 64, 256, lsh-512, union"),
+        ({"methods": ()}, r"methods is \[\]; give some of"),
+        ({"lengths": (8, 8)}, r"lengths is \[8, 8\]; give different whole numbers of at least 1"),
+        ({"seeds": (-1,)}, r"seeds is \[-1\]; give different whole numbers of at least 0"),
+        ({"budget": 0}, "budget is 0; give at least 1"),
+        ({"folds": 1}, "folds is 1; give at least 2"),
+    ],
+)
+def test_arguments_that_cannot_be_meant_are_named(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        comparison.Args(**wrong)
+
+
+def test_the_command_line_prints_the_tables_of_its_cells(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HASHLIB_NB_HOME", str(tmp_path))
+    args = comparison.Args(pools=("lsh-512",), methods=("first", "random"), lengths=(4,), seeds=(0, 1), budget=5)
+    comparison.main(args)
+    printed = capsys.readouterr().out
+    cells = comparison.run(args, comparison.make_pools(args))
+    assert comparison.table(cells, "test_map").round(4).to_string() in printed
+    assert isinstance(comparison.frame(cells), pd.DataFrame)
+    assert [cell.pool for cell in cells] == ["lsh-512"] * 3
