@@ -29,6 +29,7 @@ from matplotlib.figure import Figure
 from hashlib_nb import artifacts, plots
 
 PATIENCE = 2.0  # seconds: a side that takes longer is timed once
+REST = 0.2  # seconds before each run: a side's threads go on spinning for a while, on the next one's cores
 LINES = (
     ("#0072B2", "-", "o"), ("#D55E00", "--", "s"), ("#009E73", "-.", "^"), ("#CC79A7", ":", "D"),
     ("#E69F00", "-", "v"), ("#56B4E9", "--", "P"), ("#000000", "-.", "x"), ("#882255", ":", "*"),
@@ -86,6 +87,7 @@ def take_turns(
     for turn in range(repeats):
         for name, side in sides.items():
             if turn == 0 or warm_up[name] <= PATIENCE:
+                time.sleep(REST)
                 start = time.perf_counter()
                 side()
                 times[name].append(time.perf_counter() - start)
