@@ -18,7 +18,7 @@ course: $(INSTALLED) ## run notebooks 01 to 04 and print the results table
 test: lint ## check the code and the notebooks, then run every test
 	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup --durations 10
 
-bench: $(INSTALLED) ## measure speed against other packages (6 minutes) and put the ratios into the README
+bench: $(INSTALLED) ## measure speed against other packages (4 minutes) and put the ratios into the README
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m benchmarks
 

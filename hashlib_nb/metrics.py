@@ -548,7 +548,9 @@ def _jsonable(values: np.ndarray) -> list:
 
 @lru_cache(maxsize=4)
 def _harmonic_table(size: int) -> np.ndarray:
-    table = np.concatenate([[0.0], np.cumsum(1.0 / np.arange(1, size))])
+    table = np.arange(size, dtype=np.float64)
+    np.divide(1.0, table[1:], out=table[1:])  # in place, since a table for millions of items is large
+    np.cumsum(table, out=table)
     table.flags.writeable = False  # shared by every caller
     return table
 
