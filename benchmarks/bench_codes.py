@@ -42,9 +42,7 @@ class Args:
     def __post_init__(self) -> None:
         """Make it small."""
         if self.quick:
-            small = {"sizes": (20, 50), "bits": 8, "block": 15, "kinds": ("multi",), "repeats": 1}
-            for name, value in small.items():
-                object.__setattr__(self, name, value)
+            timing.shrink(self, sizes=(20, 50), bits=8, block=15, kinds=("multi",), repeats=1)
 
 
 def labels_of(kind: str, n: int) -> np.ndarray:

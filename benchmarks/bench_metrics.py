@@ -54,8 +54,7 @@ class Args:
     def __post_init__(self) -> None:
         """Make it small."""
         if self.quick:
-            for name, value in {"sizes": (50, 200), "queries": 20, "repeats": 1}.items():
-                object.__setattr__(self, name, value)
+            timing.shrink(self, sizes=(50, 200), queries=20, repeats=1)
 
 
 @dataclass(frozen=True, eq=False)

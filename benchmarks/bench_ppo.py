@@ -50,8 +50,7 @@ class Args:
     def __post_init__(self) -> None:
         """Make it small."""
         if self.quick:
-            for name, value in {"codes": 60, "bits": 12, "keep": 4, "episodes": 64, "seeds": 1}.items():
-                object.__setattr__(self, name, value)
+            timing.shrink(self, codes=60, bits=12, keep=4, episodes=64, seeds=1)
 
 
 def settings(args: Args, seed: int) -> ppo.Args:

@@ -16,6 +16,7 @@ import pandas as pd
 
 from benchmarks import timing
 from benchmarks.data import class_codes
+from hashlib_nb.hamming import toggled
 from hashlib_nb.selection import Reward, random_masks
 
 ONE, MANY, FLIPPED = "one a call", "all in one call", "Reward.flipped"
@@ -43,9 +44,7 @@ class Args:
     def __post_init__(self) -> None:
         """Make it small."""
         if self.quick:
-            small = {"queries": 20, "items": 60, "bits": (12, 70), "keep": 3, "numbers": (1, 4), "repeats": 1}
-            for name, value in small.items():
-                object.__setattr__(self, name, value)
+            timing.shrink(self, queries=20, items=60, bits=(12, 70), keep=3, numbers=(1, 4), repeats=1)
 
 
 def reward_of(args: Args, k: int) -> Reward:
@@ -57,13 +56,6 @@ def reward_of(args: Args, k: int) -> Reward:
 def one_by_one(reward: Reward, masks: np.ndarray) -> np.ndarray:
     """Each subset in a call of its own."""
     return np.concatenate([reward(mask[None]) for mask in masks])
-
-
-def neighbors(mask: np.ndarray, bits: np.ndarray) -> np.ndarray:
-    """`mask` with each bit toggled alone, [b, k]."""
-    masks = np.repeat(mask[None], len(bits), axis=0)
-    masks[np.arange(len(bits)), bits] ^= 1
-    return masks
 
 
 def greedy(k: int, keep: int, evaluate: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
@@ -81,7 +73,7 @@ def measure_calls(args: Args, k: int) -> list[dict]:
     mask = random_masks(k, args.keep, 1)[0]
     for number in sorted({min(number, k - args.keep) for number in args.numbers}):
         bits = np.flatnonzero(mask == 0)[:number]
-        masks = neighbors(mask, bits)
+        masks = toggled(mask, bits)
         sides = {
             ONE: lambda masks=masks: one_by_one(reward, masks),
             MANY: lambda masks=masks: reward(masks),
@@ -99,8 +91,8 @@ def measure_greedy(args: Args, k: int) -> list[dict]:
     """A greedy pass from nothing to `keep` of k bits."""
     reward = reward_of(args, k)
     sides = {
-        ONE: lambda: greedy(k, args.keep, lambda mask, bits: one_by_one(reward, neighbors(mask, bits))),
-        MANY: lambda: greedy(k, args.keep, lambda mask, bits: reward(neighbors(mask, bits))),
+        ONE: lambda: greedy(k, args.keep, lambda mask, bits: one_by_one(reward, toggled(mask, bits))),
+        MANY: lambda: greedy(k, args.keep, lambda mask, bits: reward(toggled(mask, bits))),
         FLIPPED: lambda: greedy(k, args.keep, reward.flipped),
     }
     times, values = timing.take_turns(sides, args.repeats)

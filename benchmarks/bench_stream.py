@@ -44,14 +44,7 @@ class Args:
     def __post_init__(self) -> None:
         """Make it small."""
         if self.quick:
-            for name, value in {
-                "sizes": (400, 900),
-                "largest": 1500,
-                "shard": 200,
-                "queries": 20,
-                "repeats": 1,
-            }.items():
-                object.__setattr__(self, name, value)
+            timing.shrink(self, sizes=(400, 900), largest=1500, shard=200, queries=20, repeats=1)
 
 
 def shards(args: Args, n: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

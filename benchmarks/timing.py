@@ -67,6 +67,12 @@ class Ratio:
         return self.theirs / self.ours if self.unit in ("s", "MB") else self.ours / self.theirs
 
 
+def shrink(args: Any, **small: Any) -> None:
+    """Give a frozen `Args` the sizes of its quick run, in its `__post_init__`."""
+    for name, value in small.items():
+        object.__setattr__(args, name, value)
+
+
 def take_turns(
     sides: Mapping[str, Callable[[], Any]], repeats: int
 ) -> tuple[dict[str, dict[str, float]], dict[str, Any]]:

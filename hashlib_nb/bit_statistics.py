@@ -51,9 +51,8 @@ def label_smoothness(pairs: Pairs) -> np.ndarray:
     0 is perfect and 1 is chance, also for a constant bit. Up to scale it is the Rayleigh quotient of the centred bit on
     the Laplacian of the graph that links relevant pairs.
     """
-    smoothness = np.ones(pairs.k)
-    for bit in range(pairs.k):
-        found = pairs.histograms([bit])  # [q, 2]
-        if apart := found.counts[:, 1].sum() / found.counts.sum():
-            smoothness[bit] = found.relevant[:, 1].sum() / found.relevant.sum() / apart
-    return smoothness
+    found = pairs.histograms_many(np.eye(pairs.k, dtype=np.uint8))  # [k, q, 2]
+    apart, relevant_apart = (
+        each[:, :, 1].sum(axis=1) / each.sum(axis=(1, 2)) for each in (found.counts, found.relevant)
+    )
+    return np.divide(relevant_apart, apart, out=np.ones(pairs.k), where=apart > 0)

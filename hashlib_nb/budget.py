@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from tqdm.auto import tqdm
 
-from hashlib_nb.hamming import check_bits
-from hashlib_nb.selection import Reward, Selection, check_n_bits
+from hashlib_nb.hamming import check_bits, mask_of, toggled
+from hashlib_nb.selection import Reward, Selection, check_n_bits, memo_keys
 
 
 class BudgetSpent(Exception):  # noqa: N818 - nothing went wrong
@@ -72,13 +72,11 @@ class Search:
         Raises BudgetSpent when they do not all fit; those of the first bits do.
         """
         mask, bits = self.reward.pairs.check_masks(np.asarray(mask)[None])[0], check_bits(bits, self.k)
-        masks = np.tile(mask, (len(bits), 1))
-        masks[np.arange(len(bits)), bits] ^= 1
-        return self._look_up(masks, lambda rows: self.reward.flipped(mask, bits[rows]))
+        return self._look_up(toggled(mask, bits), lambda rows: self.reward.flipped(mask, bits[rows]))
 
     def _look_up(self, masks: np.ndarray, evaluate: Callable[[list[int]], np.ndarray]) -> np.ndarray:
         """Rewards of masks, of which `evaluate(rows)` computes those that are new, as far as the budget goes."""
-        keys = [mask.tobytes() for mask in np.packbits(masks, axis=1)]
+        keys = memo_keys(masks)
         new = {key: row for row, key in enumerate(keys) if key not in self._values}
         rows = list(new.values())
         if self.budget is not None:
@@ -101,6 +99,14 @@ class Search:
                 self.bar.set_postfix(best=f"{self.best:.4f}", refresh=False)
         self.bar.update(len(masks))
 
+    def run(self, find: Callable[[Search, int], Sequence[int] | np.ndarray | None], seed: int, name: str) -> Selection:
+        """The selection that the method `find` comes to from `seed`, or had come to when the budget was spent."""
+        try:
+            bits = find(self, seed)
+        except BudgetSpent:
+            bits = None  # the best that it asked for counts
+        return self.selection(bits, name)
+
     def selection(self, bits: Sequence[int] | np.ndarray | None, method: str) -> Selection:
         """The best subset seen, in the order of `bits` where they are it; `bits` where none was seen."""
         calls, seconds = self.calls, self.seconds
@@ -114,6 +120,4 @@ class Search:
 
     def _known(self, bits: Sequence[int] | np.ndarray) -> float:
         """Reward of a subset if it was asked for, else -inf."""
-        mask = np.zeros(self.k, dtype=np.uint8)
-        mask[bits] = 1
-        return self._values.get(np.packbits(mask).tobytes(), -math.inf)
+        return self._values.get(memo_keys(mask_of(bits, self.k)[None])[0], -math.inf)

@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from hashlib_nb import artifacts, hamming, pools, selectors
-from hashlib_nb.budget import BudgetSpent, Search
+from hashlib_nb.budget import Search
 from hashlib_nb.pools import Pool
 from hashlib_nb.selection import Reward
 
@@ -103,12 +103,7 @@ class Cell:
 def run_cell(pool: Pool, method: str, n_bits: int, seed: int, budget: int | None) -> Cell:
     """Search, then measure what was found on the test pictures."""
     reward = Reward(pool.reward_codes, pool.reward_labels)  # its own: no search profits from another's memo
-    search = Search(reward, n_bits, budget)
-    try:
-        bits = FINDERS[method](search, seed)
-    except BudgetSpent:
-        bits = None  # the best that it asked for counts
-    found = search.selection(bits, method)
+    found = Search(reward, n_bits, budget).run(FINDERS[method], seed, method)
     history = {name: found.history[name].tolist() for name in ("calls", "seconds", "best")}
     test_map = pool.test_map(found.bits)
     seconds = history["seconds"][-1]

@@ -28,7 +28,7 @@ WORD = 64
 MAX_BITS = np.iinfo(np.uint16).max  # distances are uint16
 NUMPY_PAIRS = 1 << 20  # query-database pairs that the numpy path holds at a time, unless one query alone has more
 PLANES_UP_TO = 64  # kept bits; beyond, or with fewer distinct items, words are counted faster than bit planes
-MAX_WEIGHT = 255  # items that one distinct item may stand for: some are counted in bytes
+MAX_WEIGHT = np.iinfo(np.uint8).max  # items that one distinct item may stand for: a kernel counts them in bytes
 
 
 def check_codes(codes, name: str = "codes") -> np.ndarray:
@@ -75,6 +75,20 @@ def check_bits(bits: Sequence[int], k: int) -> np.ndarray:
     if np.unique(bits).size < bits.size:
         raise ValueError("bits names an index more than once; list each kept bit once")
     return bits.astype(np.int64)
+
+
+def mask_of(bits: Sequence[int], k: int) -> np.ndarray:
+    """Mask uint8 {0,1} [k] of the kept bits; raises ValueError as `check_bits`."""
+    mask = np.zeros(k, np.uint8)
+    mask[check_bits(bits, k)] = 1
+    return mask
+
+
+def toggled(mask: np.ndarray, bits: Sequence[int]) -> np.ndarray:
+    """Masks uint8 {0,1} [b, k]: `mask` {0,1} [k] with each of the b `bits` toggled alone."""
+    masks = np.repeat(np.asarray(mask, np.uint8)[None], len(bits), axis=0)
+    masks[np.arange(len(bits)), bits] ^= 1
+    return masks
 
 
 def pack(codes) -> np.ndarray:
@@ -200,9 +214,8 @@ class Pairs:
         Returns:
             Histograms of shape [q, p+1], p being the number of kept bits.
         """
-        mask = np.zeros((1, self.k), np.uint8)
-        mask[0, slice(None) if bits is None else check_bits(bits, self.k)] = 1
-        result = self.histograms_many(mask)
+        mask = np.ones(self.k, np.uint8) if bits is None else mask_of(bits, self.k)
+        result = self.histograms_many(mask[None])
         return Histograms(result.counts[0], result.relevant[0])
 
     def histograms_many(self, masks, *, distinct: bool = False) -> Histograms:
@@ -300,11 +313,9 @@ class Pairs:
         kernels.count_flipped(chosen, *database, _pack(mask[None])[0], int(mask.sum()), bits, counts, relevant)
 
     def _flip_numpy(self, mask, bits, rows, counts, relevant) -> None:
-        masks = np.repeat(mask[None], len(bits), axis=0)
-        masks[np.arange(len(bits)), bits] ^= 1
         database = self._database, self._weights, self._query_concepts[rows], self._database_concepts
         by_mask = counts.swapaxes(0, 1), relevant.swapaxes(0, 1)
-        _count_words_numpy(self._query[rows], *database, _pack(masks), *by_mask)
+        _count_words_numpy(self._query[rows], *database, _pack(toggled(mask, bits)), *by_mask)
 
     def _without_self(self, found: Histograms, has_concept: np.ndarray) -> Histograms:
         """Takes each query out of its own ranking where asked: it is at distance 0 from itself, whatever the mask."""

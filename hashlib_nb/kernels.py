@@ -28,7 +28,7 @@ LANES = 8
 """64-bit words in a vector: one AVX-512 register, two of AVX2, four of NEON; LLVM splits it as the machine needs."""
 BLOCK = 64 * LANES
 """Items that `count_planes` takes at a time; planes are padded to a multiple of it."""
-BYTE_MAX = 255
+BYTE_MAX = np.iinfo(np.uint8).max
 """Most items that one weighted item may stand for in `count_flipped`, which counts in bytes."""
 _VECTOR = ir.VectorType(ir.IntType(64), LANES)
 
@@ -247,7 +247,7 @@ def _mark_relevant(query_concepts, concept_planes, relevant):
 
 @numba.njit(cache=True)
 def _count_planes_of_mask(query, planes, valid, relevant, kept, n_kept, flips, sums, items, counters):
-    """One query and one mask: fills counters, for which the others but the first six are room to work in."""
+    """One query and one mask: fills counters; flips, sums and items are room to work in."""
     for j in range(n_kept):
         bit = (query[kept[j] // 64] >> np.uint64(kept[j] % 64)) & np.uint64(1)
         flips[j] = ~np.uint64(0) if bit else np.uint64(0)
@@ -381,7 +381,7 @@ def _carry(small, large):
 
 @numba.njit(cache=True)
 def _differing(query, n_items, set_bits, bits, differing):
-    """differing [2, levels+2, b], row 1 being distance 0: how many items differ from the query in each of `bits`."""
+    """differing [2, levels+3, b], row 1 being distance 0: how many items differ from the query in each of `bits`."""
     levels = len(n_items) // 2
     differing[:] = 0
     for e in range(len(bits)):
@@ -394,7 +394,7 @@ def _differing(query, n_items, set_bits, bits, differing):
 
 @numba.njit(cache=True)
 def _histograms_after(n_items, differing, mask, bits, counts, relevant):
-    """From how many items there are at each distance and how many of them differ in a bit, to histograms without it."""
+    """Histograms with each bit toggled, from the items at each distance and how many of them differ in the bit."""
     levels = len(n_items) // 2
     for e in range(len(bits)):
         kept = (mask[bits[e] // 64] >> np.uint64(bits[e] % 64)) & np.uint64(1)

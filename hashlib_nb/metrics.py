@@ -193,9 +193,8 @@ def map_of_flipped(pairs: Pairs, mask, bits: Sequence[int], *, top_n: int | None
     """
     _check_options(top_n, "expected", "min(R,N)")
     if len(bits) < FEW_BITS + pairs.k // 16:  # the shared pass counts all k bits, whether asked for or not
-        masks = np.repeat(pairs.check_masks(np.asarray(mask)[None]), len(bits), axis=0)
-        masks[np.arange(len(bits)), hamming.check_bits(bits, pairs.k)] ^= 1
-        return map_of_masks(pairs, masks, top_n=top_n)
+        mask = pairs.check_masks(np.asarray(mask)[None])[0]
+        return map_of_masks(pairs, hamming.toggled(mask, hamming.check_bits(bits, pairs.k)), top_n=top_n)
     step = max(1, HISTOGRAM_CELLS // (len(bits) * (int(np.sum(mask)) + 2)))
     per_query = np.empty((len(bits), pairs.n_distinct))
     for start in range(0, pairs.n_distinct, step):

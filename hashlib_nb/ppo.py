@@ -38,7 +38,7 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from hashlib_nb import artifacts
-from hashlib_nb.hamming import check_codes
+from hashlib_nb.hamming import check_codes, mask_of
 from hashlib_nb.selection import MAX_QUERIES, BitSelectionVectorEnv, Reward, Selection, check_n_bits, reward_codes
 
 
@@ -343,7 +343,7 @@ def train(args: Args, codes: np.ndarray | None = None, labels: np.ndarray | None
     calls = reward.calls - calls_before
     curves = {name: np.array(series) for name, series in history.items()}
     policy_bits, curves["policy_probabilities"] = likeliest_episode(agent, args.n_bits, reward.k, args.device)
-    curves |= {"policy_bits": policy_bits, "policy_reward": reward_of_bits(reward, policy_bits)}
+    curves |= {"policy_bits": policy_bits, "policy_reward": reward(mask_of(policy_bits, reward.k)[None])[0]}
     return Selection(np.array(best_bits), best_reward, calls, "ppo", reward.k, curves)
 
 
@@ -356,13 +356,6 @@ def parts(bits: list[int], size: int, number: int, generator: torch.Generator) -
     """`number` uniformly random parts of `bits`, int64 [number, size], each in the order of `bits`."""
     order = torch.rand(number, len(bits), generator=generator, device=generator.device).argsort(dim=1)[:, :size]
     return np.array(bits)[order.sort(dim=1).values.cpu().numpy()]
-
-
-def reward_of_bits(reward, bits: np.ndarray) -> np.ndarray:
-    """Reward [] of one subset given by its indices, from whatever is called like a `Reward`."""
-    mask = np.zeros((1, reward.k), dtype=np.uint8)
-    mask[0, bits] = 1
-    return reward(mask)[0]
 
 
 @contextmanager

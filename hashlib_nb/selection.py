@@ -15,7 +15,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from hashlib_nb import artifacts
-from hashlib_nb.hamming import Pairs, check_bits, check_codes, check_labels
+from hashlib_nb.hamming import Pairs, check_bits, check_codes, check_labels, mask_of, toggled
 from hashlib_nb.metrics import map_of_flipped, map_of_masks
 
 MAX_QUERIES = 2000
@@ -42,9 +42,7 @@ class Selection:
     @property
     def mask(self) -> np.ndarray:
         """bool [k], True where the bit is kept."""
-        mask = np.zeros(self.n_candidates, dtype=bool)
-        mask[self.bits] = True
-        return mask
+        return mask_of(self.bits, self.n_candidates).astype(bool)
 
     def save(self, path: Path) -> None:
         """Write JSON with the kept bits first, so that other programs need read no more than that."""
@@ -89,13 +87,18 @@ def check_n_bits(n_bits: int, k: int, *, name: str = "n_bits") -> int:
     return int(n_bits)
 
 
+def memo_keys(masks: np.ndarray) -> list[bytes]:
+    """A dictionary key for each mask {0,1} [e, k]."""
+    return [mask.tobytes() for mask in np.packbits(masks, axis=1)]
+
+
 class Reward:
     """mAP of bit subsets on one set of codes, with a memo: the terminal reward of the MDP (eq. 3.14).
 
     With up to `n_queries` rows every row is a query against all the others (leave one out: an item that retrieves
     itself says nothing). With more, `n_queries` rows drawn once, with `seed`, are queries against the remaining rows.
-    Ties count at their expectation. There is no sort: one subset costs about
-    queries x rows x p bit operations, 64 of which are one instruction or less.
+    Ties count at their expectation. There is no sort and no distance matrix: one subset costs
+    about queries x rows x p bit operations, of which a machine word does 64 at a time.
 
     Args:
         codes: {0,1} [n, k].
@@ -141,17 +144,15 @@ class Reward:
 
         One pass over the codes for all of them, several times cheaper than as many masks; each counts as one call.
         """
-        bits = check_bits(bits, self.k)
-        masks = np.repeat(self.pairs.check_masks(np.asarray(mask)[None]), len(bits), axis=0)
-        masks[np.arange(len(bits)), bits] ^= 1
-        return self._look_up(masks, lambda rows: map_of_flipped(self.pairs, mask, bits[rows]))
+        mask, bits = self.pairs.check_masks(np.asarray(mask)[None])[0], check_bits(bits, self.k)
+        return self._look_up(toggled(mask, bits), lambda rows: map_of_flipped(self.pairs, mask, bits[rows]))
 
     def _look_up(self, masks: np.ndarray, compute: Callable[[list[int]], np.ndarray]) -> np.ndarray:
         """Rewards of masks [e, k], from the memo or from `compute(rows)` for those that are new."""
         if self.memo is None:
             self.calls += len(masks)
             return compute(list(range(len(masks))))
-        keys = [mask.tobytes() for mask in np.packbits(masks, axis=1)]
+        keys = memo_keys(masks)
         new = {key: row for row, key in enumerate(keys) if key not in self.memo}
         if new:
             self.memo.update(zip(new, compute(list(new.values())).tolist(), strict=True))
@@ -171,9 +172,7 @@ class Reward:
 
     def of_bits(self, bits: Sequence[int] | np.ndarray) -> float:
         """Reward of one subset given by its indices."""
-        mask = np.zeros((1, self.k), dtype=np.uint8)
-        mask[0, check_bits(bits, self.k)] = 1
-        return float(self(mask)[0])
+        return float(self(mask_of(bits, self.k)[None])[0])
 
 
 REWARD_CODES = ("crossfit", "holdout", "in_sample")

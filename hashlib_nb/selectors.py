@@ -38,6 +38,7 @@ from scipy.special import logit
 from hashlib_nb import artifacts, codes_io
 from hashlib_nb.bit_statistics import binary_entropy, bit_information, label_information, label_smoothness
 from hashlib_nb.budget import BudgetSpent, Search
+from hashlib_nb.hamming import mask_of
 from hashlib_nb.selection import MAX_QUERIES, Reward, Selection, check_n_bits, random_masks
 
 DEFAULT_BUDGET = 2000
@@ -49,7 +50,7 @@ MAX_SUBSETS = 100_000
 BATCH = 256
 """Masks per reward call where a method has any number of them ready."""
 ROUNDING = 1e-12
-"""What a reward must gain to count as better: equal subsets can differ in the last digits of their sums."""
+"""What a reward must gain to count as better: subsets of equal mAP can differ in the last digits of their means."""
 
 
 def random(search: Search, seed: int) -> np.ndarray:
@@ -175,8 +176,7 @@ def swap(search: Search, seed: int) -> np.ndarray:
     The kept bits take turns; all k-p partners of one share a pass over the codes.
     """
     kept = greedy(search, seed)
-    mask = np.zeros(search.k, dtype=np.uint8)
-    mask[kept] = 1
+    mask = mask_of(kept, search.k)
     turn = unchanged = 0
     while unchanged < search.n_bits < search.k:
         best, others = search.best, np.flatnonzero(mask == 0)
@@ -333,11 +333,7 @@ def select(
         budget = DEFAULT_BUDGET
     search = Search(reward or Reward(codes, labels, n_queries=n_queries, seed=seed), n_bits, budget, progress=progress)
     with search.bar:
-        try:
-            bits = METHODS[method](search, seed)
-        except BudgetSpent:
-            bits = None
-    return search.selection(bits, method)
+        return search.run(METHODS[method], seed, method)
 
 
 @dataclass(frozen=True)
