@@ -169,10 +169,14 @@ def _check(pools: Sequence[Pool], methods: Sequence[str], lengths: Sequence[int]
         if budget is None and method in (*selectors.OPEN_ENDED, "untrained"):
             raise ValueError(f"budget is None, but method {method!r} never ends by itself: give a number of calls")
     for pool in pools:
-        if not 1 <= min(lengths) <= max(lengths) < pool.k:
-            raise ValueError(f"lengths is {list(lengths)}; pool {pool.name} has {pool.k} bits: keep 1 to {pool.k - 1}")
+        _check_lengths(lengths, pool.name, pool.k)
     if len({pool.name for pool in pools}) < len(pools):
         raise ValueError(f"pools are named {[pool.name for pool in pools]}; give each its own name")
+
+
+def _check_lengths(lengths: Sequence[int], pool: str, k: int) -> None:
+    if not 1 <= min(lengths) <= max(lengths) < k:
+        raise ValueError(f"lengths is {list(lengths)}; pool {pool} has {k} bits: keep 1 to {k - 1}")
 
 
 def _in_workers(missing: Sequence[tuple[Pool, tuple]], budget: int | None, workers: int) -> Iterator[Cell]:
@@ -367,6 +371,9 @@ class Args:
             values = getattr(self, name)
             if not values or len({*values}) < len(values) or min(values) < least:
                 raise ValueError(f"{name} is {list(values)}; give different whole numbers of at least {least}")
+
+        for name in self.pools:
+            _check_lengths(self.lengths, name, pools.size(name))
 
     @property
     def folder(self) -> Path:

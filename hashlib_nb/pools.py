@@ -81,6 +81,11 @@ class Pool:
         return metrics.mean_average_precision(*codes, *labels, bits=bits)
 
 
+def size(name: str) -> int:
+    """k of the pool `name` in `NAMES`, before it is made."""
+    return HYPERPLANES[name] if name in HYPERPLANES else sum(ENCODERS[name])
+
+
 def load(
     name: str, *, dataset: str = "fashion-mini", root=None, seed: int = 0, epochs: int = 0, folds: int = 3
 ) -> Pool:

@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -286,12 +287,14 @@ METHODS: dict[str, Callable[[Search, int], Sequence[int] | np.ndarray | None]] =
 }
 
 
-def _check(method: str, budget: int | None) -> None:
-    """Raise ValueError for an unknown method or a budget under 1."""
+def _check(method: str, budget: int | None, seed: int) -> None:
+    """Raise ValueError for an unknown method, a budget under 1 or a negative seed."""
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
     if budget is not None and budget < 1:
         raise ValueError(f"budget must be None or at least 1 reward call, not {budget}")
+    if seed < 0:
+        raise ValueError(f"seed must be at least 0, not {seed}")
 
 
 def select(
@@ -325,10 +328,10 @@ def select(
         far, each time it rose and at the end.
 
     Raises:
-        ValueError: an unknown method, n_bits outside 1..k, a budget under 1, codes and labels that do not fit, or more
-            subsets than `exhaustive` takes.
+        ValueError: an unknown method, n_bits outside 1..k, a budget under 1, a negative seed, codes and labels that do
+            not fit, or more subsets than `exhaustive` takes.
     """
-    _check(method, budget)
+    _check(method, budget, seed)
     if budget is None and method in OPEN_ENDED:
         budget = DEFAULT_BUDGET
     search = Search(reward or Reward(codes, labels, n_queries=n_queries, seed=seed), n_bits, budget, progress=progress)
@@ -363,7 +366,8 @@ class Args:
     codes_array: str | None = None
     """which array of an npz file holds the codes, such as out_of_fold_codes; "codes", or the only one, if left out"""
     labels_array: str | None = None
-    """which array of an npz file holds the labels, such as train_labels; "labels", or the only one, if left out"""
+    """which array of an npz file holds the labels, such as train_labels; "labels" if left out, or the only one of
+    `labels`"""
     code_length: int | None = None
     """k of packed codes that are filled up to whole bytes"""
     out: Path = Path("selection")
@@ -382,12 +386,11 @@ def main(args: Args) -> None:
     Raises:
         ValueError: a file that is not there or does not hold what it should, or anything that `select` refuses.
     """
-    _check(args.method, args.budget)
+    _check(args.method, args.budget, args.seed)
     if args.out.exists() and not args.out.is_dir():
         raise ValueError(f"out is {artifacts.shown(args.out)}, which is a file: name a folder")
     codes, codes_found = codes_io.as_codes(codes_io.read_array(args.codes, "codes", args.codes_array), args.code_length)
-    labels_path = args.codes if args.labels is None else args.labels
-    labels, labels_found = codes_io.as_labels(codes_io.read_array(labels_path, "labels", args.labels_array))
+    labels, labels_found = codes_io.as_labels(_read_labels(args))
     n, k = codes.shape
     print(f"found codes: {codes_found}, {n} rows of {k} bits; labels: {labels_found}")
     reward = Reward(codes, labels, n_queries=args.n_queries, seed=args.seed)
@@ -427,6 +430,17 @@ def main(args: Args) -> None:
         f"{report['reward_of_all_bits']:.4f}, random subsets {chance.mean():.4f} ± {chance.std(ddof=1):.4f}\n"
         f"saved {artifacts.shown(args.out)}"
     )
+
+
+def _read_labels(args: Args) -> np.ndarray:
+    """The labels' array; from the file of the codes, it must be named there, or it could be the codes themselves."""
+    if args.labels is not None:
+        return codes_io.read_array(args.labels, "labels", args.labels_array)
+    if not zipfile.is_zipfile(args.codes):
+        raise ValueError(
+            f"labels is left out, but {artifacts.shown(args.codes)} holds one array: name a file of labels"
+        )
+    return codes_io.read_array(args.codes, "labels", args.labels_array or "labels")
 
 
 def _write(folder: Path, report: dict, bits: np.ndarray, packed: np.ndarray) -> None:

@@ -273,6 +273,7 @@ def test_a_duel_without_one_of_the_methods_says_so():
     [
         ({"pools": ("65",)}, r"pools is \['65'\]; give some of 64, 256, lsh-512, union"),
         ({"methods": ()}, r"methods is \[\]; give some of"),
+        ({"lengths": (16, 64)}, r"lengths is \[16, 64\]; pool 64 has 64 bits: keep 1 to 63"),
         ({"lengths": (8, 8)}, r"lengths is \[8, 8\]; give different whole numbers of at least 1"),
         ({"seeds": (-1,)}, r"seeds is \[-1\]; give different whole numbers of at least 0"),
         ({"budget": 0}, "budget is 0; give at least 1"),

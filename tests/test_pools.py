@@ -99,7 +99,7 @@ def test_equal_seeds_give_equal_hyperplanes_and_others_do_not():
     one, same, other = (pools.load("lsh-512", seed=seed) for seed in (0, 0, 1))
     np.testing.assert_array_equal(one.database_codes, same.database_codes)
     assert (one.database_codes != other.database_codes).any()
-    assert one.k == 512
+    assert one.k == pools.size("lsh-512") == 512
 
 
 def test_an_unknown_pool_names_the_known_ones():
@@ -114,7 +114,7 @@ def test_a_pool_of_learned_bits_is_what_the_encoders_left_and_is_loaded_the_seco
     assert "saved" in capsys.readouterr().out
     again = pools.load("union", epochs=1, folds=2)
     assert "saved" not in capsys.readouterr().out
-    assert first.k == again.k == 16 + 32 + 48 + 64
+    assert first.k == again.k == pools.size("union") == 16 + 32 + 48 + 64
     np.testing.assert_array_equal(first.reward_codes, again.reward_codes)
     part = pools.encoded("fashion-mini", 32, epochs=1, folds=2)
     np.testing.assert_array_equal(first.query_codes[:, 16:48], part.query)

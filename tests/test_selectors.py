@@ -549,6 +549,13 @@ def test_labels_may_be_classes_and_one_file_may_hold_both(tmp_path, codes_file, 
     assert outcome(tmp_path / "indices")[2]["labels_found"] == "class indices, 4 classes"
 
 
+def test_codes_are_not_taken_for_labels(tmp_path, codes_file):
+    np.savez(tmp_path / "alone.npz", codes=np.load(codes_file))
+    with pytest.raises(ValueError, match="alone.npz lacks labels"):
+        main(Args(tmp_path / "alone.npz", 4, out=tmp_path / "out", progress=False))
+    assert not (tmp_path / "out").exists()
+
+
 def test_metrics_reads_the_report(tmp_path, codes_file, labels_file, capsys):
     main(Args(codes_file, 4, labels_file, out=tmp_path / "out", progress=False))
     pairs = {"query_codes": CODES, "database_codes": CODES, "query_labels": LABELS, "database_labels": LABELS}
@@ -582,6 +589,9 @@ def test_the_command_works_from_a_shell_and_fails_in_one_sentence(tmp_path, code
         ({"bits": 0}, "bits must be in 1..10"),
         ({"codes": Path("nowhere.npy")}, "nowhere.npy does not exist"),
         ({"codes": Path(__file__)}, "no npy file"),
+        ({"codes": Path(__file__).parent}, "tests is truncated or no npy file .*Is a directory"),
+        ({"labels": None}, "labels is left out, but .*codes.npy holds one array"),
+        ({"seed": -1}, "seed must be at least 0, not -1"),
         ({"labels_array": "labels"}, "is no npz file"),
         ({"out": Path(__file__)}, "which is a file: name a folder"),
     ],
