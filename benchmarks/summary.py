@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.timing import Ratio, results_folder
 from hashlib_nb import artifacts
 
-NAMES = ("metrics", "stream", "reward", "codes", "ppo")
+NAMES = ("metrics", "stream", "reward", "codes", "encode", "ppo")
 """Results with ratios, in the order of the table."""
 BEGIN, END = "<!-- benchmarks: written by make bench -->", "<!-- benchmarks: end -->"
 

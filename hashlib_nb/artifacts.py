@@ -7,9 +7,11 @@ one that another program wrote.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
+import shlex
 import sys
 import time
 import zipfile
@@ -220,6 +222,29 @@ def load_checkpoint(path: Path | None, made_from: str) -> dict[str, Any] | None:
         return None
     print(f"resuming from {shown(path)}")
     return state
+
+
+def command(stage: str, args: Any) -> str:
+    """The command line that sets a stage's `Args` (a dataclass) to these values; defaults are left out."""
+    words = ["python", "-m", f"hashlib_nb.{stage}"]
+    for field in dataclasses.fields(args):
+        value, option = getattr(args, field.name), field.name.replace("_", "-")
+        if value == field.default:
+            continue
+        if isinstance(value, bool):
+            words.append(f"--{option}" if value else f"--no-{option}")
+        else:
+            values = value if isinstance(value, (tuple, list)) else [value]
+            words += [f"--{option}", *map(str, values)]
+    return shlex.join(words)
+
+
+def peak_memory_mb() -> float:
+    """The most memory that this process has held, in MB (10^6 bytes), its packages included."""
+    import resource  # not on Windows, where nothing else here is missing
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
 def run(main: Callable[[Any], None], args_type: type) -> None:

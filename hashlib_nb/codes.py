@@ -18,6 +18,7 @@ step costs O(n k^2 + u^2 k), memory is O(n k + u^2).
 from __future__ import annotations
 
 import inspect
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -395,7 +396,7 @@ class Args:
     root: Path | None = None
     """folder of the data set's files, where it needs one"""
     labels: Path | None = None
-    """a .npy file with labels {0,1} [n, m] to use instead of a data set's"""
+    """labels {0,1} [n, m] to use instead of a data set's: a .npy file, or a .txt list (a path and a 0/1 vector a line)"""
     bits: int = 64
     """length k of the codes"""
     literal: bool = False
@@ -408,24 +409,75 @@ class Args:
     """of the initial W and of the discrete finish"""
     out: Path | None = None
     """npz to write; by default artifacts/<dataset>-k<bits>-s<seed>/target_codes.npz"""
+    report: Path | None = None
+    """JSON to write: objective, codes a label set, seconds and peak memory; codes that exist already are made anew"""
+
+
+def _labels_of(args: Args) -> tuple[np.ndarray, str]:
+    """Labels and a name for them."""
+    if args.labels is None:
+        return datasets.load(args.dataset, root=args.root).train.labels, args.dataset
+    if args.labels.suffix != ".txt":
+        return artifacts.load_npy(args.labels), args.labels.stem
+    from hashlib_nb.datasets.lists import read_list
+
+    return read_list(args.labels)[1], f"{args.labels.resolve().parent.name}-{args.labels.stem}"
+
+
+def summarize(target: TargetCodes, labels: np.ndarray) -> dict[str, float | int | None]:
+    """What there is to say about codes: how near they are to S, and how many of them a label set has.
+
+    Args:
+        target: the codes.
+        labels: {0,1} [n, m], what they were inferred from.
+
+    Returns:
+        Plain numbers for JSON. `objective` and `lower_bound` as in `TargetCodes`; `gap` is None where the bound is 0.
+    """
+    groups = LabelSets.of(labels)
+    pairs = np.unique(np.column_stack([groups.index, _rows_as_numbers(target.codes)]), axis=0)
+    return {
+        "n": len(labels),
+        "concepts": labels.shape[1],
+        "label_sets": len(groups.sets),
+        "bits": target.codes.shape[1],
+        "objective": target.objective,
+        "lower_bound": target.lower_bound,
+        "gap": None if np.isnan(target.gap) else target.gap,
+        "distinct_codes": len(np.unique(target.codes, axis=0)),
+        "codes_per_label_set": len(pairs) / len(groups.sets),
+    }
+
+
+def _rows_as_numbers(rows: np.ndarray) -> np.ndarray:
+    return np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1)
 
 
 def main(args: Args) -> None:
     """Run stage 1 from the shell."""
-    if args.labels is None:
-        labels, name = datasets.load(args.dataset, root=args.root).train.labels, args.dataset
-    else:
-        labels, name = artifacts.load_npy(args.labels), args.labels.stem
+    for path in (args.out, args.report):
+        if path is not None:
+            artifacts.check_writable(path)
+    labels, name = _labels_of(args)
+    settings = {"seed": args.seed, "epochs": args.epochs, "block_size": args.block_size}
+    settings |= LITERAL if args.literal else {}
     path = args.out or artifacts.folder(name, args.bits, args.seed) / "target_codes.npz"
-    settings = LITERAL if args.literal else {}
-    target = load_or_infer(
-        path, labels, args.bits, seed=args.seed, epochs=args.epochs, block_size=args.block_size, **settings
-    )
-    distinct = len(np.unique(target.codes, axis=0))
+    start = time.perf_counter()
+    if args.report is None:
+        target = load_or_infer(path, labels, args.bits, **settings)
+    else:  # what is measured must be done
+        target = infer_codes(labels, args.bits, **settings)
+    seconds = time.perf_counter() - start
+    about = summarize(target, labels)
     print(
-        f"{len(target.codes)} codes of {args.bits} bits, {distinct} distinct; objective {target.objective:.4f}, "
+        f"{about['n']} codes of {args.bits} bits, {about['distinct_codes']} distinct; objective {target.objective:.4f}, "
         f"{100 * target.gap:.1f}% above the lower bound {target.lower_bound:.4f}"
     )
+    if args.report is not None:
+        measured = {"seconds": seconds, "peak_memory_mb": artifacts.peak_memory_mb()}
+        record = {"command": artifacts.command("codes", args), "labels": name, "seed": args.seed, **about, **measured}
+        artifacts.save_json(args.report, record)
+        print(f"{seconds:.0f} s, peak memory {measured['peak_memory_mb']:,.0f} MB: {artifacts.shown(args.report)}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Stage 2, images -> k-bit codes: the thesis' Algorithm 2, a CNN fitted to the target codes of stage 1.
 
-AlexNet's last layer is given k outputs F(x), one a bit, and the network is trained as k binary classifiers (eq. 3.11)
+A network's last layer (see `networks`) has k outputs F(x), one a bit, and is trained as k binary classifiers (eq. 3.11)
 
     loss = - sum_i sum_j  b_ij log sigma(F_j(x_i)) + (1 - b_ij) log(1 - sigma(F_j(x_i))),      dloss/dF = sigma(F) - b;
 
@@ -8,335 +8,64 @@ a picture's code is 1[F >= 0]. Target codes come from labels alone, so bit j mea
 lets `cross_fit` give every training picture the code of an encoder that has never seen it.
 
     python -m hashlib_nb.encoder --dataset fashion-mini --bits 64        # see --help
+    torchrun --nproc-per-node 2 -m hashlib_nb.encoder ...                # two GPUs, see parallel
 """
 
 from __future__ import annotations
 
+import hashlib
+import importlib
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from urllib.error import URLError
+from types import UnionType
+from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 import numpy as np
 import torch
-import torchvision
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+import torchvision  # noqa: F401 - notebook 02 asks it where AlexNet's weights lie
 from sklearn.model_selection import KFold, StratifiedKFold
-from torch import nn
 from tqdm.auto import tqdm
 
-from hashlib_nb import artifacts, codes, datasets
+from hashlib_nb import artifacts, batches, codes, datasets, features, networks, parallel
+from hashlib_nb.batches import check_images
 from hashlib_nb.hamming import check_codes
+from hashlib_nb.model import Encoder, new_encoder
+from hashlib_nb.networks import Head, alexnet, alexnet_small, choose
+from hashlib_nb.training import RECIPES, SMALL, THESIS, Recipe, Rows, Training
 
-THREADS = torch.get_num_threads()
-"""Threads of a training: numba's kernels change torch's number, and with another number sums round otherwise."""
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+if TYPE_CHECKING:
+    from hashlib_nb.batches import Images
 
-
-@dataclass(frozen=True)
-class Recipe:
-    """How an encoder is optimized; `RECIPES` holds one for each architecture."""
-
-    optimizer: str
-    """"sgd" (without momentum, as the thesis names none) or "adamw"."""
-    lr: float
-    """Peak learning rate of all layers but the last."""
-    head_lr_factor: float
-    """The last layer's learning rate is this many times larger."""
-    batch_size: int
-    """Pictures a step."""
-    epochs: int
-    """Passes over the training pictures, unless `fit` is told otherwise."""
-    one_cycle: bool
-    """Warm up and anneal the learning rate (Smith 2018) instead of keeping it constant."""
-    shift: int
-    """Augmentation: shift each picture by up to this many input pixels either way."""
-    mirror: bool
-    """Augmentation: mirror half of the pictures."""
-    weight_decay: float = 0.0
-    """Decoupled for adamw."""
-
-
-THESIS = Recipe("sgd", lr=1e-5, head_lr_factor=10, batch_size=32, epochs=50, one_cycle=False, shift=0, mirror=False)
-"""Section 4.1: all layers fine-tuned at 1e-5, the last from scratch at 1e-4, batches of 32. It names no epoch count."""
-SMALL = Recipe(
-    "adamw",
-    lr=4e-3,
-    head_lr_factor=1,
-    batch_size=64,
-    epochs=20,
-    one_cycle=True,
-    shift=2,
-    mirror=True,
-    weight_decay=0.01,
-)
-"""For `alexnet_small` from random weights."""
-RECIPES = {"alexnet": THESIS, "alexnet_small": SMALL}
-
-
-def alexnet_small(bits: int, channels: int = 1) -> nn.Sequential:
-    """AlexNet's topology for small pictures: five convolutions, three dense layers, batch norm, about 0.4M weights.
-
-    Krizhevsky et al. (2012) pool after convolutions 1, 2 and 5 and drop out before dense layers 1 and 2; so do we.
-    Batch norm is what lets it learn from random weights, which AlexNet with plain SGD does not.
-
-    Args:
-        bits: k, outputs of the last layer.
-        channels: of the pictures, 1 or 3.
-    """
-
-    def convolution(inputs: int, outputs: int, size: int) -> list[nn.Module]:
-        return [
-            nn.Conv2d(inputs, outputs, size, padding=size // 2, bias=False),
-            nn.BatchNorm2d(outputs),
-            nn.ReLU(inplace=True),
-        ]
-
-    def dense(inputs: int, outputs: int) -> list[nn.Module]:
-        return [nn.Dropout(0.2), nn.Linear(inputs, outputs, bias=False), nn.BatchNorm1d(outputs), nn.ReLU(inplace=True)]
-
-    return nn.Sequential(
-        *convolution(channels, 16, 5),  # [b, 16, h, w]
-        nn.MaxPool2d(2),
-        *convolution(16, 32, 3),  # [b, 32, h/2, w/2]
-        nn.MaxPool2d(2),
-        *convolution(32, 64, 3),  # [b, 64, h/4, w/4]
-        *convolution(64, 64, 3),
-        *convolution(64, 64, 3),
-        nn.AdaptiveMaxPool2d(3),  # [b, 64, 3, 3] for pictures of any size
-        nn.Flatten(),
-        *dense(64 * 9, 256),
-        *dense(256, 256),
-        nn.Linear(256, bits),
-    )
-
-
-def alexnet(bits: int, weights: str = "imagenet", weights_path: Path | None = None) -> nn.Module:
-    """torchvision's AlexNet whose last layer has k outputs; 57M weights, 224 x 224 x 3 pictures.
-
-    Args:
-        bits: k.
-        weights: "imagenet" (torchvision's, downloaded once) or "random".
-        weights_path: a state dict of torchvision's AlexNet on disk, instead of the download.
-
-    Raises:
-        FileNotFoundError, ValueError: `weights_path` is missing, or holds no AlexNet.
-        ConnectionError: the download failed; the message has the offline alternatives.
-    """
-    network = torchvision.models.alexnet()
-    if weights_path is not None:
-        _load_weights(network, Path(weights_path))
-    elif weights == "imagenet":
-        source = torchvision.models.AlexNet_Weights.IMAGENET1K_V1
-        try:
-            network.load_state_dict(source.get_state_dict(progress=True, check_hash=True))
-        except (URLError, OSError, RuntimeError) as error:
-            raise ConnectionError(
-                f"ImageNet weights for alexnet could not be had from {source.url} ({error}): give weights_path=, a "
-                "file fetched elsewhere, or take arch='alexnet_small', or weights='random' (which hardly learns)"
-            ) from error
-    elif weights != "random":
-        raise ValueError(f"weights must be 'imagenet' or 'random', not {weights!r}")
-    network.classifier[-1] = nn.Linear(network.classifier[-1].in_features, bits)
-    return network
-
-
-def _load_weights(network: nn.Module, path: Path) -> None:
-    if not path.is_file():
-        raise FileNotFoundError(f"weights_path: {path} does not exist: give a state dict of torchvision's AlexNet")
-    try:
-        state = (
-            load_file(path)
-            if path.suffix == ".safetensors"
-            else torch.load(path, weights_only=True, map_location="cpu")
-        )
-        network.load_state_dict(state)
-    except Exception as error:  # torch, pickle and safetensors each raise their own for a foreign file
-        first = str(error).splitlines()[0]
-        raise ValueError(f"weights_path: {path} holds no state dict of torchvision's AlexNet ({first})") from error
-
-
-def choose(arch: str, device: str = "auto", *, echo: Callable[[str], None] = print) -> tuple[str, torch.device]:
-    """Resolve "auto": alexnet on CUDA, alexnet_small on a CPU; says which and why.
-
-    Raises:
-        ValueError: an unknown `arch`, or a `device` that is not here.
-    """
-    if arch not in ("auto", *RECIPES):
-        raise ValueError(f"arch must be auto, {' or '.join(RECIPES)}, not {arch!r}")
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        where = torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"device {device!r} cannot be used here ({str(error).splitlines()[0]}): take 'cpu'") from error
-    if arch == "auto":
-        arch = "alexnet" if where.type == "cuda" else "alexnet_small"
-        reason = (
-            "alexnet's 57M weights want a GPU"
-            if where.type != "cuda"
-            else f"{torch.cuda.get_device_name(where)} is here"
-        )
-        echo(f"encoder: {arch} on {where.type} (auto: {reason})")
-    return arch, where
-
-
-@dataclass(eq=False)
-class Encoder:
-    """A fitted encoder: `encode` turns pictures into codes."""
-
-    network: nn.Module
-    """Pictures, normalized [b, c, h, w], to logits [b, k]."""
-    arch: str
-    """A key of `RECIPES`."""
-    bits: int
-    """k."""
-    size: tuple[int, int]
-    """Height and width that pictures are resized to."""
-    mean: tuple[float, ...]
-    """Per channel, of pictures scaled to 0..1; subtracted before the network."""
-    std: tuple[float, ...]
-    """Per channel; divided by."""
-    device: torch.device
-    """Where the network lies."""
-    history: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
-    """Per epoch: `loss` and `bit_accuracy` while training, `validation_bit_accuracy` where rows were held out."""
-
-    def prepare(self, images: np.ndarray) -> torch.Tensor:
-        """uint8 [b, h, w, c] -> normalized float [b, c, h', w'] on the device, channels last."""
-        x = torch.from_numpy(np.ascontiguousarray(images)).to(self.device, non_blocking=True)
-        x = x.permute(0, 3, 1, 2).float() / 255
-        x = (
-            x.expand(-1, len(self.mean), -1, -1) if x.shape[1] == 1 else x
-        )  # gray pictures for a network of three channels
-        if tuple(x.shape[2:]) != self.size:
-            x = nn.functional.interpolate(x, self.size, mode="bilinear", antialias=True)
-        mean, std = (torch.tensor(v, device=self.device).view(1, -1, 1, 1) for v in (self.mean, self.std))
-        return ((x - mean) / std).contiguous(memory_format=torch.channels_last)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Logits float32 [b, k] of prepared pictures; bfloat16 inside where the device is a GPU."""
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.device.type == "cuda"):
-            return self.network(x).float()
-
-    @torch.inference_mode()
-    def logits(self, images: np.ndarray, *, batch_size: int = 512) -> np.ndarray:
-        """F(x), float32 [n, k], in batches: memory beyond the result does not grow with n.
-
-        Args:
-            images: uint8 [n, h, w, c].
-            batch_size: pictures at a time.
-        """
-        check_images(images)
-        if images.shape[-1] > len(self.mean):
-            raise ValueError(f"images have {images.shape[-1]} channels, but the encoder was fitted to gray pictures")
-        self.network.eval()
-        result = np.empty((len(images), self.bits), dtype=np.float32)
-        for start in range(0, len(images), batch_size):
-            batch = images[start : start + batch_size]
-            result[start : start + len(batch)] = self.forward(self.prepare(batch)).cpu().numpy()
-        return result
-
-    def encode(self, images: np.ndarray, *, batch_size: int = 512) -> np.ndarray:
-        """Codes uint8 {0,1} [n, k] of pictures uint8 [n, h, w, c]: 1[F(x) >= 0]."""
-        return (self.logits(images, batch_size=batch_size) >= 0).astype(np.uint8)
-
-    def save(self, folder: Path) -> None:
-        """Write `encoder.safetensors` and `encoder.json` into `folder`, each all or nothing."""
-        state = {name: value.contiguous() for name, value in self.network.state_dict().items()}
-        with artifacts.atomic(Path(folder) / "encoder.safetensors") as partial:
-            save_file(state, partial)
-        about = {"arch": self.arch, "bits": self.bits, "size": self.size, "mean": self.mean, "std": self.std}
-        about["history"] = {name: np.asarray(values).tolist() for name, values in self.history.items()}
-        artifacts.save_json(Path(folder) / "encoder.json", about)
-
-    @classmethod
-    def load(cls, folder: Path, *, device: str = "auto") -> Encoder:
-        """Read what `save` wrote. Raises ArtifactError naming a missing or damaged file."""
-        path = Path(folder) / "encoder.json"
-        about = artifacts.load_json(path)
-        fields = {"arch", "bits", "size", "mean", "std", "history"}
-        if not isinstance(about, dict) or not fields <= set(about):
-            raise artifacts.ArtifactError(f"{artifacts.shown(path)} describes no encoder: fit one and save it anew")
-        arch, where = choose(about["arch"], device)
-        network = _network(arch, about["bits"], len(about["mean"]), weights="random")
-        path = path.with_name("encoder.safetensors")
-        try:
-            network.load_state_dict(load_file(path))
-        except (FileNotFoundError, SafetensorError, RuntimeError) as error:
-            first = str(error).splitlines()[0]
-            raise artifacts.ArtifactError(f"{artifacts.shown(path)} is missing or damaged ({first})") from error
-        history = {name: np.array(values) for name, values in about["history"].items()}
-        return cls(
-            network.to(where, memory_format=torch.channels_last),
-            arch,
-            about["bits"],
-            tuple(about["size"]),
-            tuple(about["mean"]),
-            tuple(about["std"]),
-            where,
-            history,
-        )
-
-
-def check_images(images: np.ndarray) -> None:
-    """Raise ValueError unless `images` is uint8 [n, h, w, c] with 1 or 3 channels and n at least 1."""
-    images = np.asarray(images)
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] not in (1, 3) or len(images) == 0:
-        raise ValueError(f"images must be uint8 [n, h, w, 1 or 3], not {images.dtype} {list(images.shape)}")
-
-
-def _network(arch: str, bits: int, channels: int, *, weights: str, weights_path: Path | None = None) -> nn.Module:
-    return alexnet(bits, weights, weights_path) if arch == "alexnet" else alexnet_small(bits, channels)
-
-
-def _new_encoder(images: np.ndarray, bits: int, arch: str, device: torch.device, **weights) -> Encoder:
-    """An untrained encoder whose input scaling fits the architecture and the pictures."""
-    if arch == "alexnet":
-        size, mean, std = (224, 224), IMAGENET_MEAN, IMAGENET_STD
-    else:
-        size = tuple(min(side, 64) for side in images.shape[1:3])
-        mean = tuple(float(m) for m in images.mean(axis=(0, 1, 2)) / 255)
-        std = tuple(float(s) + 1e-3 for s in images.std(axis=(0, 1, 2)) / 255)
-    network = _network(arch, bits, len(mean), **weights)
-    return Encoder(network.to(device, memory_format=torch.channels_last), arch, bits, size, mean, std, device)
-
-
-def _augment(x: torch.Tensor, shift: int, mirror: bool, generator: torch.Generator) -> torch.Tensor:
-    """Shift every picture by its own offset (edges filled with its border) and mirror half of them; x [b, c, h, w]."""
-    b, _, h, w = x.shape
-    if shift:
-        padded = nn.functional.pad(x, (shift,) * 4, mode="replicate")
-        dy, dx = torch.randint(0, 2 * shift + 1, (2, b), generator=generator).to(x.device)
-        rows = (dy[:, None] + torch.arange(h, device=x.device))[:, :, None]  # [b, h, 1]
-        columns = (dx[:, None] + torch.arange(w, device=x.device))[:, None, :]  # [b, 1, w]
-        picture = torch.arange(b, device=x.device)[:, None, None]
-        x = padded[picture, :, rows, columns].permute(0, 3, 1, 2)  # [b, c, h, w]
-    if mirror:
-        mirrored = torch.rand(b, generator=generator).to(x.device) < 0.5
-        x = torch.where(mirrored[:, None, None, None], x.flip(3), x)
-    return x.contiguous(memory_format=torch.channels_last)
-
-
-def _optimizer(encoder: Encoder, recipe: Recipe) -> torch.optim.Optimizer:
-    head = [module for module in encoder.network.modules() if isinstance(module, nn.Linear)][-1]
-    head_ids = {id(p) for p in head.parameters()}
-    body = [p for p in encoder.network.parameters() if id(p) not in head_ids]
-    groups = [
-        {"params": body, "lr": recipe.lr},
-        {"params": list(head.parameters()), "lr": recipe.lr * recipe.head_lr_factor},
-    ]
-    kinds = {"sgd": torch.optim.SGD, "adamw": torch.optim.AdamW}
-    return kinds[recipe.optimizer](groups, weight_decay=recipe.weight_decay)
+__all__ = [
+    "RECIPES",
+    "SMALL",
+    "THESIS",
+    "Args",
+    "Encoder",
+    "Head",
+    "ImageCodes",
+    "Recipe",
+    "alexnet",
+    "alexnet_small",
+    "choose",
+    "codes_for",
+    "cross_fit",
+    "fit",
+    "folds_of",
+    "load_or_encode",
+    "parse_options",
+]
 
 
 def fit(
-    images: np.ndarray,
+    images: Images,
     targets: np.ndarray,
     *,
     arch: str = "auto",
+    size: int | None = None,
     epochs: int | None = None,
     recipe: Recipe | None = None,
     validation: float | np.ndarray = 0.0,
@@ -344,61 +73,137 @@ def fit(
     weights_path: Path | None = None,
     checkpoint: Path | None = None,
     device: str = "auto",
+    precision: str = "auto",
+    compile: bool = False,
     seed: int = 0,
     progress: bool = True,
 ) -> Encoder:
     """Fit an encoder to target codes (Algorithm 2).
 
     Args:
-        images: uint8 [n, h, w, c], training pictures alone: the query set has no part in this.
+        images: uint8 [n, h, w, c] or `datasets.Pictures`, training pictures alone: the query set has no part in this.
+            For a frozen trunk also its features, float [n, d], or [n, views, d], one of which is drawn in each epoch.
         targets: uint8 {0,1} [n, k], their target codes.
-        arch: "alexnet", "alexnet_small", or "auto" (see `choose`).
+        arch: one of `networks.ARCHS`, or "auto" (see `choose`).
+        size: pixels, height and width of the network's input; None takes 224, or for alexnet_small the pictures' own
+            up to 64.
         epochs: passes over the pictures; None takes the recipe's.
         recipe: optimizer settings; None takes `RECIPES[arch]`.
         validation: a fraction of the training pictures, or their row numbers, to hold out. They are measured after each
-            epoch and used for nothing else: the last epoch is what is returned.
-        weights: for alexnet, "imagenet" or "random".
-        weights_path: for alexnet, a state dict on disk instead of the download.
+            epoch and used for nothing else; the recipe's `patience` watches other pictures.
+        weights: "imagenet" or "random", for all but alexnet_small.
+        weights_path: a state dict on disk instead of the ImageNet weights' usual place.
         checkpoint: file to save to after each epoch; if it is there, training goes on from it, to the same result.
         device: "cpu", "cuda", or "auto".
+        precision: inside the network: "fp32", "bf16", "fp16", or "auto": fp32 on a CPU, bf16 on a GPU that has it.
+        compile: use torch.compile: worth it where a training or encoding takes many minutes.
         seed: of initial weights, batches, augmentation and dropout.
         progress: show a bar with loss and bit accuracy.
 
     Raises:
         ValueError: shapes or values that do not fit, named, before any work.
     """
-    check_images(images)
+    arch, where, recipe, epochs = _checked(images, targets, arch, device, recipe, epochs, weights_path)
+    targets = check_codes(targets, "targets")
+    rows = _rows(validation, recipe, len(images), seed)
+    scaled_by = batches.take(images, rows.training) if arch == "alexnet_small" else images
+    with torch.random.fork_rng():  # the caller's random numbers stay as they were
+        torch.manual_seed(seed)
+        encoder = new_encoder(
+            scaled_by,
+            targets.shape[1],
+            arch,
+            where,
+            size=size,
+            head=recipe.head,
+            precision=precision,
+            compile=compile,
+            seed=seed,
+            weights=weights,
+            weights_path=weights_path,
+        )
+        if networks.is_frozen(arch):
+            images = _features_for(encoder, images, mirror=recipe.mirror, progress=progress)
+        if parallel.rank():  # what each process drops is its own affair
+            torch.manual_seed(seed + parallel.rank())
+        origin = f"{arch} {weights} {weights_path}"
+        run = Training(encoder, recipe, images, targets, rows, epochs, seed, origin=origin, progress=progress)
+        _run(run, None if checkpoint is None else Path(checkpoint), progress)
+    encoder.network.eval()
+    return replace(encoder, history={name: np.array(values) for name, values in run.history.items()})
+
+
+def _checked(
+    images: Images,
+    targets: np.ndarray,
+    arch: str,
+    device: str,
+    recipe: Recipe | None,
+    epochs: int | None,
+    weights_path: Path | None,
+) -> tuple[str, torch.device, Recipe, int]:
+    """Resolve arch, device, recipe and epochs; raise ValueError for what does not fit together."""
+    if not batches.is_features(images):
+        check_images(images)
     targets = check_codes(targets, "targets")
     if len(images) != len(targets):
         raise ValueError(f"targets has {len(targets)} rows for {len(images)} images; give one target code a picture")
     arch, where = choose(arch, device)
-    if weights_path is not None and arch != "alexnet":
-        raise ValueError(f"weights_path goes with arch='alexnet', not {arch!r}: set the one or leave out the other")
+    if batches.is_features(images) and not networks.is_frozen(arch):
+        raise ValueError(f"images are features (floats), but {arch} has no frozen trunk: give uint8 pictures")
+    if weights_path is not None and arch == "alexnet_small":
+        raise ValueError(
+            "weights_path goes with an arch that has ImageNet weights, not 'alexnet_small': set another arch or leave "
+            "it out"
+        )
     recipe = recipe or RECIPES[arch]
+    if networks.is_frozen(arch) != (recipe.head is not None):
+        raise ValueError(f"recipe must have a head for a frozen trunk, and none else, but arch is {arch}")
     epochs = recipe.epochs if epochs is None else epochs
     if epochs < 1:
         raise ValueError(f"epochs must be at least 1, not {epochs}")
-    held_out = _held_out_rows(validation, len(images), seed)
-    training = np.setdiff1d(np.arange(len(images)), held_out)
-    if len(training) < 2:
-        raise ValueError(f"validation leaves {len(training)} of {len(images)} images to train on; hold out fewer")
-    with torch.random.fork_rng():  # the caller's random numbers stay as they were
-        torch.manual_seed(seed)
-        encoder = _new_encoder(
-            images[training], targets.shape[1], arch, where, weights=weights, weights_path=weights_path
-        )
-        origin = f"{arch} {weights} {weights_path}"
-        run = _Training(encoder, recipe, images, targets, training, held_out, epochs, seed, origin)
-        run.resume(checkpoint)
-        bar = tqdm(
-            range(run.epoch, epochs), initial=run.epoch, total=epochs, desc=f"{arch} seed {seed}", disable=not progress
-        )
-        for _ in bar:
+    return arch, where, recipe, epochs
+
+
+def _run(run: Training, checkpoint: Path | None, progress: bool) -> None:
+    """Train to the end, saving after each epoch."""
+    run.resume(checkpoint)
+    bar = tqdm(
+        initial=run.epoch,
+        total=run.epochs,
+        desc=f"{run.encoder.arch} seed {run.seed}",
+        disable=not (progress and parallel.is_first()),
+    )
+    with bar:
+        while not run.finished:
             bar.set_postfix(run.train_one_epoch())
+            bar.update()
             if checkpoint is not None:
-                run.save(Path(checkpoint))
-    encoder.network.eval()
-    return replace(encoder, history={name: np.array(values) for name, values in run.history.items()})
+                run.save(checkpoint)
+    run.take_best()
+
+
+def _features_for(encoder: Encoder, images: Images, *, mirror: bool, progress: bool) -> np.ndarray:
+    """Float [n, views, d]: `images` where they are features already, else those of the pictures, and mirrored."""
+    if batches.is_features(images):
+        encoder.check_features(images)
+        return images
+    views = [encoder.features(images, mirrored=mirrored, progress=progress) for mirrored in (False, True)[: 1 + mirror]]
+    return np.stack(views, 1)
+
+
+def _rows(validation: float | np.ndarray, recipe: Recipe, n: int, seed: int) -> Rows:
+    """Who is trained on; early stopping watches some of those, never the validation rows."""
+    validation = _held_out_rows(validation, n, seed)
+    rest = np.setdiff1d(np.arange(n), validation)
+    watched = rest[:0]
+    if recipe.patience:
+        number = max(1, round(recipe.held_out * len(rest)))
+        watched = np.sort(np.random.default_rng([seed, n]).permutation(rest)[:number])
+    training = np.setdiff1d(rest, watched)
+    if len(training) < 2:
+        raise ValueError(f"validation leaves {len(training)} of {n} images to train on; hold out fewer")
+    return Rows(training, watched, validation)
 
 
 def _held_out_rows(validation: float | np.ndarray, n: int, seed: int) -> np.ndarray:
@@ -414,84 +219,6 @@ def _held_out_rows(validation: float | np.ndarray, n: int, seed: int) -> np.ndar
     if rows.size and (rows[0] < 0 or rows[-1] >= n):
         raise ValueError(f"validation names row {rows[0] if rows[0] < 0 else rows[-1]}, but there are {n} images")
     return rows
-
-
-class _Training:
-    """Everything that changes while an encoder is fitted, so that it can be saved after an epoch and go on later."""
-
-    def __init__(self, encoder, recipe, images, targets, training, held_out, epochs, seed, origin):
-        self.encoder, self.recipe, self.images, self.targets = encoder, recipe, images, targets
-        self.training, self.held_out, self.seed = training, held_out, seed
-        # The whole target matrix lies on the device; pictures go there batch by batch.
-        self.device_targets = torch.as_tensor(targets, dtype=torch.float32, device=encoder.device)
-        # Full batches only: batch norm makes a poor estimate from a remainder of two or three pictures.
-        self.batch_size = min(recipe.batch_size, len(training))
-        steps = epochs * (len(training) // self.batch_size)
-        self.optimizer = _optimizer(encoder, recipe)
-        if recipe.one_cycle:
-            peaks = [group["lr"] for group in self.optimizer.param_groups]
-            self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimizer, peaks, total_steps=steps, pct_start=0.2)
-        else:
-            self.schedule = torch.optim.lr_scheduler.ConstantLR(self.optimizer, factor=1.0)
-        self.generator = torch.Generator().manual_seed(seed)
-        self.epoch = 0
-        self.history: dict[str, list[float]] = {"loss": [], "bit_accuracy": []}
-        self.made_from = artifacts.digest(images, targets, training) + f" epochs={epochs} seed={seed} {recipe} {origin}"
-
-    def train_one_epoch(self) -> dict[str, float]:
-        """One pass over the training pictures; returns the epoch's measures."""
-        torch.set_num_threads(THREADS)
-        self.encoder.network.train()
-        order = self.training[torch.randperm(len(self.training), generator=self.generator).numpy()]
-        losses, accuracies = [], []
-        for start in range(0, len(order) - self.batch_size + 1, self.batch_size):
-            rows = order[start : start + self.batch_size]
-            x = self.encoder.prepare(self.images[rows])
-            x = _augment(x, self.recipe.shift, self.recipe.mirror, self.generator)
-            target = self.device_targets[torch.as_tensor(rows, device=x.device)]  # [b, k]
-            logits = self.encoder.forward(x)
-            loss = nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="sum")  # eq. 3.11
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            self.optimizer.step()
-            self.schedule.step()
-            losses.append(loss.detach() / target.numel())
-            accuracies.append(((logits.detach() >= 0) == (target > 0.5)).float().mean())
-        self.epoch += 1
-        measures = {"loss": torch.stack(losses).mean().item(), "bit_accuracy": torch.stack(accuracies).mean().item()}
-        if len(self.held_out):
-            right = self.encoder.encode(self.images[self.held_out]) == self.targets[self.held_out]
-            measures["validation_bit_accuracy"] = float(right.mean())
-        for name, value in measures.items():
-            self.history.setdefault(name, []).append(value)
-        return measures
-
-    def save(self, path: Path) -> None:
-        state = {
-            "epoch": self.epoch,
-            "history": self.history,
-            "network": self.encoder.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
-            "batches_rng": self.generator.get_state(),
-            "rng": torch.get_rng_state(),
-            "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        }
-        artifacts.save_checkpoint(path, self.made_from, state)
-
-    def resume(self, path: Path | None) -> None:
-        """Go on from a checkpoint of the same training where there is one."""
-        state = artifacts.load_checkpoint(path, self.made_from)
-        if state is None:
-            return
-        self.epoch, self.history = state["epoch"], state["history"]
-        self.encoder.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
-        self.generator.set_state(state["batches_rng"])
-        torch.set_rng_state(state["rng"])
-        if state["cuda_rng"] and torch.cuda.is_available():
-            torch.cuda.set_rng_state_all(state["cuda_rng"])
 
 
 def folds_of(targets: np.ndarray, folds: int, seed: int = 0) -> np.ndarray:
@@ -512,7 +239,7 @@ def folds_of(targets: np.ndarray, folds: int, seed: int = 0) -> np.ndarray:
 
 
 def cross_fit(
-    images: np.ndarray,
+    images: Images,
     targets: np.ndarray,
     *,
     folds: int = 3,
@@ -526,7 +253,7 @@ def cross_fit(
     for an encoder that is trained on everything (cross-fitting).
 
     Args:
-        images: uint8 [n, h, w, c].
+        images: uint8 [n, h, w, c] or `datasets.Pictures`, or a frozen trunk's features, as of `fit`.
         targets: uint8 {0,1} [n, k].
         folds: encoders to fit, each on (folds - 1)/folds of the pictures.
         checkpoint: folder for one checkpoint a fold, so that a killed run goes on where it was.
@@ -540,13 +267,24 @@ def cross_fit(
     fold = folds_of(targets, folds, seed)
     out_of_fold = np.empty_like(targets)
     histories = []
+    if networks.is_frozen(settings.get("arch", "auto")) and not batches.is_features(images):
+        recipe = settings.get("recipe") or RECIPES[settings["arch"]]  # once for all folds
+        trunk = _frozen_encoder(images, settings)
+        images = _features_for(trunk, images, mirror=recipe.mirror, progress=settings.get("progress", True))
     for f in range(folds):
         rows = np.flatnonzero(fold == f)
         file = None if checkpoint is None else Path(checkpoint) / f"fold{f}.pt"
         encoder = fit(images, targets, validation=rows, checkpoint=file, seed=seed + f + 1, **settings)
-        out_of_fold[rows] = encoder.encode(images[rows])
+        out_of_fold[rows] = encoder.encode(batches.take(images, rows))
         histories.append(encoder.history)
     return out_of_fold, fold, histories
+
+
+def _frozen_encoder(images: Images, settings: dict) -> Encoder:
+    """An encoder with the frozen trunk that `fit` with these settings would have, to compute features with."""
+    arch, where = choose(settings["arch"], settings.get("device", "auto"))
+    names = ("size", "precision", "compile", "weights", "weights_path")
+    return new_encoder(images, 1, arch, where, **{name: settings[name] for name in names if name in settings})
 
 
 @dataclass(frozen=True, eq=False)
@@ -572,8 +310,15 @@ class ImageCodes:
 
 
 def load_or_encode(
-    folder: Path, splits: datasets.Splits, targets: np.ndarray, *, folds: int = 3, seed: int = 0, **settings
-):
+    folder: Path,
+    splits: datasets.Splits,
+    targets: np.ndarray,
+    *,
+    folds: int = 3,
+    seed: int = 0,
+    cache: Path | None = None,
+    **settings,
+) -> ImageCodes:
     """Codes of all splits: from `folder` if they were made with these settings, else fit, cross-fit, encode and save.
 
     Args:
@@ -582,48 +327,81 @@ def load_or_encode(
         targets: target codes of `splits.train`, uint8 [n, k].
         folds: encoders for the out-of-fold codes; 0 leaves those out.
         seed: of everything.
+        cache: folder of a frozen trunk's features (see `features`); None keeps them in `folder`.
         **settings: further arguments of `fit`, except validation and checkpoint.
     """
     settings["arch"], device = choose(settings.get("arch", "auto"), settings.get("device", "auto"))
     settings["device"] = str(device)
+    settings["precision"] = networks.choose_precision(settings.get("precision", "auto"), device)
     if folds:
         folds_of(targets, folds, seed)  # a number of folds that cannot be is named before the first encoder is fitted
     checkpoints = Path(folder) / "checkpoints"
+    recipe = settings.get("recipe") or RECIPES[settings["arch"]]
+    progress = settings.get("progress", True)
 
     def make() -> dict[str, np.ndarray]:
-        encoder = fit(splits.train.images, targets, checkpoint=checkpoints / "final.pt", seed=seed, **settings)
+        inputs = {name: getattr(splits, name).images for name in ("query", "train", "database")}
+        if networks.is_frozen(settings["arch"]):
+            trunk = _frozen_encoder(splits.train.images, settings)
+            inputs = features.of_splits(Path(cache or folder), trunk, splits, mirror=recipe.mirror, progress=progress)
+        encoder = fit(inputs["train"], targets, checkpoint=checkpoints / "final.pt", seed=seed, **settings)
         out_of_fold, fold, histories = targets[:0], np.zeros(0, dtype=np.int64), []
         if folds:
             out_of_fold, fold, histories = cross_fit(
-                splits.train.images, targets, folds=folds, checkpoint=checkpoints, seed=seed, **settings
+                inputs["train"], targets, folds=folds, checkpoint=checkpoints, seed=seed, **settings
             )
-        encoder.save(folder)
-        arrays = {
-            f"{name}_codes": encoder.encode(getattr(splits, name).images) for name in ("query", "train", "database")
-        }
+        if parallel.is_first():
+            encoder.save(folder)
+        arrays = {f"{name}_codes": encoder.encode(images, progress=progress) for name, images in inputs.items()}
         arrays |= {f"{name}_labels": getattr(splits, name).labels for name in ("query", "train", "database")}
         arrays |= {"targets": targets, "out_of_fold_codes": out_of_fold, "fold": fold}
         arrays |= {f"history_{name}": values for name, values in encoder.history.items()}
-        arrays["history_validation_bit_accuracy"] = np.array([h["validation_bit_accuracy"] for h in histories])
+        arrays["history_validation_bit_accuracy"] = _side_by_side([h["validation_bit_accuracy"] for h in histories])
         return arrays
 
-    # Of query and database, which may be large, the first picture and all labels stand for the rest.
-    some = [array for split in (splits.query, splits.database) for array in (split.images[:1], split.labels)]
-    recipe = settings.get("recipe") or RECIPES[settings["arch"]]
-    args = {"data": artifacts.digest(splits.train.images, splits.train.labels, targets, *some), "folds": folds}
+    def load_or(make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        args = _made_from(splits, targets, recipe, settings) | {"folds": folds, "seed": seed}
+        return artifacts.load_or_make(Path(folder) / "codes.npz", args, make, made_by="hashlib_nb.encoder")
+
+    arrays = parallel.first_decides(load_or, make)
+    if parallel.is_first():
+        for file in checkpoints.glob("*.pt"):  # the codes are safe: nothing to resume any more
+            file.unlink()
+    return _image_codes(arrays)
+
+
+def _made_from(splits: datasets.Splits, targets: np.ndarray, recipe: Recipe, settings: dict) -> dict[str, str | int]:
+    """What codes depend on beside seed and folds."""
+    pictures = [getattr(splits, name).images for name in ("query", "train", "database")]
+    labels = artifacts.digest(*(getattr(splits, name).labels for name in ("query", "train", "database")), targets)
+    if not batches.is_lazy(
+        splits.train.images
+    ):  # of arrays of query and database the first picture stands for the rest
+        pictures = [pictures[0][:1], pictures[1], pictures[2][:1]]
+    data = " ".join([*map(batches.digest, pictures), labels])
     epochs = settings.get("epochs")
-    args |= {"seed": seed, "recipe": str(recipe), "epochs": recipe.epochs if epochs is None else epochs}
-    result_depends_on = ("arch", "device", "weights", "weights_path")
-    args |= {name: str(settings[name]) for name in result_depends_on if settings.get(name) is not None}
-    arrays = artifacts.load_or_make(Path(folder) / "codes.npz", args, make, made_by="hashlib_nb.encoder")
-    for file in checkpoints.glob("*.pt"):  # the codes are safe: nothing to resume any more
-        file.unlink()
+    args = {"data": data, "recipe": str(recipe), "epochs": recipe.epochs if epochs is None else epochs}
+    result_depends_on = ("arch", "device", "precision", "size", "weights", "weights_path")
+    return args | {name: str(settings[name]) for name in result_depends_on if settings.get(name) is not None}
+
+
+def _side_by_side(curves: Sequence[np.ndarray]) -> np.ndarray:
+    """[curves, epochs]; a curve that stopped early goes on as NaN."""
+    longest = max(map(len, curves), default=0)
+    return np.array([np.pad(curve, (0, longest - len(curve)), constant_values=np.nan) for curve in curves])
+
+
+def _image_codes(arrays: dict[str, np.ndarray]) -> ImageCodes:
     history = {name.removeprefix("history_"): arrays[name] for name in arrays if name.startswith("history_")}
     names = {"query": "query_codes", "train": "train_codes", "database": "database_codes", "targets": "targets"}
     names |= {"out_of_fold": "out_of_fold_codes", "fold": "fold"}
     return ImageCodes(
         **{field_name: arrays[name] for field_name, name in names.items()}, history=history, arrays=arrays
     )
+
+
+LONGEST_LABEL = 100
+"""Characters of a data set's options in the names of its folders; beyond it a checksum stands for them."""
 
 
 @dataclass(frozen=True)
@@ -634,24 +412,72 @@ class Args:
     """a name in hashlib_nb.datasets"""
     root: Path | None = None
     """folder of the data set's files, where it needs one"""
+    options: tuple[str, ...] = ()
+    """what the data set takes beyond that, as name=value: protocol=59k exclude=person,car"""
+    split: Path | None = None
+    """file of Splits.save_split: which pictures are query, train and database"""
     bits: int = 64
     """length k of the codes, where the target codes are made here"""
     targets: Path | None = None
     """npz of stage 1 (`python -m hashlib_nb.codes --out`); by default stage 1's artifact, made where it is missing"""
     arch: str = "auto"
-    """alexnet, alexnet_small, or auto: alexnet on a GPU, alexnet_small on a CPU"""
+    """alexnet, vgg19, efficientnet_lite0, each of them with _frozen, alexnet_small, or auto: alexnet on a GPU,
+    alexnet_small on a CPU"""
+    size: int | None = None
+    """height and width in pixels of the network's input; by default 224, for alexnet_small as the pictures, up to 64"""
     epochs: int | None = None
     """passes over the training pictures; by default the architecture's recipe"""
     folds: int = 3
     """encoders for the out-of-fold codes that stage 3's reward uses; 0 leaves those out"""
     weights_path: Path | None = None
-    """alexnet's ImageNet weights on disk, where they cannot be downloaded"""
+    """ImageNet weights on disk, where they cannot be downloaded"""
     device: str = "auto"
     """cpu, cuda or auto"""
+    precision: str = "auto"
+    """inside the network: fp32, bf16, fp16, or auto: fp32 on a CPU, bf16 on a GPU that has it"""
+    compile: bool = False
+    """use torch.compile, which pays where the work takes many minutes"""
     seed: int = 0
     """of weights, batches, augmentation and folds"""
     out: Path | None = None
     """folder to write; by default artifacts/<dataset>-<encoder>-k<bits>-s<seed>"""
+
+
+def parse_options(dataset: str, pairs: Sequence[str]) -> dict[str, Any]:
+    """Options of `datasets.load` from `name=value` texts, of the types that the data set's `load` declares.
+
+    Raises:
+        ValueError: a text without =, an option the data set does not take, or a value of another type.
+    """
+    options = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise ValueError(f"options must be written name=value, not {pair!r}")
+        options[name] = _as_type(name, value, _option_types(dataset).get(name, str))
+    return options
+
+
+def _option_types(dataset: str) -> dict[str, Any]:
+    if dataset not in datasets.names():
+        return {}  # `datasets.load` names it
+    module = importlib.import_module(f"hashlib_nb.datasets.{dataset.replace('-', '_')}")
+    return get_type_hints(module.load)
+
+
+def _as_type(name: str, value: str, kind: Any) -> Any:
+    """The value of a text: a number, true or false, several words between commas, or the text itself."""
+    kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
+    if any(get_origin(each) in (tuple, list, Sequence) for each in kinds):
+        return tuple(word for word in value.split(",") if word)
+    for convert in (bool, int, float):
+        if convert in kinds and str not in kinds:
+            try:
+                return {"true": True, "false": False}[value.lower()] if convert is bool else convert(value)
+            except (KeyError, ValueError):
+                names = {bool: "true or false", int: "a whole number", float: "a number"}
+                raise ValueError(f"options: {name} must be {names[convert]}, not {value!r}") from None
+    return value
 
 
 def codes_for(
@@ -660,10 +486,13 @@ def codes_for(
     *,
     root: Path | str | None = None,
     arch: str = "auto",
+    size: int | None = None,
     device: str = "auto",
     seed: int = 0,
     targets: np.ndarray | None = None,
     folder: Path | None = None,
+    options: Mapping[str, Any] | None = None,
+    split: Path | None = None,
     **settings,
 ) -> tuple[datasets.Splits, ImageCodes]:
     """Stages 1 and 2 by name: the data set and its codes, from the artifacts where they exist, made where they do not.
@@ -673,39 +502,81 @@ def codes_for(
         bits: code length k.
         root: folder of the data set's files, where it needs one.
         arch: as in `fit`.
+        size: as in `fit`.
         device: as in `fit`.
         seed: of both stages. The split of the pictures stays the data set's own (its seed 0).
         targets: target codes {0,1} [n_train, k] to use instead of stage 1's.
         folder: where the codes lie, instead of `artifacts.folder`.
-        **settings: further arguments of `load_or_encode`: folds, epochs, weights_path.
+        options: further arguments of `datasets.load`; they become part of the folders' names.
+        split: file of a saved split, for `datasets.load`.
+        **settings: further arguments of `load_or_encode`: folds, epochs, recipe, weights_path, precision, compile.
     """
-    splits = datasets.load(dataset, root=root)
+    splits = datasets.load(dataset, root=root, **({} if split is None else {"split": split}), **(options or {}))
     arch, where = choose(arch, device)
+    name = _label(dataset, options or {}, split)
     if targets is None:
-        path = artifacts.folder(dataset, bits, seed) / "target_codes.npz"
-        targets = codes.load_or_infer(path, splits.train.labels, bits, seed=seed).codes
-    folder = folder or artifacts.folder(dataset, bits, seed, arch)
-    return splits, load_or_encode(folder, splits, targets, arch=arch, device=str(where), seed=seed, **settings)
+        path = artifacts.folder(name, bits, seed) / "target_codes.npz"
+        targets = _from_first(lambda: codes.load_or_infer(path, splits.train.labels, bits, seed=seed).codes)
+    folder = folder or folder_for(dataset, bits, seed, arch=arch, size=size, options=options, split=split)
+    cache = features.folder_of(name, arch, networks.DEFAULT_SIZE if size is None else size)
+    settings |= {"arch": arch, "size": size, "device": str(where), "seed": seed, "cache": cache}
+    return splits, load_or_encode(folder, splits, targets, **settings)
+
+
+def folder_for(
+    dataset: str,
+    bits: int,
+    seed: int,
+    *,
+    arch: str | None = None,
+    size: int | None = None,
+    options: Mapping[str, Any] | None = None,
+    split: Path | None = None,
+) -> Path:
+    """Where `codes_for` keeps codes, or with arch=None target codes, of a data set with these options."""
+    encoder = arch if arch is None or size is None else f"{arch}-px{size}"
+    return artifacts.folder(_label(dataset, options or {}, split), bits, seed, encoder)
+
+
+def _from_first(make: Callable[[], np.ndarray]) -> np.ndarray:
+    return parallel.broadcast(make() if parallel.is_first() else None)
+
+
+def _label(dataset: str, options: Mapping[str, Any], split: Path | None) -> str:
+    """The data set's name with what was asked of it, for names of folders."""
+    words = [f"{name}-{value}" for name, value in options.items()] + ([] if split is None else [Path(split).stem])
+    label = re.sub(r"[^\w.-]+", "_", "-".join([dataset, *words])).strip("_")
+    if len(label) > LONGEST_LABEL:  # file systems allow 255 characters, and more is to come
+        label = f"{dataset}-{hashlib.sha256(label.encode()).hexdigest()[:12]}"
+    return label
 
 
 def main(args: Args) -> None:
     """Run stage 2 from the shell."""
+    with parallel.processes(args.device):
+        _main(args)
+
+
+def _main(args: Args) -> None:
     targets = None if args.targets is None else artifacts.read_npz(args.targets, ["codes"])["codes"]
     bits = args.bits if targets is None else targets.shape[1]
     start = time.perf_counter()
-    _, made = codes_for(
-        args.dataset,
-        bits,
-        root=args.root,
-        arch=args.arch,
-        device=args.device,
-        seed=args.seed,
-        targets=targets,
-        folder=args.out,
-        folds=args.folds,
-        epochs=args.epochs,
-        weights_path=args.weights_path,
+    names = (
+        "root",
+        "arch",
+        "size",
+        "device",
+        "seed",
+        "split",
+        "folds",
+        "epochs",
+        "weights_path",
+        "precision",
+        "compile",
     )
+    settings = {name: getattr(args, name) for name in names}
+    options = parse_options(args.dataset, args.options)
+    _, made = codes_for(args.dataset, bits, targets=targets, folder=args.out, options=options, **settings)
     print(
         f"{len(made.query)} query, {len(made.train)} train and {len(made.database)} database codes of "
         f"{made.query.shape[1]} bits ({time.perf_counter() - start:.0f} s)"

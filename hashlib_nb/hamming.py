@@ -105,7 +105,7 @@ def pack(codes) -> np.ndarray:
     Raises:
         ValueError: codes is not a 0/1 matrix.
     """
-    return _pack(check_codes(codes))
+    return pack_checked(check_codes(codes))
 
 
 def distances(query_codes, database_codes) -> np.ndarray:
@@ -123,11 +123,11 @@ def distances(query_codes, database_codes) -> np.ndarray:
     Raises:
         ValueError: codes that are not 0/1 matrices of one width.
     """
-    query_codes, database_codes = _check_same_width(query_codes, database_codes)
-    query, database = _pack(query_codes), _pack(database_codes).T
+    query_codes, database_codes = check_same_width(query_codes, database_codes)
+    query, database = pack_checked(query_codes), pack_checked(database_codes).T
     out = np.empty((len(query_codes), len(database_codes)), np.uint16)
-    for rows in _query_chunks(*out.shape):
-        out[rows] = _distance_block(query[rows], database)
+    for rows in query_chunks(*out.shape):
+        out[rows] = distance_block(query[rows], database)
     return out
 
 
@@ -178,7 +178,7 @@ class Pairs:
         backend: str = "auto",
     ):
         self._numba = numba_enabled(backend)
-        query_codes, database_codes = _check_same_width(query_codes, database_codes)
+        query_codes, database_codes = check_same_width(query_codes, database_codes)
         query_labels = check_labels(query_labels, "query_labels")
         database_labels = check_labels(database_labels, "database_labels")
         _check_rows(query_codes, query_labels, "query")
@@ -305,17 +305,17 @@ class Pairs:
     def _count_words(self, masks: np.ndarray, n_kept: np.ndarray, counts: np.ndarray, relevant: np.ndarray) -> None:
         count = kernels.count_words if self._numba else _count_words_numpy
         pairs = self._query, self._database, self._weights, self._query_concepts, self._database_concepts
-        count(*pairs, _pack(masks), counts, relevant)
+        count(*pairs, pack_checked(masks), counts, relevant)
 
     def _flip_numba(self, mask, bits, rows, counts, relevant) -> None:
         chosen, concepts = self._query[rows], self._query_concepts[rows]
         database = self._database, self._weights, self._code_bytes, concepts, self._database_concepts
-        kernels.count_flipped(chosen, *database, _pack(mask[None])[0], int(mask.sum()), bits, counts, relevant)
+        kernels.count_flipped(chosen, *database, pack_checked(mask[None])[0], int(mask.sum()), bits, counts, relevant)
 
     def _flip_numpy(self, mask, bits, rows, counts, relevant) -> None:
         database = self._database, self._weights, self._query_concepts[rows], self._database_concepts
         by_mask = counts.swapaxes(0, 1), relevant.swapaxes(0, 1)
-        _count_words_numpy(self._query[rows], *database, _pack(toggled(mask, bits)), *by_mask)
+        _count_words_numpy(self._query[rows], *database, pack_checked(toggled(mask, bits)), *by_mask)
 
     def _without_self(self, found: Histograms, has_concept: np.ndarray) -> Histograms:
         """Takes each query out of its own ranking where asked: it is at distance 0 from itself, whatever the mask."""
@@ -413,7 +413,12 @@ def _check_binary(array, name: str, shape: str, ndim_remedy: str) -> np.ndarray:
     return array.astype(np.uint8, copy=False)
 
 
-def _check_same_width(query_codes, database_codes) -> tuple[np.ndarray, np.ndarray]:
+def check_same_width(query_codes, database_codes) -> tuple[np.ndarray, np.ndarray]:
+    """Returns both as uint8 {0,1} [q, k] and [n, k].
+
+    Raises:
+        ValueError: codes that are not 0/1 matrices of one width.
+    """
     query_codes, database_codes = check_codes(query_codes, "query_codes"), check_codes(database_codes, "database_codes")
     if query_codes.shape[1] != database_codes.shape[1]:
         raise ValueError(
@@ -435,7 +440,8 @@ def _check_one_set(query_codes, database_codes, query_labels, database_labels) -
         raise ValueError("leave_one_out=True leaves nothing to rank in a database of 1 item; give at least 2")
 
 
-def _pack(binary: np.ndarray) -> np.ndarray:
+def pack_checked(binary: np.ndarray) -> np.ndarray:
+    """`pack` for uint8 {0,1} [n, k] that has been checked already."""
     padding = -binary.shape[1] % WORD
     packed = np.packbits(np.pad(binary, ((0, 0), (0, padding))), axis=1, bitorder="little")
     # A column selection such as codes[:, bits] is stored column by column, and so is what packbits makes of it.
@@ -448,7 +454,7 @@ def _distinct(codes: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.nda
     Rows are sorted by a hash, 16 bits of it from the labels alone: one sort of one word, whatever their width. Rows
     that share a hash and differ may keep equal ones apart, which costs a row and changes no count.
     """
-    codes, labels = _pack(codes), _pack(labels)
+    codes, labels = pack_checked(codes), pack_checked(labels)
     rows, labels = np.hstack([codes, labels]), _hash(labels)
     order = np.argsort((labels & np.uint64(0xFFFF << 48)) | (_hash(rows) >> np.uint64(16)))
     rows = rows[order]
@@ -476,12 +482,13 @@ def _weighted(rows: np.ndarray, row_of: np.ndarray) -> tuple[np.ndarray, np.ndar
     return np.repeat(rows, parts, axis=0), shares
 
 
-def _query_chunks(n_queries: int, n_database: int) -> list[slice]:
+def query_chunks(n_queries: int, n_database: int) -> list[slice]:
+    """Rows of queries in chunks of about NUMPY_PAIRS pairs with the database, one query at least."""
     step = max(1, NUMPY_PAIRS // n_database)
     return [slice(start, start + step) for start in range(0, n_queries, step)]
 
 
-def _distance_block(query: np.ndarray, database: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+def distance_block(query: np.ndarray, database: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
     """Distances uint16 [c, n] of packed queries [c, words] to a word-by-word database [words, n]."""
     total = np.zeros((len(query), database.shape[1]), np.uint16)
     for word in range(len(database)):
@@ -501,11 +508,11 @@ def _relevant_block(query_concepts: np.ndarray, database_concepts: np.ndarray) -
 def _count_words_numpy(query, database, weights, query_concepts, database_concepts, masks, counts, relevant) -> None:
     """The numpy twin of `kernels.count_words`, in chunks of queries."""
     levels = counts.shape[2]
-    for rows in _query_chunks(len(query), database.shape[1]):
+    for rows in query_chunks(len(query), database.shape[1]):
         hits = _relevant_block(query_concepts[rows], database_concepts)
         first_bin = (2 * np.arange(len(hits))[:, None] + hits) * levels
         for e, mask in enumerate(masks):
-            bins = first_bin + _distance_block(query[rows], database, mask)
+            bins = first_bin + distance_block(query[rows], database, mask)
             repeated = np.broadcast_to(weights, bins.shape).ravel()
             flat = np.bincount(bins.ravel(), repeated, 2 * levels * len(hits)).reshape(-1, 2, levels)
             counts[e, rows], relevant[e, rows] = flat.sum(axis=1), flat[:, 1]

@@ -73,6 +73,7 @@ DPI = 150
 MOST_NAMES = 24  # tick labels that fit beside a picture of 3 inches
 MOST_NUMBERS = 12  # rows and columns whose entries can be read as numbers
 EVERY = 0.12  # markers along a line of many points, as a share of the axes' diagonal
+MOST_BESIDE = 5  # pictures beside a query whose names can be read
 MOST_BARS = 130  # bars of a histogram that can be told apart
 
 _styled = matplotlib.rc_context(RC)
@@ -95,9 +96,14 @@ def save_fig(fig: Figure, name: str) -> Figure:
     """
     if not name or name != Path(name).stem:
         raise ValueError(f"name is {name!r}; give a file name without folder and ending, such as '01_convergence'")
-    with artifacts.atomic(artifacts.project_root() / "figures" / f"{name}.png") as partial:
-        partial.write_bytes(_png(fig))
+    save_png(fig, artifacts.project_root() / "figures" / f"{name}.png")
     return fig
+
+
+def save_png(fig: Figure, path: Path) -> None:
+    """Write `fig` to a PNG file anywhere, all or nothing."""
+    with artifacts.atomic(path) as partial:
+        partial.write_bytes(_png(fig))
 
 
 def style(method: str) -> dict:
@@ -579,6 +585,39 @@ def top_matches(
     return fig
 
 
+@_styled
+def neighbors(
+    queries: Sequence[np.ndarray],
+    found: Sequence[Sequence[np.ndarray]],
+    titles: Sequence[str],
+    captions: Sequence[Sequence[str]],
+) -> Figure:
+    """Query pictures, framed, each with the pictures that a search found for it, in as many rows as these take.
+
+    Args:
+        queries: q pictures uint8 [h, w, c], c = 1 or 3.
+        found: for each query its pictures, nearest first; there may be none.
+        titles: q texts under the queries.
+        captions: for each query a text under each picture found.
+    """
+    columns = min(MOST_BESIDE, max(1, *map(len, found)))
+    rows = [max(1, -(-len(pictures) // columns)) for pictures in found]
+    fig = _figure(6.6, 0.3 + 1.35 * sum(rows))
+    panels = fig.subplots(sum(rows), columns + 1, squeeze=False)
+    for ax in panels.flat:
+        ax.set_axis_off()
+    for row, query, pictures, title, texts in zip(
+        np.cumsum(rows) - rows, queries, found, titles, captions, strict=True
+    ):
+        _picture(panels[row, 0], query, title)
+        panels[row, 0].spines[:].set(visible=True, linewidth=2)
+        for ax, picture, text in zip(panels[row:, 1:].flat, pictures, texts, strict=False):
+            _picture(ax, picture, text)
+    panels[0, 0].set_title("query")
+    panels[0, 1].set_title("nearest first", loc="left")
+    return fig
+
+
 # Comparing ways to choose bits
 
 
@@ -770,6 +809,7 @@ def _picture(ax: Axes, image: np.ndarray, caption: str) -> None:
     ax.set_xlabel(caption, fontsize=7.5)
     ax.spines[:].set_visible(False)
     ax.tick_params(bottom=False, left=False, labelbottom=False, labelleft=False)
+    ax.set_axis_on()
 
 
 def _frame(ax: Axes, right: bool) -> None:

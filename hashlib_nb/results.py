@@ -24,9 +24,8 @@ from __future__ import annotations
 
 import json
 import platform
-import shlex
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -82,10 +81,16 @@ class Args:
     """encoders for the out-of-fold codes, at least 2 unless `reward_codes` is in_sample"""
     out: Path | None = None
     """JSON to write, and markdown beside it; by default runs/results.json, or runs/results-literal.json"""
+    options: tuple[str, ...] = ()
+    """what the dataset takes beyond root, as name=value: protocol=59k exclude=person,car"""
+    size: int = 0
+    """height and width in pixels of the network's input; 0 for the architecture's own"""
+    direct: bool = True
+    """train an encoder for each length as well; without, the row "direct" is left out"""
 
     def __post_init__(self) -> None:
         """Check what can be checked before any work."""
-        least = {"code_length": 1, "total_episodes": 1, "subsets": 1, "top_n": 0, "epochs": 0}
+        least = {"code_length": 1, "total_episodes": 1, "subsets": 1, "top_n": 0, "epochs": 0, "size": 0}
         for name, smallest in least.items():
             if getattr(self, name) < smallest:
                 raise ValueError(f"{name} is {getattr(self, name)}; give at least {smallest}")
@@ -129,20 +134,32 @@ def load_codes(args: Args, seed: int, bits: int | None = None) -> tuple[Splits, 
     from hashlib_nb import codes, datasets, encoder
 
     length = args.code_length if bits is None else bits
+    options = encoder.parse_options(args.dataset, args.options)
     settings = {"epochs": args.epochs or None, "folds": args.folds if bits is None else 0, "progress": False}
-    settings["folder"] = _folder(args, seed, length, "" if bits is None else "-direct")
+    settings |= {"folder": _folder(args, seed, length, "" if bits is None else "-direct"), "options": options}
     if args.literal:
-        path = artifacts.folder(args.dataset, length, seed) / "literal_codes.npz"
-        labels = datasets.load(args.dataset, root=args.root).train.labels
+        path = encoder.folder_for(args.dataset, length, seed, options=options) / "literal_codes.npz"
+        labels = datasets.load(args.dataset, root=args.root, **options).train.labels
         settings["targets"] = codes.load_or_infer(path, labels, length, seed=seed, **codes.LITERAL).codes
-    return encoder.codes_for(args.dataset, length, root=args.root, arch=args.arch, seed=seed, **settings)
+    return encoder.codes_for(
+        args.dataset, length, root=args.root, arch=args.arch, size=args.size or None, seed=seed, **settings
+    )
 
 
 def _folder(args: Args, seed: int, bits: int, suffix: str = "") -> Path:
     from hashlib_nb import encoder
 
     arch, _ = encoder.choose(args.arch, echo=lambda _: None)
-    return artifacts.folder(args.dataset, bits, seed, arch + suffix + "-literal" * args.literal)
+    found = encoder.folder_for(
+        args.dataset,
+        bits,
+        seed,
+        arch=arch,
+        size=args.size or None,
+        options=encoder.parse_options(args.dataset, args.options),
+    )
+    head, tail = found.name.rsplit("-k", 1)
+    return found.with_name(f"{head}{suffix}{'-literal' * args.literal}-k{tail}")
 
 
 def codes_of_length(args: Args, seed: int, made: ImageCodes, n_bits: int) -> Iterator[Code]:
@@ -160,8 +177,9 @@ def codes_of_length(args: Args, seed: int, made: ImageCodes, n_bits: int) -> Ite
     for draw, mask in enumerate(selection.random_masks(args.code_length, n_bits, args.subsets, seed)):
         yield kept("random", np.flatnonzero(mask), draw=draw)
     yield kept("first p", np.arange(n_bits))
-    direct = made if n_bits == args.code_length else load_codes(args, seed, n_bits)[1]
-    yield Code("direct", direct.query, direct.database)
+    if args.direct:
+        direct = made if n_bits == args.code_length else load_codes(args, seed, n_bits)[1]
+        yield Code("direct", direct.query, direct.database)
     coins = metrics.random_codes(len(made.query) + len(made.database), n_bits, seed)
     yield Code("random codes", coins[: len(made.query)], coins[len(made.query) :])
 
@@ -294,7 +312,7 @@ def _caption(args: Args, row: dict) -> str:
     """What was measured on what; the sizes are the same in every row."""
     scope = f"the first {args.top_n:,} items" if args.top_n else "the whole database"
     return (
-        f"**{args.dataset}**: {row['n_queries']:,} queries ({row['queries_without_relevant']} without a relevant "
+        f"**{' '.join([args.dataset, *args.options])}**: {row['n_queries']:,} queries ({row['queries_without_relevant']} without a relevant "
         f"picture left out), {row['n_database']:,} database pictures, training pictures "
         f"{'among them' if row['training_in_database'] else 'not among them'}. mAP over {scope}, tied items in "
         f"expectation; mean ± standard deviation over seeds {', '.join(map(str, args.seeds))}. Bits are kept of "
@@ -305,6 +323,8 @@ def _caption(args: Args, row: dict) -> str:
 def _by_length(args: Args, summary: pd.DataFrame) -> Iterator[tuple[str, list[str]]]:
     """Rows of the first table; methods of fixed length say the same in every column."""
     for method in (*SELECTED, "random codes"):
+        if method not in summary.index:
+            continue
         lines = [summary.loc[method, n_bits] for n_bits in args.lengths]
         yield method, [_plus_minus(line["map"], line["map_sd"]) for line in lines]
         if method == "random":
@@ -339,7 +359,7 @@ def save(args: Args, rows: list[dict]) -> None:
     settings = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(args).items()}
     packages = ("hashlib-nb", "numpy", "torch", "numba", "scikit-learn")
     record = {
-        "command": command(args),
+        "command": artifacts.command("results", args),
         "args": settings,
         "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
         "summary": json.loads(summarize(rows).to_json(orient="records", double_precision=15)),
@@ -348,17 +368,6 @@ def save(args: Args, rows: list[dict]) -> None:
     artifacts.save_json(args.path, record)
     with artifacts.atomic(args.path.with_suffix(".md")) as partial:
         partial.write_text(markdown(args, rows), encoding="utf-8")
-
-
-def command(args: Args) -> str:
-    """The command line that makes the same table."""
-    words = ["python", "-m", "hashlib_nb.results"]
-    for field in fields(args):
-        value = getattr(args, field.name)
-        if value != field.default:
-            values = value if isinstance(value, (tuple, list)) else [value]
-            words += [f"--{field.name.replace('_', '-')}", *map(str, values)]
-    return shlex.join(words)
 
 
 def main(args: Args) -> None:

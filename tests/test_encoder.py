@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import signal
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from urllib.error import URLError
 
 import numpy as np
 import pytest
 import torch
-import torchvision
-from safetensors.torch import save_file
-from torch import nn
+from PIL import Image
 
 from hashlib_nb import artifacts, datasets, encoder
 from hashlib_nb.artifacts import ArtifactError
-from hashlib_nb.encoder import SMALL, THESIS, Encoder, alexnet, alexnet_small, cross_fit, fit, folds_of, load_or_encode
+from hashlib_nb.encoder import SMALL, Encoder, cross_fit, fit, folds_of, load_or_encode
+from hashlib_nb.training import Training
 
 N, K = 60, 6
 LABEL = np.arange(N) % 3
@@ -57,127 +56,6 @@ def fitted() -> Encoder:
     return fit(IMAGES, TARGETS, **QUICK)
 
 
-# --- architectures ----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("height", "width", "channels"), [(28, 28, 1), (32, 32, 3), (17, 31, 3), (4, 5, 1), (64, 48, 3)]
-)
-def test_the_small_network_has_alexnets_layers_and_takes_any_size(height, width, channels):
-    network = alexnet_small(7, channels)
-    kinds = [type(module) for module in network.modules()]
-    assert (kinds.count(nn.Conv2d), kinds.count(nn.Linear)) == (5, 3)
-    assert kinds.count(nn.BatchNorm2d) == 5
-    assert kinds.count(nn.BatchNorm1d) == 2
-    assert sum(parameter.numel() for parameter in network.parameters()) <= 2e6
-    assert network(torch.rand(2, channels, height, width)).shape == (2, 7)
-
-
-@pytest.fixture(scope="module")
-def torchvisions() -> nn.Module:
-    torch.manual_seed(3)
-    return torchvision.models.alexnet()
-
-
-@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
-def test_alexnet_is_torchvisions_but_for_its_last_layer(torchvisions, tmp_path, suffix):
-    path = tmp_path / f"weights{suffix}"
-    state = torchvisions.state_dict()
-    save_file(state, path) if suffix == ".safetensors" else torch.save(state, path)
-    network = alexnet(5, weights_path=path)
-    last = network.classifier[-1]
-    assert (last.in_features, last.out_features) == (4096, 5)
-    ours = network.state_dict()
-    assert ours.keys() == state.keys()
-    for name in state:
-        if not name.startswith("classifier.6"):
-            assert torch.equal(ours[name], state[name]), name
-    assert [type(m) for m in network.modules()] == [type(m) for m in torchvisions.modules()]
-
-
-@pytest.mark.parametrize(
-    "kind", ["truncated.pt", "truncated.safetensors", "foreign.pt", "other network.pt", "text.bin"]
-)
-def test_a_file_without_alexnet_is_named(tmp_path, kind):
-    path = tmp_path / kind.replace(" ", "_")
-    state = {"a.weight": torch.zeros(30, 30)}
-    save_file(state, path) if path.suffix == ".safetensors" else torch.save(state, path)
-    if kind.startswith("truncated"):
-        path.write_bytes(path.read_bytes()[:200])
-    if kind == "foreign.pt":
-        torch.save(Path("an object that weights_only refuses"), path)
-    if kind == "text.bin":
-        path.write_text("no weights")
-    with pytest.raises(
-        ValueError, match=rf"weights_path: .*{path.name} holds no state dict of torchvision's AlexNet \("
-    ):
-        alexnet(5, weights_path=path)
-
-
-def test_missing_weights_and_unknown_sources_get_a_sentence(tmp_path):
-    with pytest.raises(FileNotFoundError, match="weights_path: .*nowhere.pt does not exist: give a state dict"):
-        alexnet(5, weights_path=tmp_path / "nowhere.pt")
-    with pytest.raises(ValueError, match="weights must be 'imagenet' or 'random', not 'cifar'"):
-        alexnet(5, weights="cifar")
-
-
-@pytest.mark.parametrize(
-    "error", [URLError("no route to host"), RuntimeError("invalid hash value"), OSError("disk full")]
-)
-def test_a_failed_download_names_the_alternatives(monkeypatch, error):
-    def fail(*_, **__):
-        raise error
-
-    monkeypatch.setattr(torchvision.models.AlexNet_Weights, "get_state_dict", fail)
-    with pytest.raises(ConnectionError) as raised:
-        fit(IMAGES, TARGETS, arch="alexnet", device="cpu", progress=False)
-    message = str(raised.value)
-    for part in ("alexnet-owt", "weights_path=", "arch='alexnet_small'", "weights='random'"):
-        assert part in message
-    assert "\n" not in message
-
-
-def test_alexnet_takes_a_step_on_gray_pictures_of_any_size():
-    images, targets = pictures(3, 20, 30), TARGETS[:3]
-    found = fit(images, targets, arch="alexnet", weights="random", epochs=1, device="cpu", progress=False)
-    assert found.size == (224, 224)
-    assert found.prepare(images).shape == (3, 3, 224, 224)
-    assert found.encode(images).shape == (3, K)
-    assert np.isfinite(found.history["loss"]).all()
-
-
-def test_the_thesis_recipe_moves_the_last_layer_ten_times_as_fast():
-    assert (THESIS.optimizer, THESIS.lr, THESIS.batch_size) == ("sgd", 1e-5, 32)
-    network = alexnet_small(K)
-    made = encoder._optimizer(
-        Encoder(network, "alexnet_small", K, (12, 12), (0.5,), (0.5,), torch.device("cpu")), THESIS
-    )
-    body, head = made.param_groups
-    assert isinstance(made, torch.optim.SGD)
-    assert (body["lr"], head["lr"]) == (1e-5, 1e-4)
-    assert body["momentum"] == head["momentum"] == body["weight_decay"] == 0
-    assert [id(p) for p in head["params"]] == [id(p) for p in network[-1].parameters()]
-    assert {id(p) for p in [*body["params"], *head["params"]]} == {id(p) for p in network.parameters()}
-    assert len(body["params"]) + 2 == len(list(network.parameters()))
-
-
-@pytest.mark.parametrize(("cuda", "arch"), [(False, "alexnet_small"), (True, "alexnet")])
-def test_auto_takes_what_the_device_can_carry_and_says_why(monkeypatch, cuda, arch):
-    said = []
-    if cuda:
-        empty = torch.empty
-        monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "Some GPU")
-        fake = type("Where", (), {"device": torch.device("cuda")})
-        monkeypatch.setattr(torch, "empty", lambda *a, **k: fake if k.get("device") == "cuda" else empty(*a, **k))
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
-    assert encoder.choose("auto", echo=said.append)[0] == arch
-    assert len(said) == 1
-    assert arch in said[0]
-    assert ("Some GPU is here" if cuda else "57M weights want a GPU") in said[0]
-    assert encoder.choose("alexnet", "cpu", echo=said.append) == ("alexnet", torch.device("cpu"))
-    assert len(said) == 1  # nothing was chosen, so there is nothing to say
-
-
 # --- training ---------------------------------------------------------------------------------------------------------
 
 
@@ -186,8 +64,8 @@ def test_the_gradient_is_the_papers(monkeypatch):
     seen = {}
     forward = Encoder.forward
 
-    def spy(self, x):
-        logits = forward(self, x)
+    def spy(self, x, module=None):
+        logits = forward(self, x, module)
         if logits.requires_grad:
             logits.retain_grad()
             seen["logits"] = logits
@@ -245,25 +123,6 @@ def test_pictures_are_scaled_by_the_training_pictures(fitted):
     assert fitted.prepare(pictures(2, 30, 50)).shape == (2, 1, 12, 12)
 
 
-def test_augmentation_shifts_and_mirrors_but_invents_nothing():
-    x = torch.arange(2 * 5 * 7, dtype=torch.float32).view(2, 1, 5, 7).expand(2, 3, 5, 7)
-    generator = torch.Generator().manual_seed(0)
-    same = encoder._augment(x, 0, False, generator)
-    assert torch.equal(same, x)
-    padded = nn.functional.pad(x, (2,) * 4, mode="replicate")
-    windows = [padded[:, :, i : i + 5, j : j + 7] for i in range(5) for j in range(5)]
-    possible = [[w[b] for w in windows] + [w[b].flip(2) for w in windows] for b in range(2)]
-    found = set()
-    for _ in range(300):
-        moved = encoder._augment(x, 2, True, generator)
-        assert moved.shape == x.shape
-        for b in range(2):
-            places = [i for i, window in enumerate(possible[b]) if torch.equal(moved[b], window)]
-            assert len(places) == 1
-            found |= set(places)
-    assert found == set(range(50))
-
-
 def test_equal_seeds_give_equal_encoders_and_the_callers_random_numbers_stay(fitted):
     torch.manual_seed(9)
     expected = torch.rand(3)
@@ -307,12 +166,106 @@ def test_fewer_pictures_than_a_batch_are_one_batch():
     assert found.encode(IMAGES[:1]).shape == (1, K)
 
 
+# --- early stopping ---------------------------------------------------------------------------------------------------
+
+PATIENT = replace(RECIPE, patience=2, held_out=0.25, lr=2e-2, one_cycle=False)
+
+
+def test_early_stopping_returns_the_best_epoch_and_goes_no_further():
+    noise = np.random.default_rng(0).integers(0, 2, (N, K), np.uint8)  # targets that cannot be learned
+    settings = {**QUICK, "recipe": PATIENT, "epochs": 50}
+    found = fit(IMAGES, noise, **settings)
+    watched = found.history["watched_bit_accuracy"]
+    best = watched.argmax()
+    assert len(watched) == len(found.history["loss"]) == best + 1 + PATIENT.patience < 50
+    assert (watched[best + 1 :] <= watched[best]).all()
+    stopped_there = fit(IMAGES, noise, **{**settings, "epochs": int(best) + 1})  # trains the same epochs, and no more
+    for name, value in weights_of(found).items():
+        np.testing.assert_array_equal(value, weights_of(stopped_there)[name], err_msg=name)
+
+
+def test_watched_rows_are_neither_trained_on_nor_validated_on():
+    held = np.arange(0, N, 4)
+    rows = encoder._rows(held, PATIENT, N, 0)
+    everything = np.concatenate([rows.training, rows.watched, rows.validation])
+    np.testing.assert_array_equal(np.sort(everything), np.arange(N))
+    np.testing.assert_array_equal(rows.validation, held)
+    assert len(rows.watched) == round(0.25 * (N - len(held)))
+    assert len(encoder._rows(held, RECIPE, N, 0).watched) == 0
+    assert (encoder._rows(held, PATIENT, N, 1).watched != rows.watched).any()
+
+
+def test_neither_validation_rows_nor_their_targets_decide_when_to_stop():
+    held = np.arange(0, N, 4)
+    images, targets = IMAGES.copy(), TARGETS.copy()
+    images[held], targets[held] = 255, 1 - targets[held]
+    settings = {**QUICK, "recipe": PATIENT, "validation": held, "epochs": 12}
+    clean, spoiled = fit(IMAGES, TARGETS, **settings), fit(images, targets, **settings)
+    np.testing.assert_array_equal(clean.history["watched_bit_accuracy"], spoiled.history["watched_bit_accuracy"])
+    for name, value in weights_of(clean).items():
+        np.testing.assert_array_equal(value, weights_of(spoiled)[name], err_msg=name)
+
+
+def test_folds_that_stop_at_different_epochs_stand_side_by_side(tmp_path):
+    recipe = replace(PATIENT, patience=1)
+    codes = load_or_encode(tmp_path, splits(), TRAIN_TARGETS, **{**QUICK, "recipe": recipe, "epochs": 30, "folds": 3})
+    curves = codes.history["validation_bit_accuracy"]
+    lengths = (~np.isnan(curves)).sum(1)
+    assert curves.shape == (3, lengths.max())
+    assert (lengths >= 2).all()
+    assert all(np.isnan(curve[n:]).all() for curve, n in zip(curves, lengths, strict=True))
+
+
+# --- precision, size and compilation ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_learns_the_same_and_keeps_its_weights_in_full(precision):
+    settings = {**QUICK, "epochs": 12}
+    full, half = fit(IMAGES, TARGETS, **settings), fit(IMAGES, TARGETS, precision=precision, **settings)
+    assert half.forward(half.prepare(IMAGES)).dtype == torch.float32
+    assert {p.dtype for p in half.network.parameters()} == {torch.float32}
+    assert (half.logits(IMAGES) != full.logits(IMAGES)).any()  # it was indeed another precision
+    assert (half.encode(IMAGES) == TARGETS).mean() > 0.9
+    assert max(half.history["loss"][-1], full.history["loss"][-1]) < 0.1 < half.history["loss"][0]
+
+
+def test_the_size_of_the_input_can_be_chosen(tmp_path):
+    found = fit(IMAGES, TARGETS, size=20, **{**QUICK, "epochs": 1})
+    assert found.size == (20, 20)
+    assert found.prepare(IMAGES).shape == (N, 1, 20, 20)
+    found.save(tmp_path)
+    loaded = Encoder.load(tmp_path, device="cpu", precision="bf16")
+    assert (loaded.size, loaded.precision) == ((20, 20), "bf16")
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_resizing_is_pillows(channels):
+    """The bilinear filter with antialiasing, on bytes: at most one gray level away."""
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 40, 30, channels), dtype=np.uint8)
+    made = fit(pixels, TARGETS[:3], size=16, **{**QUICK, "epochs": 1})
+    scale, shift = (np.array(v).reshape(-1, 1, 1) for v in (made.std, made.mean))
+    ours = (made.prepare(pixels).numpy() * scale + shift) * 255
+    for picture, found in zip(pixels, ours, strict=True):
+        theirs = Image.fromarray(picture.squeeze()).resize((16, 16), Image.Resampling.BILINEAR)
+        np.testing.assert_allclose(found.transpose(1, 2, 0).squeeze(), np.asarray(theirs), atol=1.01)
+
+
+@pytest.mark.slow
+def test_a_compiled_network_learns_and_is_saved_as_any_other(tmp_path):
+    compiled = fit(IMAGES, TARGETS, compile=True, **{**QUICK, "epochs": 12})
+    assert (compiled.encode(IMAGES) == TARGETS).mean() > 0.9
+    compiled.save(tmp_path)
+    plain = Encoder.load(tmp_path, device="cpu")
+    np.testing.assert_allclose(plain.logits(IMAGES), compiled.logits(IMAGES), atol=1e-3)
+
+
 # --- checkpoints ------------------------------------------------------------------------------------------------------
 
 
 def cut_off(monkeypatch, after: int, call) -> None:
     """Run `call` and interrupt it in the epoch after `after` epochs, counted over all encoders."""
-    epochs, train = itertools.count(), encoder._Training.train_one_epoch
+    epochs, train = itertools.count(), Training.train_one_epoch
 
     def interrupted(self):
         if next(epochs) == after:
@@ -322,7 +275,7 @@ def cut_off(monkeypatch, after: int, call) -> None:
         return train(self)
 
     with monkeypatch.context() as patch:
-        patch.setattr(encoder._Training, "train_one_epoch", interrupted)
+        patch.setattr(Training, "train_one_epoch", interrupted)
         with pytest.raises(KeyboardInterrupt):
             call()
 
@@ -330,8 +283,8 @@ def cut_off(monkeypatch, after: int, call) -> None:
 @pytest.fixture
 def count_epochs(monkeypatch):
     """A list that gets one entry for each epoch that is trained."""
-    epochs, train = [], encoder._Training.train_one_epoch
-    monkeypatch.setattr(encoder._Training, "train_one_epoch", lambda self: (epochs.append(1), train(self))[1])
+    epochs, train = [], Training.train_one_epoch
+    monkeypatch.setattr(Training, "train_one_epoch", lambda self: (epochs.append(1), train(self))[1])
     return epochs
 
 
@@ -354,12 +307,12 @@ sys.path.insert(0, sys.argv[1])
 import torch
 torch.set_num_threads(int(sys.argv[3]))
 import test_encoder as t
-save = t.encoder._Training.save
-def die(self, path):
-    save(self, path)
-    if self.epoch == 2:
+step = t.Training._step
+def die(self, *batch):
+    if self.epoch == 2 and self.schedule.last_epoch == 2 * 3 + 1:  # two epochs of three steps are done, and one step
         os.kill(os.getpid(), signal.SIGKILL)
-t.encoder._Training.save = die
+    return step(self, *batch)
+t.Training._step = die
 t.fit(t.IMAGES, t.TARGETS, checkpoint=t.Path(sys.argv[2]), **t.QUICK)
 """
 
@@ -368,7 +321,7 @@ def test_a_killed_process_loses_at_most_an_epoch(tmp_path, fitted, count_epochs)
     path = tmp_path / "fit.pt"
     arguments = [str(Path(__file__).parent), str(path), str(torch.get_num_threads())]
     done = subprocess.run([sys.executable, "-c", KILLED, *arguments], capture_output=True)
-    assert done.returncode == -signal.SIGKILL
+    assert done.returncode == -signal.SIGKILL, done.stderr
     assert os.listdir(tmp_path) == ["fit.pt"]
     assert_same(fit(IMAGES, TARGETS, checkpoint=path, **QUICK), fitted)
     assert len(count_epochs) == 2
@@ -433,13 +386,13 @@ def test_out_of_fold_codes_come_from_encoders_that_never_saw_the_row(monkeypatch
         return made[-1][2]
 
     monkeypatch.setattr(encoder, "fit", spy)
-    trained_on, init = [], encoder._Training.__init__
+    trained_on, init = [], Training.__init__
 
-    def note(self, *arguments):
-        init(self, *arguments)
-        trained_on.append(self.training)
+    def note(self, *arguments, **named):
+        init(self, *arguments, **named)
+        trained_on.append(self.rows.training)
 
-    monkeypatch.setattr(encoder._Training, "__init__", note)
+    monkeypatch.setattr(Training, "__init__", note)
     codes, fold, histories = cross_fit(IMAGES, TARGETS.astype(bool), folds=3, seed=4, **QUICK)
     assert codes.dtype == np.uint8
     assert [seed for seed, *_ in made] == [5, 6, 7]
@@ -635,17 +588,20 @@ def test_the_query_and_the_database_have_no_part_in_training(encoded, tmp_path):
         (lambda: fit(IMAGES, TARGETS, validation=LABEL == 1, **QUICK), "integer row numbers, not bool: np.flatnonzero"),
         (
             lambda: fit(IMAGES, TARGETS, **{**QUICK, "arch": "vgg"}),
-            "arch must be auto, alexnet or alexnet_small, not 'vgg'",
+            "arch must be auto, alexnet, .* or alexnet_small, not 'vgg'",
         ),
         (lambda: fit(IMAGES, TARGETS, **{**QUICK, "device": "abacus"}), "device 'abacus' cannot be used here"),
-        (lambda: fit(IMAGES, TARGETS, weights_path="x.pt", **QUICK), "weights_path goes with arch='alexnet'"),
+        (
+            lambda: fit(IMAGES, TARGETS, weights_path="x.pt", **QUICK),
+            "weights_path goes with an arch that has ImageNet weights, not 'alexnet_small'",
+        ),
         (lambda: cross_fit(IMAGES, TARGETS, folds=1, **QUICK), r"folds must be in 2..60 .*, not 1"),
         (lambda: cross_fit(IMAGES, TARGETS, folds=61, **QUICK), r"folds must be in 2..60 .*, not 61"),
         (lambda: cross_fit(IMAGES, TARGETS[1:], folds=2, **QUICK), "targets has 59 rows for 60 images"),
     ],
 )
 def test_bad_input_gets_a_sentence_before_any_work(call, sentence, monkeypatch):
-    monkeypatch.setattr(encoder._Training, "train_one_epoch", lambda _: pytest.fail("began to train"))
+    monkeypatch.setattr(Training, "train_one_epoch", lambda _: pytest.fail("began to train"))
     with pytest.raises(ValueError, match=sentence):
         call()
 
@@ -686,6 +642,37 @@ def test_the_command_line_from_pictures_to_codes(tmp_path):
     np.testing.assert_array_equal(codes, arrays["query_codes"])
 
 
+def test_options_of_a_data_set_have_its_types():
+    pairs = ["query=100", "train_from_database=false", "exclude=person,dining table", "on_error=skip"]
+    expected = {"query": 100, "train_from_database": False, "exclude": ("person", "dining table"), "on_error": "skip"}
+    found = encoder.parse_options("coco", pairs)
+    assert found == expected
+    assert [type(value) for value in found.values()] == [int, bool, tuple, str]
+    assert encoder.parse_options("fashion-mini", []) == {}
+
+
+@pytest.mark.parametrize(
+    ("pair", "sentence"),
+    [
+        ("query", "options must be written name=value, not 'query'"),
+        ("query=many", "options: query must be a whole number, not 'many'"),
+        ("train_from_database=perhaps", "options: train_from_database must be true or false, not 'perhaps'"),
+    ],
+)
+def test_options_that_do_not_fit_get_a_sentence(pair, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        encoder.parse_options("coco", [pair])
+
+
+def test_options_are_part_of_the_folders_name():
+    label = encoder._label("coco", {"exclude": ("person", "car"), "protocol": "10k/50k"}, Path("mine/split 1.npz"))
+    assert re.fullmatch(r"coco-[\w.-]+", label)
+    assert all(word in label for word in ("person", "10k", "split_1"))
+    several = {encoder._label("coco", {"exclude": words}, None) for words in ("a" * 300, "b" * 300, "c", "d")}
+    assert len(several) == 4
+    assert max(map(len, several)) <= encoder.LONGEST_LABEL
+
+
 def run_main(monkeypatch, *options):
     monkeypatch.setattr(sys, "argv", ["encoder.py", *map(str, options)])
     artifacts.run(encoder.main, encoder.Args)
@@ -694,17 +681,21 @@ def run_main(monkeypatch, *options):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (("--arch", "vgg"), "error: arch must be auto, alexnet or alexnet_small, not 'vgg'"),
+        (("--arch", "vgg"), "error: arch must be auto, alexnet, vgg19, efficientnet_lite0, alexnet_frozen"),
         (("--dataset", "nothing"), "error: "),
         (("--targets", "nowhere.npz"), "error: nowhere.npz does not exist"),
         (("--epochs", 0), "error: epochs must be at least 1, not 0"),
         (("--folds", 1), "error: folds must be in 2..1500"),
+        (("--options", "protocol=59k"), "error: 'protocol' is no option of the dataset 'fashion-mini'"),
+        (("--options", "protocol"), "error: options must be written name=value, not 'protocol'"),
+        (("--precision", "int8"), "error: precision must be auto, fp32, bf16 or fp16, not 'int8'"),
+        (("--arch", "efficientnet_lite0", "--size", 8), "error: size must be at least 32 for efficientnet_lite0"),
     ],
 )
 def test_bad_input_on_the_command_line(tmp_path, monkeypatch, options, sentence):
     monkeypatch.setenv("HASHLIB_NB_HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(encoder._Training, "train_one_epoch", lambda _: pytest.fail("began to train"))
+    monkeypatch.setattr(Training, "train_one_epoch", lambda _: pytest.fail("began to train"))
     with pytest.raises(SystemExit) as stopped:
         run_main(monkeypatch, "--bits", 2, "--device", "cpu", *options)
     assert sentence in stopped.value.code

@@ -40,10 +40,12 @@ def repository_files() -> list[Path]:
 
 
 def test_conda_environment_and_pyproject_ask_for_the_same():
-    python, _, *conda, editable = yaml.safe_load(read("environment.yml"))["dependencies"]
+    python, _, *conda, from_pip = yaml.safe_load(read("environment.yml"))["dependencies"]
     assert python == "python =3.11"
-    assert editable == {"pip": ["-e .[test]"]}
-    asked = {name: SpecifierSet(versions) for name, _, versions in (line.partition(" ") for line in conda)}
+    *from_pypi, editable = from_pip["pip"]
+    assert editable == "-e .[test]"
+    lines = (line.partition(" ") for line in [*conda, *from_pypi])
+    asked = {name: SpecifierSet(versions) for name, _, versions in lines}
     assert asked == {CONDA_NAMES.get(wanted.name, wanted.name): wanted.specifier for wanted in requirements("test")}
 
 

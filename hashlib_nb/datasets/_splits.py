@@ -1,40 +1,58 @@
-"""What every dataset returns, and the seeded per-class split that single-label datasets share."""
+"""What every dataset returns, the pool of pictures it is drawn from, and the split files that fix a draw."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
+
+from hashlib_nb import artifacts
+from hashlib_nb.datasets._draw import check_parts, draw_by_class
+from hashlib_nb.datasets._pictures import Pictures
+
+PARTS = ("query", "train", "database")
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Pictures and what they show; row i of one belongs to row i of the other.
+    """Pictures and what they show; row i of one belongs to row i of the others.
 
     Raises:
-        ValueError: The two do not fit together, or either has the wrong shape, dtype or values.
+        ValueError: They do not fit together, or one has the wrong shape, dtype or values.
     """
 
-    images: np.ndarray
-    """uint8 [n, h, w, c], 0 to 255."""
+    images: np.ndarray | Pictures
+    """uint8 [n, h, w, c], 0 to 255; `Pictures` where they stay in their files until they are indexed."""
     labels: np.ndarray
     """uint8 {0, 1} [n, m]: 1 where the picture shows the concept, also when each picture shows exactly one."""
+    names: tuple[str, ...] | None = None
+    """File of each picture, relative to the dataset's root; None where pictures have no files of their own."""
 
     def __post_init__(self) -> None:
         _require_array("images", self.images, "[n, h, w, c]", ndim=4)
         _require_array("labels", self.labels, "[n, m]", ndim=2)
         if self.labels.max() > 1:
             raise ValueError(f"labels must be 0 or 1, but the largest is {self.labels.max()}; use one column a class.")
-        if len(self.images) != len(self.labels):
-            raise ValueError(f"images has {len(self.images)} rows and labels {len(self.labels)}; they must agree.")
+        for argument in ("labels", "names"):
+            value = getattr(self, argument)
+            if value is not None and len(self.images) != len(value):
+                raise ValueError(f"images has {len(self.images)} rows and {argument} {len(value)}; they must agree.")
 
     def __len__(self) -> int:
         return len(self.images)
 
+    def take(self, rows: np.ndarray) -> Split:
+        """The given rows, in their order; pictures in files stay there."""
+        images = self.images.take(rows) if isinstance(self.images, Pictures) else self.images[rows]
+        names = None if self.names is None else tuple(self.names[row] for row in rows)
+        return type(self)(images, self.labels[rows], names)
+
 
 @dataclass(frozen=True, eq=False)
 class Splits:
-    """The three disjoint parts of a retrieval experiment.
+    """The three parts of a retrieval experiment; the query pictures are in none of the others.
 
     Raises:
         ValueError: The parts disagree in picture size or in number of classes.
@@ -49,21 +67,99 @@ class Splits:
     class_names: tuple[str, ...]
     """Name of each of the m label columns."""
     info: dict
-    """name, source, license, seed, sizes, split (in words), training_in_database, single_label; plain JSON values."""
+    """Plain JSON values: name, source, license, seed, sizes, protocol, split (in words), training_in_database,
+    single_label, dropped (how many pictures were left out, by reason), options."""
+    rows: Mapping[str, np.ndarray] | None = field(default=None, repr=False)
+    """Row of each part's pictures in the pool, int64; None for parts that were put together by hand."""
+    pool: Pool | None = field(default=None, repr=False)
+    """All pictures that the parts were drawn from."""
 
     def __post_init__(self) -> None:
         for part in ("train", "database"):
             ours, query = getattr(self, part).images.shape[1:], self.query.images.shape[1:]
             if ours != query:
                 raise ValueError(f"{part} images are {ours} and query images {query}; all must be one [h, w, c].")
-        for part in ("query", "train", "database"):
+        for part in PARTS:
             columns = getattr(self, part).labels.shape[1]
             if columns != len(self.class_names):
                 raise ValueError(f"{part} labels have {columns} columns for {len(self.class_names)} class_names.")
 
+    def save_split(self, path: str | Path) -> None:
+        """Write which picture is where, so that `load(name, split=path)` gives these parts whatever the seed.
+
+        Raises:
+            ValueError: The parts were put together by hand, from no pool.
+        """
+        if self.pool is None:
+            raise ValueError("these splits have no pool, so there are no rows to save; splits of `load` can be saved.")
+        artifacts.save_npz(Path(path), self.rows, pool=self.pool.digest(), info=self.info)
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """All pictures of a dataset before they are split."""
+
+    everything: Split
+    """Pictures, labels and names, in an order that depends on the files alone."""
+    class_names: tuple[str, ...]
+    """Name of each of the m label columns."""
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    """How many pictures were left out, by reason."""
+    left_out: tuple[tuple[str, str], ...] = ()
+    """(name, reason) of those left out because their files are no good."""
+
+    def __len__(self) -> int:
+        return len(self.everything)
+
+    def digest(self) -> str:
+        """Identifies the pool by names and labels; by pixels and labels where pictures have no names."""
+        who = self.everything.images if self.everything.names is None else np.array(self.everything.names)
+        return artifacts.digest(np.asarray(who), self.everything.labels, np.array(self.class_names))
+
+    def split(self, rows: Mapping[str, np.ndarray], **info) -> Splits:
+        """Make the three parts from the rows of each; `info` must say name, seed, protocol and split."""
+        labels = self.everything.labels
+        info = {
+            **info,
+            "sizes": {part: len(rows[part]) for part in PARTS},
+            "training_in_database": bool(np.isin(rows["train"], rows["database"]).any()),
+            "single_label": bool((labels.sum(axis=1) == 1).all()),
+            "dropped": dict(self.dropped),
+        }
+        parts = {part: self.everything.take(rows[part]) for part in PARTS}
+        return Splits(**parts, class_names=self.class_names, info=info, rows=dict(rows), pool=self)
+
+    def split_as_saved(self, path: Path, saved: tuple[Mapping[str, np.ndarray], dict]) -> Splits:
+        """The split of a file that `Splits.save_split` wrote.
+
+        Raises:
+            ValueError: It was saved from another pool.
+        """
+        rows, meta = saved
+        if meta["pool"] != self.digest():
+            raise ValueError(
+                f"split is {path}, which was saved from other pictures or labels ({sum(meta['info']['sizes'].values()):,}"
+                f" in its parts; {len(self):,} here); give the same files and options, or make a new split."
+            )
+        return self.split(rows, **meta["info"])
+
+
+def read_split(path: Path, name: str) -> tuple[dict[str, np.ndarray], dict]:
+    """Read a split file of the dataset `name`: rows of each part, and {"pool", "info"}.
+
+    Raises:
+        ValueError: The file is missing, damaged, no split file, or of another dataset.
+    """
+    rows, meta = artifacts.load_npz(path)
+    if set(rows) != set(PARTS) or "pool" not in meta:
+        raise ValueError(f"split is {path}, which is no split file (it holds {', '.join(rows)}); write one by save_split.")
+    if meta["info"]["name"] != name:
+        raise ValueError(f"split is {path}, which is a split of {meta['info']['name']!r}, not of {name!r}.")
+    return rows, meta
+
 
 def split_by_class(
-    images: np.ndarray,
+    images: np.ndarray | Pictures,
     class_ids: np.ndarray,
     class_names: tuple[str, ...],
     *,
@@ -89,45 +185,18 @@ def split_by_class(
     Raises:
         ValueError: A count under 1, or a class with too few pictures to leave one for the database.
     """
-    for argument, count in {"query_per_class": query_per_class, "train_per_class": train_per_class}.items():
-        if count < 1:
-            raise ValueError(f"{argument} is {count}; it must be at least 1.")
-    sizes = np.bincount(class_ids, minlength=len(class_names))
     drawn = query_per_class + train_per_class
-    if sizes.min() <= drawn:
-        raise ValueError(
-            f"query_per_class + train_per_class is {drawn}, but the class {class_names[sizes.argmin()]!r} has "
-            f"{sizes.min()} pictures; draw at most {sizes.min() - 1} so that some are left for the database."
-        )
-
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(len(class_ids))
-    rank = _rank_within_class(class_ids[order])
-    labels = np.eye(len(class_names), dtype=np.uint8)[class_ids]
-    part = np.searchsorted([query_per_class, drawn], rank, side="right")  # 0 query, 1 train, 2 database
-    # Shuffled once more: a class that fills its quota early would otherwise lead the next part.
-    query, train, database = (
-        Split(images[rows], labels[rows]) for rows in (rng.permutation(order[part == p]) for p in range(3))
-    )
-    info = {
+    check_parts(class_ids, class_names, query_per_class=query_per_class, train_per_class=train_per_class)
+    parts = {"query": (0, query_per_class), "train": (query_per_class, drawn), "database": (drawn, None)}
+    pool = Pool(Split(images, np.eye(len(class_names), dtype=np.uint8)[class_ids]), class_names)
+    return pool.split(
+        draw_by_class(class_ids, parts, seed),
         **about,
-        "seed": seed,
-        "sizes": {"query": len(query), "train": len(train), "database": len(database)},
-        "split": f"{query_per_class} query and {train_per_class} training pictures of each class drawn at random; "
+        seed=seed,
+        protocol=f"{query_per_class} query and {train_per_class} train per class, database the rest",
+        split=f"{query_per_class} query and {train_per_class} training pictures of each class drawn at random; "
         "the database is all others",
-        "training_in_database": False,
-        "single_label": True,
-    }
-    return Splits(query, train, database, class_names, info)
-
-
-def _rank_within_class(class_ids: np.ndarray) -> np.ndarray:
-    """How many earlier rows have the same class, for every row: [a, b, a, a] gives [0, 0, 1, 2]."""
-    rank = np.empty(len(class_ids), dtype=np.int64)
-    for class_id in np.unique(class_ids):
-        members = np.flatnonzero(class_ids == class_id)
-        rank[members] = np.arange(len(members))
-    return rank
+    )
 
 
 def _require_array(name: str, array: np.ndarray, shape: str, *, ndim: int) -> None:

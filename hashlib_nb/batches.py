@@ -1,0 +1,144 @@
+"""Pictures and features in batches: what an encoder reads, whether it lies in memory or in picture files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+from hashlib_nb import artifacts
+
+if TYPE_CHECKING:
+    from hashlib_nb.datasets import Pictures
+
+    Images = np.ndarray | Pictures
+    """uint8 [n, h, w, c] in memory, or picture files that are decoded when they are needed."""
+
+WORKERS = max(1, min(8, os.cpu_count() or 1))
+"""Processes that decode picture files, beside the one that trains or encodes."""
+STATISTICS = 1_000
+"""Pictures that mean and standard deviation of lazy pictures are taken from."""
+
+
+def is_lazy(images: Images) -> bool:
+    """Whether pictures are decoded when they are asked for, not held in memory."""
+    return not isinstance(images, np.ndarray)
+
+
+def is_features(images: Images) -> bool:
+    """Whether these are a frozen trunk's outputs, float [n, d] or [n, views, d], and no pictures."""
+    return images.dtype.kind == "f" and images.ndim in (2, 3)
+
+
+def check_images(images: Images) -> None:
+    """Raise ValueError unless `images` is uint8 [n, h, w, c] with 1 or 3 channels and n at least 1."""
+    images = images if hasattr(images, "shape") else np.asarray(images)
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] not in (1, 3) or len(images) == 0:
+        raise ValueError(f"images must be uint8 [n, h, w, 1 or 3], not {images.dtype} {list(images.shape)}")
+
+
+def digest(images: Images) -> str:
+    """Twelve hex digits that identify pictures or features.
+
+    Of picture files the names and sizes stand for the content: reading 100,000 files to look up a result takes longer
+    than many a result.
+    """
+    if not is_lazy(images):
+        return artifacts.digest(images)
+    sha = hashlib.sha256(f"{images.shape}".encode())
+    for name, path in zip(images.names, images.paths, strict=True):
+        sha.update(f"{name} {path.stat().st_size}\n".encode())
+    return sha.hexdigest()[:12]
+
+
+def take(images: Images, rows: np.ndarray) -> Images:
+    """Some of the pictures; lazy ones stay lazy."""
+    return images.take(rows) if is_lazy(images) else images[rows]
+
+
+def statistics(images: Images, seed: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per channel, of pixels in 0..1; of lazy pictures, from some drawn at random."""
+    if is_lazy(images):
+        rows = np.random.default_rng(seed).permutation(len(images))[:STATISTICS]
+        images = images[np.sort(rows)]
+    mean = tuple(float(m) for m in images.mean(axis=(0, 1, 2)) / 255)
+    return mean, tuple(float(s) + 1e-3 for s in images.std(axis=(0, 1, 2)) / 255)
+
+
+class _Rows(Dataset):
+    """Batches of lazy pictures by their row numbers, for worker processes."""
+
+    def __init__(self, images: Pictures):
+        self.images = images
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray | Exception:
+        try:
+            return self.images[rows]
+        except (
+            ValueError,
+            OSError,
+        ) as error:  # raised by the reader: a worker's own exceptions arrive wrapped in a traceback
+            return error
+
+
+def read(images: Images, batches: Sequence[np.ndarray], *, pin: bool = False) -> Iterator[torch.Tensor]:
+    """The pictures of each batch of row numbers, uint8 [b, h, w, c]; of picture files, some batches in advance.
+
+    Args:
+        images: uint8 [n, h, w, c], lazy or not.
+        batches: row numbers of each batch.
+        pin: put them where a GPU can fetch them while the CPU goes on.
+
+    Raises:
+        ValueError, FileNotFoundError: a picture file cannot be decoded; the message names it.
+    """
+    if not is_lazy(images):
+        for rows in batches:
+            batch = torch.from_numpy(np.ascontiguousarray(images[rows]))
+            yield batch.pin_memory() if pin else batch
+        return
+    settings = {"num_workers": min(WORKERS, len(batches)), "prefetch_factor": 2, "pin_memory": pin}
+    own = torch.Generator()  # a DataLoader draws a number for its workers: not from the training's generator
+    for batch in DataLoader(_Rows(images), batch_size=None, sampler=batches, generator=own, **settings):
+        if isinstance(batch, Exception):
+            raise batch
+        yield batch
+
+
+def augment(
+    x: torch.Tensor,
+    shift: int,
+    mirror: bool,
+    generator: torch.Generator,
+    part: slice = slice(None),
+    batch_size: int | None = None,
+) -> torch.Tensor:
+    """Shift every picture by its own offset (edges filled with its border) and mirror half of them.
+
+    Args:
+        x: [b, c, h, w].
+        shift: largest offset, in pixels of x.
+        mirror: whether to mirror.
+        generator: of the offsets and of who is mirrored.
+        part: which pictures of a batch x is, where other processes hold the rest. Numbers are drawn for all of them.
+        batch_size: pictures in the whole batch; None where x is all of it.
+    """
+    b, _, h, w = x.shape
+    drawn = batch_size or b
+    if shift:
+        padded = nn.functional.pad(x, (shift,) * 4, mode="replicate")
+        dy, dx = torch.randint(0, 2 * shift + 1, (2, drawn), generator=generator)[:, part].to(x.device)
+        rows = (dy[:, None] + torch.arange(h, device=x.device))[:, :, None]  # [b, h, 1]
+        columns = (dx[:, None] + torch.arange(w, device=x.device))[:, None, :]  # [b, 1, w]
+        picture = torch.arange(b, device=x.device)[:, None, None]
+        x = padded[picture, :, rows, columns].permute(0, 3, 1, 2)  # [b, c, h, w]
+    if mirror:
+        mirrored = torch.rand(drawn, generator=generator)[part].to(x.device) < 0.5
+        x = torch.where(mirrored[:, None, None, None], x.flip(3), x)
+    return x.contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,257 @@
+"""Pictures that lie in files: an array-like that decodes what is asked for, and the check of the files before."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+from tqdm.auto import tqdm
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
+"""Endings by which a folder's pictures are told from its other files."""
+BAR_FROM = 2_000
+"""Files from which on decoding shows a progress bar."""
+ON_ERROR = ("raise", "skip")
+REFUSALS = {
+    "outside root": ("lead out of", "files are only read inside the root: give a root that holds them all"),
+    "missing": ("are missing in", 'give the folder that holds them, or on_error="skip" to go on without'),
+    "empty": ("are empty files in", 'replace them, or give on_error="skip" to go on without'),
+    "no image": ("have no picture's ending in", 'remove them, or give on_error="skip" to go on without'),
+}
+"""What is said of files of each kind, the worst first."""
+
+
+class Pictures:
+    """Picture files that look like a uint8 array [n, size, size, 3] and are decoded when they are asked for.
+
+    Indexing with a number, a slice, or an array of rows or booleans gives the decoded pixels; `take` stays lazy. A
+    picture is turned as its EXIF says, made RGB, its shorter side resized to `size` (bilinear, antialiased) and its
+    center cropped.
+
+    Args:
+        paths: The files, absolute or relative to `root`.
+        size: Height and width in pixels.
+        root: Folder that no file may lie outside of, not even through a link; None to allow files anywhere.
+
+    Raises:
+        ValueError: No path at all, a size under 1, or a path that leads out of `root`.
+    """
+
+    dtype, ndim = np.dtype(np.uint8), 4
+
+    def __init__(self, paths: Iterable[str | Path], *, size: int, root: str | Path | None = None) -> None:
+        if size < 1:
+            raise ValueError(f"size is {size}; it must be at least 1 pixel.")
+        self.root = None if root is None else Path(root).absolute()
+        self.size = int(size)
+        self.names = tuple(_relative(path, self.root) for path in paths)
+        if self.root is not None and (outside := escaping(self.names, self.root)):
+            raise ValueError(_refusal({row: "outside root" for row in outside}, self.names, self.root))
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(n, size, size, 3)."""
+        return (len(self.names), self.size, self.size, 3)
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files, absolute."""
+        return [self._path(name) for name in self.names]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __repr__(self) -> str:
+        return f"Pictures({len(self):,} files of {self.root or 'several folders'}, size={self.size})"
+
+    def take(self, rows: slice | Sequence[int] | np.ndarray) -> Pictures:
+        """Some of the pictures, in the order of `rows`, still in their files."""
+        chosen = Pictures.__new__(Pictures)  # their paths were checked when this object was made
+        chosen.root, chosen.size = self.root, self.size
+        chosen.names = tuple(self.names[row] for row in np.arange(len(self))[rows])
+        return chosen
+
+    def __getitem__(self, rows: int | slice | Sequence[int] | np.ndarray) -> np.ndarray:
+        """Decode: uint8 [size, size, 3] for one row, [r, size, size, 3] for several.
+
+        Raises:
+            FileNotFoundError: A file is not there any more; the message names it.
+            ValueError: A file is empty, broken or no picture; the message names it and the root.
+        """
+        chosen = np.arange(len(self))[rows]
+        if chosen.ndim == 0:
+            return self._decode(int(chosen))
+        if chosen.ndim > 1:
+            raise IndexError(f"rows has the shape {list(chosen.shape)}; pictures are indexed along their first axis.")
+        pixels = np.empty((len(chosen), *self.shape[1:]), dtype=np.uint8)
+
+        def fill(place: int) -> None:
+            pixels[place] = self._decode(int(chosen[place]))
+
+        in_threads(fill, range(len(chosen)), "decode pictures")
+        return pixels
+
+    def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
+        if copy is False:
+            raise ValueError("copy is False, but decoding pictures always makes a new array.")
+        return self[:] if dtype is None else self[:].astype(dtype, copy=False)
+
+    def _path(self, name: str) -> Path:
+        return Path(name).absolute() if self.root is None else self.root / name
+
+    def _decode(self, row: int) -> np.ndarray:
+        name = self.names[row]
+        try:
+            return decode(self._path(name), self.size)
+        except FileNotFoundError:
+            raise FileNotFoundError(f"the picture {name} does not exist{self._place()}.") from None
+        except ValueError as error:
+            raise ValueError(f"the picture {name} {error}{self._place()}; replace it or leave it out.") from error
+
+    def _place(self) -> str:
+        return f" in {self.root}" if self.root else ""
+
+
+def decode(path: Path, size: int) -> np.ndarray:
+    """Decode one file to uint8 [size, size, 3], as `Pictures` describes.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: "is empty", "is no image" or "is broken (why)".
+    """
+    try:
+        with Image.open(path) as picture:
+            picture.draft("RGB", (size, size))  # JPEG: decode at 1/2, 1/4 or 1/8 where that is still large enough
+            upright = ImageOps.exif_transpose(picture).convert("RGB")
+            return np.asarray(ImageOps.fit(upright, (size, size), Image.Resampling.BILINEAR))
+    except (FileNotFoundError, MemoryError):
+        raise
+    except UnidentifiedImageError:
+        raise ValueError("is no image" if path.stat().st_size else "is empty") from None
+    except Exception as error:  # a damaged file makes Pillow's readers raise OSError, SyntaxError, struct.error, ...
+        raise ValueError(f"is broken ({error})") from error
+
+
+def in_threads(work: Callable, items: Sequence, description: str) -> list:
+    """`work` on every item in a few threads, in order: reading and decoding leave Python's lock alone.
+
+    The threads end with the call, since a pool that outlives it would be dead in forked data loaders.
+    """
+    bar = tqdm(total=len(items), desc=description, unit="picture", disable=len(items) < BAR_FROM)
+    with bar, ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        results = []
+        for result in pool.map(work, items):
+            results.append(result)
+            bar.update()
+    return results
+
+
+def escaping(names: Sequence[str], root: Path) -> list[int]:
+    """Rows of the names that are absolute, climb out of `root` with `..`, or leave it through a link."""
+    inside = Path(os.path.realpath(root))
+    folders = {folder: _leads_out(folder, inside) for folder in {os.path.dirname(name) for name in names}}
+    return [
+        row
+        for row, name in enumerate(names)
+        if folders[os.path.dirname(name)]
+        or os.path.basename(name) in ("", ".", "..")
+        or (os.path.islink(inside / name) and _leads_out(name, inside))
+    ]
+
+
+def _leads_out(name: str, inside: Path) -> bool:
+    if os.path.isabs(name):
+        return True
+    return not Path(os.path.realpath(inside / name)).is_relative_to(inside)
+
+
+def faults(names: Sequence[str], root: Path, *, decoded: bool, any_suffix: bool = True) -> dict[int, str]:
+    """What is wrong with the files, {row: kind}, none of them left out.
+
+    Args:
+        names: Files relative to `root`.
+        root: Their folder.
+        decoded: Decode each file as well; takes as long as reading the dataset once.
+        any_suffix: False to call a file without a picture's ending "no image" whatever it holds.
+
+    Returns:
+        Kinds: "outside root", "missing", "empty", "no image", "broken".
+    """
+    outside = set(escaping(names, root))
+
+    def look(row: int) -> str | None:
+        if row in outside:
+            return "outside root"
+        return _fault(root / names[row], decoded, any_suffix)
+
+    kinds = in_threads(look, range(len(names)), "check pictures")
+    return {row: kind for row, kind in enumerate(kinds) if kind}
+
+
+def _fault(path: Path, decoded: bool, any_suffix: bool) -> str | None:
+    if not path.is_file():
+        return "missing"
+    if not any_suffix and path.suffix.lower() not in SUFFIXES:
+        return "no image"
+    if path.stat().st_size == 0:
+        return "empty"
+    try:
+        if decoded:
+            decode(path, 32)
+    except ValueError as error:
+        return "no image" if str(error) == "is no image" else "broken"
+    return None
+
+
+def screen(
+    names: Sequence[str], root: Path, on_error: str, *, any_suffix: bool = True
+) -> tuple[np.ndarray, list[tuple[str, str]]]:
+    """Check a dataset's files and say which rows can be used.
+
+    Args:
+        names: Files relative to `root`.
+        root: Their folder; no file may lie outside of it.
+        on_error: "raise" looks at every file without decoding it and raises for the first that is no good; "skip"
+            decodes every file once and leaves out those that are no good.
+        any_suffix: As in `faults`.
+
+    Returns:
+        The good rows int64, ascending, and (name, kind) of each file that was left out.
+
+    Raises:
+        FileNotFoundError: on_error="raise" and a file is missing.
+        ValueError: on_error="raise" and a file is empty, no image, or outside `root`; or an unknown `on_error`.
+    """
+    if on_error not in ON_ERROR:
+        raise ValueError(f"on_error is {on_error!r}; it must be one of {', '.join(ON_ERROR)}.")
+    found = faults(names, root, decoded=on_error == "skip", any_suffix=any_suffix)
+    if found and on_error == "raise":
+        missing = "missing" in found.values()
+        raise (FileNotFoundError if missing else ValueError)(_refusal(found, names, root))
+    left_out = [(names[row], kind) for row, kind in found.items()]
+    if left_out:
+        counts = ", ".join(f"{count} {kind}" for kind, count in Counter(found.values()).items())
+        first = ", ".join(f"{name} ({kind})" for name, kind in left_out[:3])
+        print(f"left out {len(left_out):,} of {len(names):,} pictures in {root} ({counts}): {first}")
+    return np.setdiff1d(np.arange(len(names)), list(found)), left_out
+
+
+def _refusal(found: dict[int, str], names: Sequence[str], root: Path) -> str:
+    """The sentence that refuses files: how many of the worst kind, the first of them, and what would do."""
+    kind = min(found.values(), key=list(REFUSALS).index)
+    rows = [row for row in found if found[row] == kind]
+    named, (what, remedy) = ", ".join(names[row] for row in rows[:3]), REFUSALS[kind]
+    return f"{len(rows):,} of {len(names):,} pictures {what} {root}, first {named}; {remedy}."
+
+
+def _relative(path: str | Path, root: Path | None) -> str:
+    """The path as a name with forward slashes, relative to the root where it lies under it."""
+    path = Path(path)
+    if root is not None and path.is_absolute() and path.is_relative_to(root):
+        path = path.relative_to(root)
+    return path.as_posix()
