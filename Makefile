@@ -1,6 +1,6 @@
 # Each target is one line of python or of a tool: where make is missing, type that line.
 .DEFAULT_GOAL := help
-.PHONY: help install course test bench lab lint clean
+.PHONY: help install course test bench results lab lint clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
 BIN := .venv/bin
@@ -21,6 +21,9 @@ test: lint ## check the code and the notebooks, then run every test
 bench: $(INSTALLED) ## measure speed against other packages (4 minutes) and put the ratios into the README
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m benchmarks
+
+results: $(INSTALLED) ## make the stored results anew: make results CIFAR10=folder COCO=folder LISTS=folder (hours)
+	$(BIN)/python -m hashlib_nb.published $(if $(CIFAR10),--cifar10 '$(CIFAR10)') $(if $(COCO),--coco '$(COCO)') $(if $(LISTS),--lists '$(LISTS)')
 
 lab: $(INSTALLED) ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab notebooks

@@ -79,6 +79,20 @@ def load_encoder(model: Path, device: str = "auto") -> Encoder:
     return encoder
 
 
+def picture_size(encoder: Encoder) -> int:
+    """Pixels that files are decoded to, so that a picture has the code that it has in the encoder's own dataset.
+
+    Datasets of files are decoded to 256 x 256 and resized by the encoder. Only an encoder for less than 64 pixels has
+    seen pictures of just that size (alexnet_small takes their own up to 64).
+    """
+    size = max(encoder.size)
+    return size if size < 64 else max(size, 256)
+
+
+class UnreadablePictureError(ValueError):
+    """A file that holds no picture, or cannot be read. The message names it."""
+
+
 @dataclass(frozen=True, eq=False)
 class Encoded:
     """What became of picture files."""
@@ -106,10 +120,10 @@ def encode_pictures(
         progress: show a bar.
 
     Raises:
-        ValueError: a file that cannot be read, with on_error="raise".
+        UnreadablePictureError: a file that cannot be read, with on_error="raise".
     """
     start = time.perf_counter()
-    pictures = Pictures(paths, size=max(encoder.size))
+    pictures = Pictures(paths, size=picture_size(encoder))
     codes, failures = [np.zeros((0, encoder.bits), np.uint8)], {}
     with tqdm(total=len(paths), desc="encode", unit=" pictures", disable=not progress) as bar:
         for first in range(0, len(paths), CHUNK):
@@ -149,7 +163,7 @@ def _fault(pictures: Pictures, row: int) -> str | None:
 
 def _stop_at(failure: str, on_error: OnError) -> None:
     if on_error == "raise":
-        raise ValueError(f"{failure.rstrip('.')} (nothing was written; --on-error skip goes on without such pictures)")
+        raise UnreadablePictureError(failure)
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,7 +186,7 @@ def add_pictures(
     """Encode those pictures that an index does not hold, by their files' content. Arguments as of `encode_pictures`.
 
     Raises:
-        ValueError: a file that cannot be read, with on_error="raise".
+        UnreadablePictureError: a file that cannot be read, with on_error="raise".
     """
     contents, failures = {}, []
     for path in tqdm(paths, desc="look for known ones", unit=" pictures", disable=not progress):
@@ -226,19 +240,19 @@ def main(args: Args) -> None:
     index = None if args.index is None else Index.load_or_new(args.index, origin, args.model)
     paths = find_pictures(args.pictures)
     encoder = load_encoder(args.model, args.device)
-    if index is None:
-        made = encode_pictures(encoder, paths, origin.bits, on_error=args.on_error)
-    else:
-        added = add_pictures(index, encoder, paths, on_error=args.on_error)
-        made = added.encoded
+    try:
+        added = None if index is None else add_pictures(index, encoder, paths, on_error=args.on_error)
+        made = added.encoded if added else encode_pictures(encoder, paths, origin.bits, on_error=args.on_error)
+    except UnreadablePictureError as error:
+        raise ValueError(f"{str(error).rstrip('.')} (nothing was written); or give --on-error skip") from error
     for failure in made.failures:
         print(f"skipped: {failure}", file=sys.stderr)
     if len(made.failures) == len(paths):
         raise ValueError(f"none of the {len(paths):,} pictures can be read; nothing was written")
-    _write(args, made, origin)
-    if index is not None and (len(made.paths) or added.stale):
+    if added and (made.paths or added.stale):
         added.index.save()
-    said = _summary(made, origin) if index is None else _summary(made, origin) + _index_summary(added)
+    _write(args, made, origin)
+    said = _summary(made, origin) + (_index_summary(added) if added else "")
     print(f"{said}; {time.perf_counter() - start:.1f} s in all", file=sys.stderr)
 
 
@@ -265,14 +279,16 @@ def _write(args: Args, made: Encoded, origin: Origin) -> None:
 
 
 def _summary(made: Encoded, origin: Origin) -> str:
+    n = len(made.paths)
+    speed = f" in {made.seconds:.1f} s ({n / made.seconds:.0f} a second)" if n else ""
     skipped = f", {len(made.failures):,} skipped" if made.failures else ""
-    speed = f" in {made.seconds:.1f} s ({len(made.paths) / made.seconds:.0f} pictures/s)" if made.paths else ""
-    return f"encoded {len(made.paths):,} pictures into {len(origin.bits)} of {origin.k} bits{speed}{skipped}"
+    return f"encoded {n:,} picture{'s' * (n != 1)} into {len(origin.bits)} of {origin.k} bits{speed}{skipped}"
 
 
 def _index_summary(added: Added) -> str:
-    stale = f", {added.stale:,} entries replaced or dropped (file changed or moved)" if added.stale else ""
-    return f", {added.known:,} known already{stale}; {artifacts.shown(added.index.folder)} holds {len(added.index):,}"
+    stale = f", {added.stale:,} outdated {'entry' if added.stale == 1 else 'entries'} taken out" if added.stale else ""
+    there = f", {added.known:,} already there by content"
+    return f"{there}{stale}; {artifacts.shown(added.index.folder)} holds {len(added.index):,}"
 
 
 if __name__ == "__main__":

@@ -59,6 +59,8 @@ __all__ = [
     "parse_options",
 ]
 
+PARTS = ("query", "train", "database")
+
 
 def fit(
     images: Images,
@@ -335,29 +337,16 @@ def load_or_encode(
     settings["precision"] = networks.choose_precision(settings.get("precision", "auto"), device)
     if folds:
         folds_of(targets, folds, seed)  # a number of folds that cannot be is named before the first encoder is fitted
-    checkpoints = Path(folder) / "checkpoints"
     recipe = settings.get("recipe") or RECIPES[settings["arch"]]
-    progress = settings.get("progress", True)
+    checkpoints = Path(folder) / "checkpoints"
 
     def make() -> dict[str, np.ndarray]:
-        inputs = {name: getattr(splits, name).images for name in ("query", "train", "database")}
+        inputs = {name: getattr(splits, name).images for name in PARTS}
         if networks.is_frozen(settings["arch"]):
-            trunk = _frozen_encoder(splits.train.images, settings)
+            trunk, progress = _frozen_encoder(splits.train.images, settings), settings.get("progress", True)
             inputs = features.of_splits(Path(cache or folder), trunk, splits, mirror=recipe.mirror, progress=progress)
-        encoder = fit(inputs["train"], targets, checkpoint=checkpoints / "final.pt", seed=seed, **settings)
-        out_of_fold, fold, histories = targets[:0], np.zeros(0, dtype=np.int64), []
-        if folds:
-            out_of_fold, fold, histories = cross_fit(
-                inputs["train"], targets, folds=folds, checkpoint=checkpoints, seed=seed, **settings
-            )
-        if parallel.is_first():
-            encoder.save(folder)
-        arrays = {f"{name}_codes": encoder.encode(images, progress=progress) for name, images in inputs.items()}
-        arrays |= {f"{name}_labels": getattr(splits, name).labels for name in ("query", "train", "database")}
-        arrays |= {"targets": targets, "out_of_fold_codes": out_of_fold, "fold": fold}
-        arrays |= {f"history_{name}": values for name, values in encoder.history.items()}
-        arrays["history_validation_bit_accuracy"] = _side_by_side([h["validation_bit_accuracy"] for h in histories])
-        return arrays
+        arrays = _fit_and_encode(Path(folder), inputs, targets, checkpoints, folds, seed, settings)
+        return arrays | {f"{name}_labels": getattr(splits, name).labels for name in PARTS}
 
     def load_or(make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
         args = _made_from(splits, targets, recipe, settings) | {"folds": folds, "seed": seed}
@@ -370,13 +359,38 @@ def load_or_encode(
     return _image_codes(arrays)
 
 
+def _fit_and_encode(
+    folder: Path,
+    inputs: Mapping[str, Images],
+    targets: np.ndarray,
+    checkpoints: Path,
+    folds: int,
+    seed: int,
+    settings: dict,
+) -> dict[str, np.ndarray]:
+    """All of `codes.npz` but the labels, from pictures or features of query, train and database."""
+    encoder = fit(inputs["train"], targets, checkpoint=checkpoints / "final.pt", seed=seed, **settings)
+    out_of_fold, fold, histories = targets[:0], np.zeros(0, dtype=np.int64), []
+    if folds:
+        out_of_fold, fold, histories = cross_fit(
+            inputs["train"], targets, folds=folds, checkpoint=checkpoints, seed=seed, **settings
+        )
+    if parallel.is_first():
+        encoder.save(folder)
+    progress = settings.get("progress", True)
+    arrays = {f"{name}_codes": encoder.encode(inputs[name], progress=progress) for name in PARTS}
+    arrays |= {"targets": targets, "out_of_fold_codes": out_of_fold, "fold": fold}
+    arrays |= {f"history_{name}": values for name, values in encoder.history.items()}
+    arrays["history_validation_bit_accuracy"] = _side_by_side([h["validation_bit_accuracy"] for h in histories])
+    return arrays
+
+
 def _made_from(splits: datasets.Splits, targets: np.ndarray, recipe: Recipe, settings: dict) -> dict[str, str | int]:
     """What codes depend on beside seed and folds."""
-    pictures = [getattr(splits, name).images for name in ("query", "train", "database")]
-    labels = artifacts.digest(*(getattr(splits, name).labels for name in ("query", "train", "database")), targets)
-    if not batches.is_lazy(
-        splits.train.images
-    ):  # of arrays of query and database the first picture stands for the rest
+    pictures = [getattr(splits, name).images for name in PARTS]
+    labels = artifacts.digest(*(getattr(splits, name).labels for name in PARTS), targets)
+    if not batches.is_lazy(splits.train.images):
+        # Arrays of query and database may be large: there the first picture stands for the rest.
         pictures = [pictures[0][:1], pictures[1], pictures[2][:1]]
     data = " ".join([*map(batches.digest, pictures), labels])
     epochs = settings.get("epochs")

@@ -54,7 +54,7 @@ class Head:
 
     hidden: int = 512
     """Units between features and bits; 0 for a single linear layer."""
-    dropout: float = 0.2
+    dropout: float = 0.5
     """Share of the features, and of the hidden units, that are dropped in a training step."""
     batch_norm: bool = True
     """Normalize the hidden units before their ReLU."""

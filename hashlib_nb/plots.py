@@ -604,8 +604,6 @@ def neighbors(
     rows = [max(1, -(-len(pictures) // columns)) for pictures in found]
     fig = _figure(6.6, 0.3 + 1.35 * sum(rows))
     panels = fig.subplots(sum(rows), columns + 1, squeeze=False)
-    for ax in panels.flat:
-        ax.set_axis_off()
     for row, query, pictures, title, texts in zip(
         np.cumsum(rows) - rows, queries, found, titles, captions, strict=True
     ):
@@ -615,6 +613,9 @@ def neighbors(
             _picture(ax, picture, text)
     panels[0, 0].set_title("query")
     panels[0, 1].set_title("nearest first", loc="left")
+    for ax in panels.flat:
+        if not ax.images:
+            ax.remove()
     return fig
 
 
@@ -809,7 +810,6 @@ def _picture(ax: Axes, image: np.ndarray, caption: str) -> None:
     ax.set_xlabel(caption, fontsize=7.5)
     ax.spines[:].set_visible(False)
     ax.tick_params(bottom=False, left=False, labelbottom=False, labelleft=False)
-    ax.set_axis_on()
 
 
 def _frame(ax: Axes, right: bool) -> None:

@@ -281,10 +281,7 @@ def main(args: Args) -> None:
         print(f"query {answer.query}: {answer.remark}")
         for place, distance in zip(answer.indices.tolist(), answer.distances.tolist(), strict=True):
             print(f"{distance}  {printable(index.path(place))}")
-    print(
-        f"{len(index):,} codes of {index.n_bits} bits loaded in {loading:.2f} s and searched for {len(answers):,} "
-        f"queries in {searching:.2f} s"
-    )
+    print(f"{len(index):,} codes of {index.n_bits} bits: loaded in {loading:.2f} s, searched in {searching:.2f} s")
     if args.grid is not None:
         _draw(args.grid, index, pictures, answers)
 
@@ -347,12 +344,10 @@ def ask(
 
 def _remark(found: Nearest, row: int, wanted: int, n: int) -> str:
     shown, last, tied = found.indices.shape[1], found.distances[row, -1], found.tied[row]
-    if shown < wanted:
-        return f"all {n:,} pictures of the index, which has no {wanted:,}"
-    return (
-        f"the nearest {shown:,} of {n:,}; {tied:,} at distance {last}, the last one shown, of which "
-        f"{found.tied_inside[row]:,} are shown"
-    )
+    if shown == n:
+        return f"all {n:,} pictures of the index" + (f", not {wanted:,}" if n < wanted else "")
+    inside = found.tied_inside[row]
+    return f"the nearest {shown:,} of {n:,}; {tied:,} tie at distance {last}, {inside:,} of them shown"
 
 
 def _draw(path: Path, index: Index, pictures: Sequence[Path], answers: Sequence[Answer]) -> None:
@@ -360,34 +355,35 @@ def _draw(path: Path, index: Index, pictures: Sequence[Path], answers: Sequence[
     from hashlib_nb import plots  # brings in matplotlib
 
     drawn = answers[:GRID_QUERIES]
-    queries = [_pixels(file)[0] for file in pictures[:GRID_QUERIES]]
+    queries = [_pixels(file) for file in pictures[:GRID_QUERIES]]
     queries += [BLANK] * (len(drawn) - len(queries))
     titles = [f"{_short(answer.query)}\n{len(answer.indices):,} found" for answer in drawn]
-    found, captions = [], []
-    for answer in drawn:
-        files = [index.path(place) for place in answer.indices[:GRID_FOUND].tolist()]
-        shown = [_pixels(file) for file in files]
-        found.append([pixels for pixels, _ in shown])
-        captions.append(
-            [
-                f"distance {distance}\n{_short(file.name) if readable else 'cannot be read'}"
-                for file, (_, readable), distance in zip(files, shown, answer.distances[:GRID_FOUND], strict=True)
-            ]
-        )
+    found, captions = zip(*(_beside(index, answer) for answer in drawn), strict=True)
     plots.save_png(plots.neighbors(queries, found, titles, captions), path)
     cut = len(drawn) < len(answers) or any(len(answer.indices) > GRID_FOUND for answer in drawn)
-    limits = f" (the first {GRID_QUERIES} queries and {GRID_FOUND} pictures for each)" if cut else ""
+    limits = f" (the first {GRID_QUERIES} queries, {GRID_FOUND} pictures each, at most)" if cut else ""
     print(f"grid: {artifacts.shown(path)}{limits}")
 
 
-def _pixels(path: Path) -> tuple[np.ndarray, bool]:
-    """A picture for the grid, and whether it could be read; a search tells nothing worse of a file that has gone."""
+def _beside(index: Index, answer: Answer) -> tuple[list[np.ndarray], list[str]]:
+    """The pictures found for a query, and what the grid says under each."""
+    files = [index.path(place) for place in answer.indices[:GRID_FOUND].tolist()]
+    pixels = [_pixels(file) for file in files]
+    names = [
+        "cannot be read" if found is BLANK else _short(file.name) for file, found in zip(files, pixels, strict=True)
+    ]
+    distances = answer.distances[:GRID_FOUND].tolist()
+    return pixels, [f"distance {distance}\n{name}" for distance, name in zip(distances, names, strict=True)]
+
+
+def _pixels(path: Path) -> np.ndarray:
+    """A picture for the grid, uint8 [h, w, c]; BLANK for a file that has gone, since its distance still counts."""
     from hashlib_nb.datasets._pictures import decode
 
     try:
-        return decode(path, GRID_PIXELS), True
+        return decode(path, GRID_PIXELS)
     except (OSError, ValueError):
-        return BLANK, False
+        return BLANK
 
 
 def _short(name: str, most: int = 17) -> str:

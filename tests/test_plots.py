@@ -85,6 +85,9 @@ CASES = {
     "top_matches": lambda: plots.top_matches(
         MATCHES[:, 0], MATCHES, np.array([[True, False]]), ["Trouser"], [["distance 0", "distance 2"]]
     ),
+    "neighbors": lambda: plots.neighbors(
+        MATCHES[0], [[*MATCHES[0]] * 4, []], ["a.jpg", "b.jpg"], [[f"distance {d}\n{d}.jpg" for d in range(8)], []]
+    ),
 }
 """One example of each figure; every test below that takes `figure` runs over all of them."""
 
@@ -97,7 +100,7 @@ def figure(request) -> Figure:
 def test_every_figure_function_has_a_case():
     functions = inspect.getmembers(plots, inspect.isfunction)
     public = {name for name, function in functions if function.__module__ == plots.__name__ and name[0] != "_"}
-    assert public - {"save_fig", "style"} == set(CASES)
+    assert public - {"save_fig", "save_png", "style"} == set(CASES)
 
 
 def test_axes_have_labels_and_letters_that_can_be_read(figure):

@@ -1,17 +1,20 @@
-"""Neighbor search against a plain sort, for both backends, and against faiss."""
+"""Neighbor search against a plain sort, for both backends, and against faiss; answers from an index of pictures."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from hashlib_nb import hamming, search
+from hashlib_nb.index import Index, Origin, hex_of
 
 BACKENDS = ("numba", "numpy")
 
@@ -196,3 +199,113 @@ print("torch" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", source], check=True, capture_output=True, text=True)
     assert done.stdout == "[[1]] [2] [1]\nFalse\n"
+
+
+# --- answers from an index of pictures --------------------------------------------------------------------------------
+
+CODES_8 = np.array(
+    [[0] * 8, [1] * 8, [1, 1, 0, 0, 0, 0, 0, 0], [0, 0, 1, 0, 0, 0, 0, 0], [0, 0, 0, 1, 0, 0, 0, 1]], np.uint8
+)
+"""Distances from zeros: 0, 8, 2, 1, 2."""
+COLORS = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (255, 0, 255)]
+
+
+@pytest.fixture
+def photos(tmp_path) -> Path:
+    """An index of five pictures of one color each, named after their place, whose codes are CODES_8."""
+    paths = [tmp_path / f"{place}.png" for place in range(5)]
+    for path, color in zip(paths, COLORS, strict=True):
+        Image.new("RGB", (9, 9), color).save(path)
+    index = Index.new(tmp_path / "index", Origin("ab" * 32, 8, tuple(range(8))), tmp_path / "model")
+    index.added(CODES_8, paths, [bytes([place] * 32) for place in range(5)]).save()
+    return tmp_path
+
+
+def answer(photos: Path, capsys, **options) -> list[str]:
+    """What a search for the code of zeros prints, paths by their place, without the line on time."""
+    search.main(search.Args((), photos / "index", hex=options.pop("hex", ("00",)), **({"grid": None} | options)))
+    return [line.replace(f"{photos}/", "") for line in capsys.readouterr().out.splitlines() if " codes of " not in line]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"top": 3}, ["query 00: the nearest 3 of 5; 2 tie at distance 2, 1 of them shown", "0  0", "1  3", "2  2"]),
+        ({"top": 2}, ["query 00: the nearest 2 of 5; 1 tie at distance 1, 1 of them shown", "0  0", "1  3"]),
+        ({"top": 9}, ["query 00: all 5 pictures of the index, not 9", "0  0", "1  3", "2  2", "2  4", "8  1"]),
+        ({}, ["query 00: all 5 pictures of the index", "0  0", "1  3", "2  2", "2  4", "8  1"]),
+        ({"radius": 2}, ["query 00: 4 of 5 within distance 2", "0  0", "1  3", "2  2", "2  4"]),
+        ({"radius": 0, "hex": ("0f",)}, ["query 0f: 0 of 5 within distance 0"]),
+        (
+            {"top": 1, "hex": ("ff", "03")},
+            [
+                "query ff: the nearest 1 of 5; 1 tie at distance 0, 1 of them shown",
+                "0  1",
+                "query 03: the nearest 1 of 5; 1 tie at distance 0, 1 of them shown",
+                "0  2",
+            ],
+        ),
+    ],
+)
+def test_answers_worked_by_hand(photos, capsys, options, said):
+    assert answer(photos, capsys, **options) == [f"{line}.png" if "  " in line else line for line in said]
+
+
+def test_answers_are_those_of_plain_distances(tmp_path, capsys):
+    query, database = random_codes(5, 2, 300, 37)
+    index = Index.new(tmp_path / "index", Origin("ab" * 32, 37, tuple(range(37))), tmp_path / "model")
+    names = [tmp_path / str(row) for row in range(300)]
+    index.added(database, names, [row.to_bytes(32) for row in range(300)]).save()
+    for options, number in (({"top": 11}, np.array([11, 11])), ({"radius": 15}, None)):
+        order, distances = sorted_slowly(query, database)
+        number = (distances <= 15).sum(axis=1) if number is None else number
+        expected = [(distances[q, : number[q]], order[q, : number[q]]) for q in range(2)]
+        lines = [line.split("  ") for line in answer(tmp_path, capsys, hex=tuple(hex_of(query)), **options)]
+        found = [(int(line[0]), int(line[1])) for line in lines if len(line) == 2]
+        assert found == [pair for each in expected for pair in zip(*map(np.ndarray.tolist, each), strict=True)]
+
+
+def colors_in(picture: Path) -> set[tuple[int, ...]]:
+    return set(map(tuple, np.asarray(Image.open(picture).convert("RGB")).reshape(-1, 3).tolist()))
+
+
+def test_the_grid_shows_the_pictures_that_were_found(photos, capsys):
+    lines = answer(photos, capsys, top=3, grid=photos / "grid.png")
+    assert lines[-1] == "grid: grid.png"
+    assert [color in colors_in(photos / "grid.png") for color in COLORS] == [True, False, True, True, False]
+    with Image.open(photos / "grid.png") as grid:
+        assert grid.width == 990
+
+
+def test_the_grid_says_where_it_stops(photos, capsys, monkeypatch):
+    monkeypatch.setattr(search, "GRID_FOUND", 2)
+    lines = answer(photos, capsys, radius=8, grid=photos / "grid.png")
+    assert lines[-1] == "grid: grid.png (the first 20 queries, 2 pictures each, at most)"
+    assert [color in colors_in(photos / "grid.png") for color in COLORS] == [True, False, False, True, False]
+
+
+def test_a_grid_without_neighbors_and_with_pictures_that_have_gone_is_drawn(photos, capsys):
+    (photos / "0.png").unlink()
+    lines = answer(photos, capsys, hex=("0f", "00"), radius=1, grid=photos / "grid.png")
+    assert "0  0.png" in lines
+    assert [color in colors_in(photos / "grid.png") for color in COLORS] == [False, False, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"top": 3, "radius": 2}, "top is 3 and radius 2; give one of them"),
+        ({"top": 0}, "top is 0; give 1 or more"),
+        ({"radius": -1}, "radius is -1; give a Hamming distance of at least 0"),
+        ({"hex": ()}, "pictures and hex are empty"),
+        ({"hex": ("0000",)}, "hex is '0000'; a code of 8 bits has 2 hex digits"),
+        ({"index": Path("nowhere")}, r"index: nowhere holds no index\.npz; make one with python -m hashlib_nb\.encode"),
+        ({"grid": Path(".")}, "is a folder; give the name of a file"),
+        ({"pictures": (Path("gone.png"),)}, r"pictures: gone\.png does not exist"),
+        ({"pictures": (Path(__file__),)}, "model: .*model has no encoder.json; give a folder"),
+    ],
+)
+def test_a_search_that_cannot_be_is_refused_in_a_sentence(photos, options, sentence):
+    args = {"pictures": (), "index": photos / "index", "hex": ("00",), "grid": None} | options
+    with pytest.raises((ValueError, FileNotFoundError), match=sentence):
+        search.main(search.Args(**args))

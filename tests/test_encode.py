@@ -1,0 +1,315 @@
+"""Encoding files: codes as the encoder makes them, an index that grows by what is new, pictures that cannot be read."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from hashlib_nb import artifacts, encode, encoder, search
+from hashlib_nb.datasets._pictures import Pictures
+from hashlib_nb.encode import Args, encode_pictures, find_pictures
+from hashlib_nb.index import FILE, Index, hex_of, origin_of
+
+K = 16
+
+
+def draw(path: Path, seed: int) -> Path:
+    """A colored shape on a colored ground, losslessly."""
+    rng = np.random.default_rng(seed)
+    ground, color = (tuple(map(int, rng.integers(0, 256, 3))) for _ in range(2))
+    picture = Image.new("RGB", (20, 16), ground)
+    shape = ImageDraw.Draw(picture).ellipse if seed % 2 else ImageDraw.Draw(picture).rectangle
+    shape((*map(int, rng.integers(0, 8, 2)), *map(int, rng.integers(9, 16, 2))), fill=color)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture.save(path)
+    return path
+
+
+def pixels(path: Path) -> np.ndarray:
+    """What the encoder is to see of a picture by `draw`: the middle square, in its own resolution."""
+    return np.asarray(Image.open(path))[None, :, 2:18]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    """A small encoder whose 16 bits tell colors apart."""
+    folder = tmp_path_factory.mktemp("model")
+    images = np.concatenate([pixels(draw(folder / "train" / f"{seed}.png", seed)) for seed in range(48)])
+    colors = images.mean(axis=(1, 2)) - images.mean(axis=(0, 1, 2))
+    targets = (colors @ np.random.default_rng(0).normal(size=(3, K)) > 0).astype(np.uint8)
+    recipe = replace(encoder.SMALL, batch_size=8)
+    encoder.fit(images, targets, arch="alexnet_small", recipe=recipe, epochs=4, device="cpu", progress=False).save(
+        folder
+    )
+    shutil.rmtree(folder / "train")
+    return folder
+
+
+@pytest.fixture
+def photos(tmp_path) -> Path:
+    for seed in range(6):
+        draw(tmp_path / "photos" / ("deep/er" if seed % 2 else ".") / f"{seed}.png", 100 + seed)
+    return tmp_path / "photos"
+
+
+def codes_of(model: Path, paths: list[Path]) -> np.ndarray:
+    """Codes without any of what is tested here: pixels, one picture at a time, through the encoder."""
+    fitted = encoder.Encoder.load(model, device="cpu")
+    return np.concatenate([fitted.encode(pixels(path)) for path in paths])
+
+
+def summary(captured) -> str:
+    return captured.err.splitlines()[-1]
+
+
+# --- which files ------------------------------------------------------------------------------------------------------
+
+
+def test_folders_are_searched_for_pictures_that_are_not_hidden(tmp_path):
+    wanted = ["b.JPG", "deep/er/a.png", "z.webp"]
+    for name in (*wanted, "notes.txt", ".hidden.jpg", ".trash/a.jpg", "deep/.cache/b.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "folder.png").mkdir()
+    assert find_pictures([tmp_path]) == [tmp_path / name for name in wanted]
+
+
+def test_a_named_file_counts_whatever_its_ending_and_once(tmp_path, monkeypatch):
+    for name in ("scan", "a.png"):
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    assert find_pictures([Path("scan"), Path("a.png"), tmp_path, tmp_path / "scan"]) == [Path("scan"), Path("a.png")]
+
+
+@pytest.mark.parametrize(
+    ("names", "error", "sentence"),
+    [
+        ([], ValueError, "pictures is empty; name files or folders"),
+        (["gone.jpg"], FileNotFoundError, r"pictures: .*gone\.jpg does not exist"),
+        (["."], ValueError, r"has no file that ends in \.bmp, "),
+    ],
+)
+def test_nothing_to_encode_is_said(tmp_path, names, error, sentence):
+    with pytest.raises(error, match=sentence):
+        find_pictures([tmp_path / name for name in names])
+
+
+# --- codes ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_lines_hold_the_encoders_codes(model, photos, capsys):
+    encode.main(Args((photos,), model))
+    lines = dict(line.split("  ") for line in capsys.readouterr().out.splitlines())
+    paths = find_pictures([photos])
+    assert lines == dict(zip(map(str, paths), hex_of(codes_of(model, paths)), strict=True))
+    assert len(set(lines.values())) > 1
+
+
+def test_files_hold_the_bits_that_a_selection_keeps(model, photos, tmp_path, capsys):
+    artifacts.save_json(tmp_path / "selection.json", {"bits": [9, 0, 4]})
+    args = Args((photos,), model, tmp_path / "selection.json", out=tmp_path / "codes.npz", text=tmp_path / "codes.txt")
+    encode.main(args)
+    assert capsys.readouterr().out == ""
+    paths = find_pictures([photos])
+    arrays, meta = artifacts.load_npz(tmp_path / "codes.npz")
+    np.testing.assert_array_equal(arrays["codes"], codes_of(model, paths)[:, [9, 0, 4]])
+    assert arrays["names"].tolist() == [str(path) for path in paths]
+    assert meta["args"]["bits"] == [9, 0, 4]
+    lines = [f"{path}  {code}" for path, code in zip(paths, hex_of(arrays["codes"]), strict=True)]
+    assert (tmp_path / "codes.txt").read_text().splitlines() == lines
+
+
+def test_codes_do_not_depend_on_how_pictures_are_grouped(model, photos, monkeypatch):
+    paths = find_pictures([photos])
+    fitted = encode.load_encoder(model, "cpu")
+    at_once = encode_pictures(fitted, paths, range(K), progress=False)
+    monkeypatch.setattr(encode, "CHUNK", 4)
+    apart = encode_pictures(fitted, paths, range(K), progress=False)
+    np.testing.assert_array_equal(apart.codes, at_once.codes)
+    assert apart.paths == at_once.paths == paths
+
+
+def test_codes_are_those_of_the_encoders_own_dataset(tmp_path, photos):
+    """An encoder for 64 pixels that was fitted to pictures as datasets of files decode them, 256 x 256."""
+    own = Pictures(find_pictures([photos]), size=256)
+    targets = np.eye(6, dtype=np.uint8)
+    fitted = encoder.fit(own[:], targets, arch="alexnet_small", epochs=1, device="cpu", progress=False)
+    assert fitted.size == (64, 64)
+    made = encode_pictures(fitted, own.paths, range(6), progress=False)
+    np.testing.assert_array_equal(made.codes, fitted.encode(own[:]))
+
+
+def test_a_model_of_gray_pictures_is_refused(tmp_path, photos):
+    images, targets = np.zeros((4, 8, 8, 1), np.uint8), np.eye(4, dtype=np.uint8)
+    encoder.fit(images, targets, arch="alexnet_small", epochs=1, device="cpu", progress=False).save(tmp_path / "gray")
+    with pytest.raises(ValueError, match="gray was fitted to gray pictures"):
+        encode.main(Args((photos,), tmp_path / "gray"))
+
+
+# --- pictures that cannot be read -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def spoiled(photos) -> dict[str, str]:
+    """Files added to the photos that cannot be read, and what is wrong with each."""
+    whole = (photos / "0.png").read_bytes()
+    (photos / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (photos / "empty.png").touch()
+    (photos / "text.jpg").write_text("no picture")
+    return {"cut.png": "is broken", "empty.png": "is empty", "text.jpg": "is no image"}
+
+
+def test_by_default_one_of_them_stops_before_anything_is_written(model, photos, spoiled, tmp_path):
+    args = Args((photos,), model, index=tmp_path / "index", out=tmp_path / "codes.npz", text=tmp_path / "codes.txt")
+    with pytest.raises(ValueError, match=r"cut\.png is broken .*nothing was written\); or give --on-error skip"):
+        encode.main(args)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["photos"]
+
+
+@pytest.mark.parametrize("chunk", [2, 512])
+def test_skipping_names_and_counts_each_and_encodes_the_rest(
+    model, photos, spoiled, tmp_path, capsys, monkeypatch, chunk
+):
+    monkeypatch.setattr(encode, "CHUNK", chunk)
+    encode.main(Args((photos,), model, index=tmp_path / "index", on_error="skip"))
+    captured = capsys.readouterr()
+    named = [line for line in captured.err.splitlines() if line.startswith("skipped: ")]
+    assert len(named) == len(spoiled)
+    for name, fault in spoiled.items():
+        assert any(f"{name} {fault}" in line for line in named), name
+    assert "encoded 6 pictures" in summary(captured)
+    assert "3 skipped" in summary(captured)
+    index = Index.load(tmp_path / "index")
+    readable = [path for path in find_pictures([photos]) if path.name not in spoiled]
+    assert [index.path(row) for row in range(len(index))] == readable
+    np.testing.assert_array_equal(index.unpacked(), codes_of(model, readable))
+
+
+def test_nothing_but_unreadable_pictures_is_an_error(model, tmp_path):
+    (tmp_path / "empty.png").touch()
+    with pytest.raises(ValueError, match="none of the 1 pictures can be read; nothing was written"):
+        encode.main(Args((tmp_path,), model, index=tmp_path / "index", on_error="skip"))
+    assert not (tmp_path / "index").exists()
+
+
+# --- the index --------------------------------------------------------------------------------------------------------
+
+
+def test_an_index_grows_by_contents_that_are_new(model, photos, tmp_path, capsys):
+    folder = tmp_path / "index"
+    encode.main(Args((photos,), model, index=folder))
+    assert "encoded 6 pictures into 16 of 16 bits" in summary(capsys.readouterr())
+    draw(photos / "new.png", 200)
+    shutil.copy(photos / "new.png", photos / "new copy.png")
+    shutil.copy(photos / "0.png", photos / "old copy.png")
+    encode.main(Args((photos,), model, index=folder, show=True))
+    captured = capsys.readouterr()
+    assert "encoded 1 picture into" in summary(captured)
+    assert "8 already there" in summary(captured)
+    assert "holds 7" in summary(captured)
+    assert len(captured.out.splitlines()) == 1
+    before = (folder / FILE).read_bytes()
+    encode.main(Args((photos,), model, index=folder))
+    assert "encoded 0 pictures" in summary(capsys.readouterr())
+    assert (folder / FILE).read_bytes() == before
+    index = Index.load(folder)
+    np.testing.assert_array_equal(index.unpacked(), codes_of(model, [index.path(row) for row in range(7)]))
+
+
+def test_an_index_follows_a_picture_that_changes(model, photos, tmp_path, capsys):
+    args = Args((photos,), model, index=tmp_path / "index")
+    encode.main(args)
+    draw(photos / "0.png", 300)
+    encode.main(args)
+    assert "1 outdated entry taken out" in summary(capsys.readouterr())
+    index = Index.load(tmp_path / "index")
+    paths = [index.path(row) for row in range(len(index))]
+    assert sorted(paths) == sorted(find_pictures([photos]))
+    np.testing.assert_array_equal(index.unpacked(), codes_of(model, paths))
+
+
+def test_pictures_of_another_model_or_other_bits_are_refused(model, photos, tmp_path):
+    args = Args((photos,), model, index=tmp_path / "index")
+    encode.main(args)
+    before = (tmp_path / "index" / FILE).read_bytes()
+    artifacts.save_json(tmp_path / "selection.json", {"bits": [1, 2]})
+    shutil.copytree(model, tmp_path / "other")
+    weights = encoder.Encoder.load(model, device="cpu")
+    next(weights.network.parameters()).data += 1
+    weights.save(tmp_path / "other")
+    with pytest.raises(ValueError, match="keeps 16 of 16 bits, not the 2 that are asked for"):
+        encode.main(replace(args, selection=tmp_path / "selection.json"))
+    with pytest.raises(ValueError, match="was made with another model"):
+        encode.main(replace(args, model=tmp_path / "other"))
+    with pytest.raises(ValueError, match="was made with another model"):
+        search.main(search.Args((photos / "0.png",), tmp_path / "index", grid=None, model=tmp_path / "other"))
+    assert (tmp_path / "index" / FILE).read_bytes() == before
+
+
+@pytest.mark.parametrize("option", ["out", "text", "index"])
+def test_a_place_that_cannot_be_written_is_named_before_the_work(model, photos, tmp_path, option):
+    place = photos if option != "index" else photos / "0.png"
+    with pytest.raises(ValueError, match=r"photos is a folder|0\.png, which is a file"):
+        encode.main(replace(Args((tmp_path / "gone.jpg",), model), **{option: place}))
+
+
+def test_a_search_by_picture_finds_what_plain_distances_say_also_after_a_move(model, photos, tmp_path, capsys):
+    """Index, pictures and model move together, and the query is a picture that the index does not hold."""
+    shutil.copytree(model, tmp_path / "all" / "model")
+    shutil.move(photos, tmp_path / "all" / "photos")
+    artifacts.save_json(tmp_path / "selection.json", {"bits": list(range(12, 0, -1))})
+    args = Args((tmp_path / "all/photos",), tmp_path / "all/model", tmp_path / "selection.json", tmp_path / "all/index")
+    encode.main(args)
+    here = (tmp_path / "all").rename(tmp_path / "moved")
+    query = draw(tmp_path / "query.png", 400)
+    capsys.readouterr()
+    search.main(search.Args((query,), here / "index", top=6, grid=None))
+    lines = [line.split("  ") for line in capsys.readouterr().out.splitlines()[1:-1]]
+    paths = find_pictures([here / "photos"])
+    differing = codes_of(here / "model", paths)[:, 1:13] != codes_of(here / "model", [query])[:, 1:13]
+    order = np.argsort(differing.sum(axis=1), kind="stable")
+    assert lines == [[str(differing[row].sum()), str(paths[row])] for row in order]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_kill_while_pictures_are_encoded_leaves_the_old_index(model, photos, tmp_path):
+    """The last picture is a pipe: read once for its content, it then keeps the program waiting as it encodes."""
+    folder, pipe = tmp_path / "index", tmp_path / "pipe.png"
+    encode.main(Args((photos,), model, index=folder))
+    before = (folder / FILE).read_bytes()
+    paths = [draw(tmp_path / "more" / f"{seed}.png", 500 + seed) for seed in range(3)]
+    os.mkfifo(pipe)
+    command = [sys.executable, "-m", "hashlib_nb.encode", *map(str, paths), str(pipe)]
+    command += ["--model", str(model), "--index", str(folder), "--device", "cpu"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True) as adding:
+        pipe.write_bytes(paths[0].read_bytes() + b"end")
+        said = b""
+        while b"encode:" not in said:
+            said += (more := os.read(adding.stderr.fileno(), 4096))
+            assert more, said
+        with open(pipe, "wb"):  # opens as the program decodes it
+            os.killpg(adding.pid, signal.SIGKILL)
+            assert adding.wait() == -signal.SIGKILL
+    assert [path.name for path in folder.iterdir()] == [FILE]
+    assert (folder / FILE).read_bytes() == before
+    encode.main(Args(tuple(paths), model, index=folder))
+    assert len(Index.load(folder)) == 9
+    assert Index.load(folder).origin == origin_of(model)
+
+
+def test_the_shell_gets_one_sentence_and_status_one(model, tmp_path):
+    command = [sys.executable, "-m", "hashlib_nb.encode", str(tmp_path / "gone.jpg"), "--model", str(model)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines() == [
+        f"error: pictures: {tmp_path / 'gone.jpg'} does not exist; name files or folders of pictures"
+    ]

@@ -1,0 +1,113 @@
+"""Stored results of real datasets: what the README shows is what the files say, and the files say how to make them."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tyro
+
+from hashlib_nb import artifacts, codes, published, results
+
+ROOT = Path(__file__).resolve().parents[1]
+STORED = sorted((ROOT / "results").glob("*.json"))
+TABLES = [path for path in STORED if not path.stem.startswith("stage1")]
+STAGE1 = [path for path in STORED if path.stem.startswith("stage1")]
+
+
+def arguments(command: str, kind: type):
+    words = shlex.split(command)
+    assert words[:2] == ["python", "-m"]
+    return words[2], tyro.cli(kind, args=words[3:])
+
+
+def test_readme_shows_the_stored_tables(monkeypatch):
+    monkeypatch.setenv("HASHLIB_NB_HOME", str(ROOT))
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert published.put(text, published.markdown()) == text
+
+
+def test_every_table_is_stored():
+    assert {path.stem for path in TABLES} == set(published.TABLES) == set(published.SHOWN)
+
+
+@pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
+def test_a_tables_summary_is_that_of_its_rows(path):
+    record = artifacts.load_json(path)
+    again = json.loads(results.summarize(record["rows"]).to_json(orient="records", double_precision=15))
+    pd.testing.assert_frame_equal(pd.DataFrame(record["summary"]), pd.DataFrame(again))
+
+
+@pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
+def test_a_tables_command_means_its_arguments(path):
+    """The command says what the list of tables says, so that `make results` makes this file again."""
+    record = artifacts.load_json(path)
+    module, args = arguments(record["command"], results.Args)
+    listed = published.TABLES[path.stem]
+    assert module == "hashlib_nb.results"
+    assert args == replace(listed, root=Path(listed.dataset.upper()), out=Path("results", path.name))
+    assert {row["seed"] for row in record["rows"]} == set(args.seeds)
+    methods = {row["method"] for row in record["rows"]}
+    assert methods == {*results.SELECTED, *results.FIXED, "random codes"} - (set() if args.direct else {"direct"})
+
+
+@pytest.mark.parametrize("path", STAGE1, ids=lambda path: path.stem)
+def test_stage_1_stays_above_its_bound(path):
+    record = artifacts.load_json(path)
+    module, args = arguments(record["command"], codes.Args)
+    assert (module, args.bits, args.seed) == ("hashlib_nb.codes", record["bits"], record["seed"])
+    assert record["lower_bound"] <= record["objective"]
+    assert record["gap"] == pytest.approx(record["objective"] / record["lower_bound"] - 1)
+    assert 1 <= record["codes_per_label_set"] <= record["n"] / record["label_sets"]
+
+
+def test_stored_files_name_no_folder_of_a_machine():
+    for path in STORED:
+        assert not [word for word in shlex.split(artifacts.load_json(path)["command"]) if word.startswith("/")]
+
+
+def test_lists_are_measured_and_shown(tmp_path, monkeypatch):
+    """On three small lists: one process each, rows that say what was inferred."""
+    rng = np.random.default_rng(0)
+    for name in published.LISTS:
+        (tmp_path / name).mkdir()
+        labels = rng.integers(0, 2, (30, 4)) | np.eye(4, dtype=int)[rng.integers(0, 4, 30)]
+        lines = [f"{i}.jpg {' '.join(map(str, row))}" for i, row in enumerate(labels)]
+        (tmp_path / name / "train.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    monkeypatch.setenv("HASHLIB_NB_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(published, "LISTS", published.LISTS[:1])
+    published.measure_lists(published.Args(lists=tmp_path))
+    lines = published.lists_table()
+    assert len(lines) == 3
+    assert lines[2].startswith("| nuswide_21-train | 30 | 4 |")
+    record = artifacts.load_json(tmp_path / "home" / "results" / "stage1-nuswide_21-s0.json")
+    assert record["command"].endswith("--report results/stage1-nuswide_21-s0.json")
+    assert record["peak_memory_mb"] > 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [({"only": ("cifar11",)}, "only names 'cifar11'"), ({"coco": Path("nowhere")}, "coco: nowhere is no folder")],
+)
+def test_bad_arguments_are_named_before_any_work(settings, message):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        published.main(published.Args(**settings))
+
+
+@pytest.mark.parametrize("text", ["nothing", f"{published.BEGIN} {published.BEGIN} {published.END}"])
+def test_a_readme_without_its_markers_is_refused(text):
+    with pytest.raises(ValueError, match="once each"):
+        published.put(text, "table")
+
+
+def test_commands_carry_every_kind_of_value():
+    """Text, numbers, flags and tuples come back from the shell as they were."""
+    args = results.Args(
+        dataset="coco", root=Path("a folder"), seeds=(3, 1), literal=True, direct=False, options=("query=7", "x=a b")
+    )
+    assert asdict(arguments(artifacts.command("results", args), results.Args)[1]) == asdict(args)
