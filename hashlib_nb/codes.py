@@ -396,7 +396,7 @@ class Args:
     root: Path | None = None
     """folder of the data set's files, where it needs one"""
     labels: Path | None = None
-    """labels {0,1} [n, m] to use instead of a data set's: a .npy file, or a .txt list (a path and a 0/1 vector a line)"""
+    """labels {0,1} [n, m] to use instead of a data set's: a .npy file, or a .txt list (see datasets/lists.py)"""
     bits: int = 64
     """length k of the codes"""
     literal: bool = False
@@ -470,8 +470,8 @@ def main(args: Args) -> None:
     seconds = time.perf_counter() - start
     about = summarize(target, labels)
     print(
-        f"{about['n']} codes of {args.bits} bits, {about['distinct_codes']} distinct; objective {target.objective:.4f}, "
-        f"{100 * target.gap:.1f}% above the lower bound {target.lower_bound:.4f}"
+        f"{about['n']} codes of {args.bits} bits, {about['distinct_codes']} distinct; "
+        f"objective {target.objective:.4f}, {100 * target.gap:.1f}% above the lower bound {target.lower_bound:.4f}"
     )
     if args.report is not None:
         measured = {"seconds": seconds, "peak_memory_mb": artifacts.peak_memory_mb()}

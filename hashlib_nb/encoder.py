@@ -14,23 +14,21 @@ lets `cross_fit` give every training picture the code of an encoder that has nev
 from __future__ import annotations
 
 import hashlib
-import importlib
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import UnionType
-from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-import torchvision  # noqa: F401 - notebook 02 asks it where AlexNet's weights lie
 from sklearn.model_selection import KFold, StratifiedKFold
 from tqdm.auto import tqdm
 
 from hashlib_nb import artifacts, batches, codes, datasets, features, networks, parallel
 from hashlib_nb.batches import check_images
+from hashlib_nb.datasets._options import parse_options
 from hashlib_nb.hamming import check_codes
 from hashlib_nb.model import Encoder, new_encoder
 from hashlib_nb.networks import Head, alexnet, alexnet_small, choose
@@ -455,43 +453,6 @@ class Args:
     """of weights, batches, augmentation and folds"""
     out: Path | None = None
     """folder to write; by default artifacts/<dataset>-<encoder>-k<bits>-s<seed>"""
-
-
-def parse_options(dataset: str, pairs: Sequence[str]) -> dict[str, Any]:
-    """Options of `datasets.load` from `name=value` texts, of the types that the data set's `load` declares.
-
-    Raises:
-        ValueError: a text without =, an option the data set does not take, or a value of another type.
-    """
-    options = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise ValueError(f"options must be written name=value, not {pair!r}")
-        options[name] = _as_type(name, value, _option_types(dataset).get(name, str))
-    return options
-
-
-def _option_types(dataset: str) -> dict[str, Any]:
-    if dataset not in datasets.names():
-        return {}  # `datasets.load` names it
-    module = importlib.import_module(f"hashlib_nb.datasets.{dataset.replace('-', '_')}")
-    return get_type_hints(module.load)
-
-
-def _as_type(name: str, value: str, kind: Any) -> Any:
-    """The value of a text: a number, true or false, several words between commas, or the text itself."""
-    kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
-    if any(get_origin(each) in (tuple, list, Sequence) for each in kinds):
-        return tuple(word for word in value.split(",") if word)
-    for convert in (bool, int, float):
-        if convert in kinds and str not in kinds:
-            try:
-                return {"true": True, "false": False}[value.lower()] if convert is bool else convert(value)
-            except (KeyError, ValueError):
-                names = {bool: "true or false", int: "a whole number", float: "a number"}
-                raise ValueError(f"options: {name} must be {names[convert]}, not {value!r}") from None
-    return value
 
 
 def codes_for(

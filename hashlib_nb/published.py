@@ -3,8 +3,8 @@
 python -m hashlib_nb.published --cifar10 DIR --coco DIR --lists DIR    # make what its folders are given for (hours)
 python -m hashlib_nb.published                                        # show what is stored, in README.md
 
-Each table is one JSON file in `results/`: the command that made it, every row, the versions of packages. The README holds
-what `markdown` makes of them, between two comments, and a test compares the two.
+Each table is one JSON file in `results/`: the command that made it, every row, the versions of packages. The README
+holds what `markdown` makes of them, between two comments, and a test compares the two.
 """
 
 from __future__ import annotations

@@ -76,9 +76,7 @@ def draw_at_random(n: int, counts: Counts, seed: int) -> dict[str, np.ndarray]:
     return counts.share_out(order[: counts.query], order[counts.query :], rng)
 
 
-def draw_balanced(
-    labels: np.ndarray, class_names: Sequence[str], counts: Counts, seed: int
-) -> dict[str, np.ndarray]:
+def draw_balanced(labels: np.ndarray, class_names: Sequence[str], counts: Counts, seed: int) -> dict[str, np.ndarray]:
     """Draw equally many query and training pictures for each concept; a picture may show further concepts.
 
     Concepts take turns from the rarest to the most frequent, each taking pictures that no concept before it took. The
@@ -116,7 +114,8 @@ def draw_balanced(
 def _quota(part: str, count: int, class_names: Sequence[str]) -> int:
     if count % len(class_names):
         raise ValueError(
-            f"{part} is {count}; a balanced draw needs a multiple of the {len(class_names)} concepts, or balanced=False."
+            f"{part} is {count}; a balanced draw needs a multiple of the {len(class_names)} concepts; or "
+            "give balanced=False."
         )
     return count // len(class_names)
 

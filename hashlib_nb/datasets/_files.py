@@ -43,7 +43,9 @@ def pool_of_files(
         ValueError: A file is no good, or no picture is left.
     """
     if twice := [name for name, count in Counter(names).items() if count > 1]:
-        raise ValueError(f"{len(twice):,} pictures of {root} are listed more than once, first {twice[0]}; list each once.")
+        raise ValueError(
+            f"{len(twice):,} pictures of {root} are listed more than once, first {twice[0]}; list each once."
+        )
     good, left_out = screen(names, root, on_error, any_suffix=any_suffix)
     dropped = dict(dropped or {})
     for _, kind in left_out:
@@ -72,3 +74,20 @@ def file_digest(path: Path) -> str:
 def pixel_digest(image: np.ndarray) -> str:
     """SHA-256 of a picture's pixels as hex digits."""
     return hashlib.sha256(np.ascontiguousarray(image)).hexdigest()
+
+
+def class_folders(folder: Path, root: Path) -> list[tuple[str, str]]:
+    """(file relative to `root`, class) of every file in `folder`'s class folders, sorted; hidden ones are ignored.
+
+    Raises:
+        FileNotFoundError: `folder` has no folder in it.
+    """
+    classes = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    if not classes:
+        raise FileNotFoundError(f"{folder} holds no folders; it needs one for each class, with pictures in it.")
+    return [
+        (file.relative_to(root).as_posix(), one.name)
+        for one in classes
+        for file in sorted(one.iterdir())
+        if not file.name.startswith(".") and not file.is_dir()
+    ]

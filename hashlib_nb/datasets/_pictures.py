@@ -51,7 +51,7 @@ class Pictures:
         self.size = int(size)
         self.names = tuple(_relative(path, self.root) for path in paths)
         if self.root is not None and (outside := escaping(self.names, self.root)):
-            raise ValueError(_refusal({row: "outside root" for row in outside}, self.names, self.root))
+            raise ValueError(_refusal(dict.fromkeys(outside, "outside root"), self.names, self.root))
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

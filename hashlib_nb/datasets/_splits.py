@@ -138,8 +138,9 @@ class Pool:
         rows, meta = saved
         if meta["pool"] != self.digest():
             raise ValueError(
-                f"split is {path}, which was saved from other pictures or labels ({sum(meta['info']['sizes'].values()):,}"
-                f" in its parts; {len(self):,} here); give the same files and options, or make a new split."
+                f"split is {path}, which was saved from other pictures or labels "
+                f"({sum(meta['info']['sizes'].values()):,} in its parts; {len(self):,} here); "
+                "give the same files and options, or make a new split."
             )
         return self.split(rows, **meta["info"])
 
@@ -152,7 +153,9 @@ def read_split(path: Path, name: str) -> tuple[dict[str, np.ndarray], dict]:
     """
     rows, meta = artifacts.load_npz(path)
     if set(rows) != set(PARTS) or "pool" not in meta:
-        raise ValueError(f"split is {path}, which is no split file (it holds {', '.join(rows)}); write one by save_split.")
+        raise ValueError(
+            f"split is {path}, which is no split file (it holds {', '.join(rows)}); write one by save_split."
+        )
     if meta["info"]["name"] != name:
         raise ValueError(f"split is {path}, which is a split of {meta['info']['name']!r}, not of {name!r}.")
     return rows, meta

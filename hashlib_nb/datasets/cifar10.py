@@ -1,188 +1,201 @@
 """CIFAR-10: 60,000 pictures of ten classes of things, 32 x 32 color (Krizhevsky, 2009).
 
-`root` holds either `cifar-10-batches-py` as torchvision downloads it, or the pictures as files,
-`{train,test}/<class>/*.png` or `.jpg`. Three protocols are in use, and results under one say nothing about another.
+`root` holds `cifar-10-batches-py` as torchvision downloads it, or the pictures as files, `{train,test}/<class>/` with
+.png or .jpg. Three protocols are in use; results under one cannot be compared with results under another.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from hashlib_nb.datasets._draw import check_parts, draw_by_class
-from hashlib_nb.datasets._files import first_of_equals, pixel_digest, pool_of_files
+from hashlib_nb.datasets._files import class_folders, pool_of_files
 from hashlib_nb.datasets._splits import Pool, Split, Splits
 
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SOURCE = "https://www.cs.toronto.edu/~kriz/cifar.html"
-HALVES = ("train", "test")
-"""The original halves, in the order in which they are joined: 50,000 and 10,000 pictures."""
+LICENSE = "none stated; cite Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009"
+OFFLINE_REMEDY = (
+    "pass root= a folder with cifar-10-batches-py, or with train/<class>/ and test/<class>/ of picture files"
+)
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """Who may be a query, and whether the database holds the training pictures."""
+    """How many pictures of each class go where; None for all there are."""
 
-    query_per_class: int
-    """Query pictures of each class unless the caller says otherwise; 0 for the whole test half."""
-    train_per_class: int
-    """Training pictures of each class unless the caller says otherwise; 0 for the whole database."""
-    train_from_database: bool
-    """Whether training pictures are in the database as well."""
-    words: str
-    """What it is, for `Splits.info`."""
+    query: int | None
+    train: int | None
+    halves: bool
+    """Whether the queries are from the original test half and all else from the training half."""
+    training_in_database: bool
 
 
 PROTOCOLS = {
-    "54k": Protocol(100, 500, False, "query and train drawn from all 60,000, database the others (the thesis)"),
-    "59k": Protocol(100, 500, True, "query drawn from all 60,000, database the others, train drawn from it"),
-    "10k/50k": Protocol(0, 0, True, "query the test half, database the training half, train drawn from it"),
+    "54k": Protocol(query=100, train=500, halves=False, training_in_database=False),
+    "59k": Protocol(query=100, train=500, halves=False, training_in_database=True),
+    "10k/50k": Protocol(query=None, train=None, halves=True, training_in_database=True),
 }
 
 
 def load(
     root: Path | None,
     seed: int,
-    protocol: str = "54k",
+    protocol: Literal["54k", "59k", "10k/50k"] = "54k",
     query_per_class: int | None = None,
     train_per_class: int | None = None,
     database_per_class: int = 0,
     download: bool = False,
-    drop_duplicates: bool = False,
+    on_error: Literal["raise", "skip"] = "raise",
 ) -> Splits:
-    """Load the pictures and split them by one of the `PROTOCOLS`.
+    """Load CIFAR-10, all of it decoded, and split it by a protocol.
 
     Args:
-        root: Folder with `cifar-10-batches-py`, or with `train/` and `test/`.
+        root: Folder with `cifar-10-batches-py`, or with `train/<class>/` and `test/<class>/`.
         seed: Decides the split.
-        protocol: "54k" (the thesis), "59k" or "10k/50k".
-        query_per_class: Query pictures of each class; None for the protocol's number.
-        train_per_class: Training pictures of each class; None for the protocol's number.
-        database_per_class: Database pictures of each class; 0 for all that there are.
-        download: Let torchvision download what is not in `root` yet.
-        drop_duplicates: Keep one of pictures that are equal pixel by pixel.
+        protocol: "54k", the thesis: of each class 100 query and 500 training pictures from all 60,000, the database
+            is the 54,000 others. "59k": 100 query pictures of each class, the database is the 59,000 others, and the
+            500 training pictures of each class are among them. "10k/50k": the original test half are the queries, the
+            original training half is the database, and all of it is trained on.
+        query_per_class: Query pictures of each class; by default the protocol's.
+        train_per_class: Training pictures of each class; by default the protocol's.
+        database_per_class: Database pictures of each class; 0 for all.
+        download: Let torchvision download `cifar-10-batches-py` into `root`.
+        on_error: Of pictures in files: "raise" for one that is missing, empty or broken, or "skip" to go on without.
 
     Raises:
-        FileNotFoundError: The pictures are not in `root` and `download` is off.
+        FileNotFoundError: The pictures are not in `root`.
         ConnectionError: The download failed.
-        ValueError: An unknown protocol, a damaged file, or a class with too few pictures.
+        ValueError: Unknown protocol, counts that a class cannot give, or a damaged file.
     """
     if protocol not in PROTOCOLS:
-        raise ValueError(f"protocol is {protocol!r}; it must be one of {', '.join(map(repr, PROTOCOLS))}.")
+        raise ValueError(f"protocol is {protocol!r}; it must be one of {', '.join(PROTOCOLS)}.")
     if root is None:
-        raise FileNotFoundError(
-            "cifar10 is not part of the package: pass root= a folder with cifar-10-batches-py, or with train/ and "
-            "test/, or any folder and download=True."
-        )
-    images, class_ids, in_test = _read(root, download)
-    dropped = {}
-    if drop_duplicates:
-        first = first_of_equals([pixel_digest(image) for image in images])
-        dropped["duplicates"] = len(images) - len(first)
-        images, class_ids, in_test = images[first], class_ids[first], in_test[first]
-    pool = Pool(Split(images, np.eye(len(CLASS_NAMES), dtype=np.uint8)[class_ids]), CLASS_NAMES, dropped)
-    rule = PROTOCOLS[protocol]
-    counts = {
-        "query_per_class": rule.query_per_class if query_per_class is None else query_per_class,
-        "train_per_class": rule.train_per_class if train_per_class is None else train_per_class,
-        "database_per_class": database_per_class,
-    }
+        raise FileNotFoundError(f"cifar10 is not part of the package: {OFFLINE_REMEDY}, or root= and download=True.")
+    pool, is_test = _read_batches(root, download) if _has_batches(root) or download else _read_files(root, on_error)
+    chosen = PROTOCOLS[protocol]
+    query = chosen.query if query_per_class is None else query_per_class
+    train = chosen.train if train_per_class is None else train_per_class
+    rows = draw(pool.everything.labels.argmax(axis=1), is_test, chosen, query, train, database_per_class, seed)
+    words = f"{query or 'all'} query, {train or 'all'} training and {database_per_class or 'all other'} database"
     return pool.split(
-        _draw(rule, class_ids, in_test, **counts, seed=seed),
+        rows,
         name="cifar10",
         source=SOURCE,
-        license="none stated; cite Krizhevsky, Learning multiple layers of features from tiny images, 2009",
+        license=LICENSE,
         seed=seed,
         protocol=protocol,
-        split=f"protocol {protocol}: {rule.words}",
+        split=f"{words} pictures of each class drawn at random"
+        + (", queries from the original test half, all else from the training half" if chosen.halves else "")
+        + (", training pictures from the database" if chosen.training_in_database else ""),
     )
 
 
-def _draw(
-    rule: Protocol,
+def draw(
     class_ids: np.ndarray,
-    in_test: np.ndarray,
-    *,
-    query_per_class: int,
-    train_per_class: int,
-    database_per_class: int,
+    is_test: np.ndarray,
+    protocol: Protocol,
+    query: int | None,
+    train: int | None,
+    database: int,
     seed: int,
 ) -> dict[str, np.ndarray]:
-    """Rows of the parts. Where query and database come from different halves, each half is drawn from on its own."""
-    for argument, count in (("query_per_class", query_per_class), ("train_per_class", train_per_class)):
-        if count < 0 or (count == 0 and rule.query_per_class):
-            raise ValueError(f"{argument} is {count}; it must be at least 1.")
-    if database_per_class < 0:
-        raise ValueError(f"database_per_class is {database_per_class}; it must be at least 0.")
-    beside = 0 if rule.train_from_database else train_per_class
-    least = max(database_per_class, 1, train_per_class if rule.train_from_database else 0)
-    if not rule.query_per_class:  # the original halves
-        query = _of_half(class_ids, in_test, {"query": (0, query_per_class or None)}, seed, query_per_class)
-        train = {"train": (0, train_per_class or None), "database": (0, database_per_class or None)}
-        return query | _of_half(class_ids, ~in_test, train, seed, least)
-    check_parts(class_ids, CLASS_NAMES, keep=beside + least, query_per_class=query_per_class)
-    start = query_per_class + beside
+    """Rows of each part.
+
+    Args:
+        class_ids: whole numbers [n], 0 to 9.
+        is_test: bool [n], the original test half.
+        protocol: One of `PROTOCOLS`.
+        query: Query pictures of each class; None for all of the test half.
+        train: Training pictures of each class; None for the whole database.
+        database: Database pictures of each class; 0 for all.
+        seed: Decides who goes where.
+
+    Raises:
+        ValueError: A count that cannot be, or a class with too few pictures.
+    """
+    _check(class_ids, is_test, protocol, query, train, database)
+    limit = database or None
+    if protocol.halves:
+        halves = np.flatnonzero(is_test), np.flatnonzero(~is_test)
+        of_test = draw_by_class(class_ids[halves[0]], {"query": (0, query)}, seed)
+        end = train if train is not None else limit
+        of_train = draw_by_class(class_ids[halves[1]], {"train": (0, end), "database": (0, limit)}, seed)
+        return {"query": halves[0][of_test["query"]]} | {part: halves[1][rows] for part, rows in of_train.items()}
+    first = query if protocol.training_in_database else query + train
     parts = {
-        "query": (0, query_per_class),
-        "train": (query_per_class, query_per_class + train_per_class),
-        "database": (start, start + database_per_class if database_per_class else None),
+        "query": (0, query),
+        "train": (query, query + train),
+        "database": (first, first + database if database else None),
     }
     return draw_by_class(class_ids, parts, seed)
 
 
-def _of_half(class_ids: np.ndarray, half: np.ndarray, parts: dict, seed: int, least: int) -> dict[str, np.ndarray]:
-    """`draw_by_class` among the rows of one half. Raises ValueError where a class has fewer than `least` there."""
-    rows = np.flatnonzero(half)
-    sizes = np.bincount(class_ids[rows], minlength=len(CLASS_NAMES))
-    if sizes.min() < max(least, 1):
-        raise ValueError(
-            f"{' and '.join(parts)} need {max(least, 1)} pictures of each class, but "
-            f"{CLASS_NAMES[sizes.argmin()]!r} has {sizes.min()} in its half; draw fewer."
-        )
-    return {part: rows[drawn] for part, drawn in draw_by_class(class_ids[rows], parts, seed).items()}
+def _check(
+    class_ids: np.ndarray,
+    is_test: np.ndarray,
+    protocol: Protocol,
+    query: int | None,
+    train: int | None,
+    database: int,
+) -> None:
+    if database < 0:
+        raise ValueError(f"database_per_class is {database}; it must be at least 1, or 0 for all.")
+    if protocol.training_in_database and train is not None and 0 < database < train:
+        raise ValueError(f"train_per_class is {train} of a database_per_class of {database}; draw at most {database}.")
+    asked = {"query_per_class": query, "train_per_class": train}
+    asked = {argument: count for argument, count in asked.items() if count is not None}
+    if not protocol.halves:
+        more = max(database - train, 0) if protocol.training_in_database else max(database, 1)
+        check_parts(class_ids, CLASS_NAMES, keep=more, **asked)
+        return
+    for half, argument in ((is_test, "query_per_class"), (~is_test, "train_per_class")):
+        check_parts(class_ids[half], CLASS_NAMES, keep=0, **{argument: asked.get(argument, 1)})
+    if database:
+        check_parts(class_ids[~is_test], CLASS_NAMES, keep=0, database_per_class=database)
 
 
-@lru_cache(maxsize=1)  # a results table asks for the same pictures once for every encoder
-def _read(root: Path, download: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pictures uint8 [n, 32, 32, 3], class numbers int64 [n], and bool [n], which are of the test half."""
-    if not download and all((root / half).is_dir() for half in HALVES):
-        return _read_files(root)
-    from torchvision.datasets import CIFAR10  # takes seconds, and files need no torch
+def _has_batches(root: Path) -> bool:
+    return (root / "cifar-10-batches-py").is_dir()
+
+
+def _read_batches(root: Path, download: bool) -> tuple[Pool, np.ndarray]:
+    from torchvision.datasets import CIFAR10  # takes seconds; checks the files' checksums before it unpickles them
 
     try:
-        halves = [CIFAR10(str(root), train=half == "train", download=download) for half in HALVES]
-    except RuntimeError as error:
+        halves = [CIFAR10(str(root), train=train, download=download) for train in (True, False)]
+    except (OSError, RuntimeError) as error:
         if download:
-            raise ConnectionError(f"CIFAR-10 could not be downloaded into {root} ({error}).") from error
+            raise ConnectionError(
+                f"CIFAR-10 could not be downloaded into {root}; without a network {OFFLINE_REMEDY}."
+            ) from error
+        raise ValueError(f"{root / 'cifar-10-batches-py'} is incomplete or damaged; fetch it again.") from error
+    images = np.concatenate([half.data for half in halves])
+    class_ids = np.concatenate([half.targets for half in halves])
+    is_test = np.arange(len(images)) >= len(halves[0])
+    names = tuple(
+        f"{half}/{row:05d}" for half, part in zip(("train", "test"), halves, strict=True) for row in range(len(part))
+    )
+    return Pool(Split(images, np.eye(10, dtype=np.uint8)[class_ids], names), CLASS_NAMES), is_test
+
+
+def _read_files(root: Path, on_error: str) -> tuple[Pool, np.ndarray]:
+    """Decode all files once: 60,000 pictures of 32 x 32 are 184 MB."""
+    if not all((root / half).is_dir() for half in ("train", "test")):
         raise FileNotFoundError(
-            f"{root} holds neither a sound cifar-10-batches-py nor train/ and test/ ({error}); pass the folder that "
-            "does, or download=True where there is a network."
-        ) from error
-    except OSError as error:
-        raise ConnectionError(f"CIFAR-10 could not be downloaded into {root} ({error}).") from error
-    class_ids = np.concatenate([np.array(half.targets) for half in halves])
-    return np.concatenate([half.data for half in halves]), class_ids, _in_test([len(half.data) for half in halves])
-
-
-def _read_files(root: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    names, class_ids, sizes = [], [], []
-    for half in HALVES:
-        before = len(names)
-        for number, class_name in enumerate(CLASS_NAMES):
-            folder = root / half / class_name
-            if not folder.is_dir():
-                raise FileNotFoundError(f"{folder} does not exist; CIFAR-10 as files has a folder for each class.")
-            files = sorted(file.name for file in folder.iterdir() if not file.name.startswith("."))
-            names += [f"{half}/{class_name}/{file}" for file in files]
-            class_ids += [number] * len(files)
-        sizes.append(len(names) - before)
-    labels = np.eye(len(CLASS_NAMES), dtype=np.uint8)[class_ids]
-    pool = pool_of_files(names, labels, CLASS_NAMES, root=root, size=32, on_error="raise")
-    return np.asarray(pool.everything.images), np.array(class_ids), _in_test(sizes)
-
-
-def _in_test(sizes: list[int]) -> np.ndarray:
-    return np.repeat([False, True], sizes)
+            f"{root} holds no CIFAR-10: {OFFLINE_REMEDY}, or download=True where there is a network."
+        )
+    files = [(name, class_name) for half in ("train", "test") for name, class_name in class_folders(root / half, root)]
+    if others := {class_name for _, class_name in files} ^ set(CLASS_NAMES):
+        raise ValueError(f"{root} has or lacks the class {sorted(others)[0]!r}; CIFAR-10 has {', '.join(CLASS_NAMES)}.")
+    labels = np.eye(10, dtype=np.uint8)[[CLASS_NAMES.index(class_name) for _, class_name in files]]
+    lazy = pool_of_files(
+        [name for name, _ in files], labels, CLASS_NAMES, root=root, size=32, on_error=on_error, any_suffix=False
+    )
+    decoded = Split(lazy.everything.images[:], lazy.everything.labels, lazy.everything.names)
+    is_test = np.array([name.startswith("test/") for name in decoded.names])
+    return Pool(decoded, CLASS_NAMES, lazy.dropped, lazy.left_out), is_test

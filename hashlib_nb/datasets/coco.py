@@ -28,7 +28,6 @@ def load(
     database: int = 0,
     train_from_database: bool = True,
     exclude: Sequence[str] = (),
-    drop_duplicates: bool = False,
     size: int = 256,
     on_error: str = "raise",
 ) -> Splits:
@@ -43,7 +42,6 @@ def load(
         train_from_database: Whether the training pictures are in the database as well, as published; otherwise they
             are beside it.
         exclude: Names of categories to do without. A picture that shows nothing else is dropped and counted.
-        drop_duplicates: Keep one of pictures whose files are equal byte by byte.
         size: Height and width in pixels that the pictures are decoded to.
         on_error: "raise" for a file that is missing or empty, or "skip" to check all files and go on without the bad.
 
@@ -54,7 +52,7 @@ def load(
     if root is None:
         raise FileNotFoundError("coco is not part of the package: pass root= a folder with annotations/ and pictures.")
     counts = Counts(query, train, database, train_from_database)
-    pool = _read_pool(root, tuple(exclude), drop_duplicates, size, on_error)
+    pool = _read_pool(root, tuple(exclude), size, on_error)
     where = "from the database" if train_from_database else "beside the database"
     without = f", without {', '.join(exclude)}" if exclude else ""
     return pool.split(
@@ -69,7 +67,7 @@ def load(
     )
 
 
-def _read_pool(root: Path, exclude: tuple[str, ...], drop_duplicates: bool, size: int, on_error: str) -> Pool:
+def _read_pool(root: Path, exclude: tuple[str, ...], size: int, on_error: str) -> Pool:
     files = sorted((root / "annotations").glob("instances*.json"))
     if not files:
         raise FileNotFoundError(f"{root / 'annotations'} holds no instances*.json; pass root= the folder above it.")
@@ -90,7 +88,6 @@ def _read_pool(root: Path, exclude: tuple[str, ...], drop_duplicates: bool, size
         root=root,
         size=size,
         on_error=on_error,
-        drop_duplicates=drop_duplicates,
         dropped=dropped,
     )
 

@@ -1,0 +1,145 @@
+"""A folder of one's own pictures: a subfolder for each class, or a table that names each picture's labels.
+
+    root/<class>/*                    all pictures are one pool; each class gives some to each part
+    root/{train,test}/<class>/*       the pictures in test are the queries, those in train are shared out
+    root/labels.csv                   lines `path,label|label|...` with that header; any number of labels a picture
+
+A share of the pictures is given as a fraction below 1, or a number of pictures of each class.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from hashlib_nb.datasets._draw import Counts, draw_at_random, draw_by_class
+from hashlib_nb.datasets._files import pool_of_files
+from hashlib_nb.datasets._splits import Pool, Splits
+
+TABLE = "labels.csv"
+HALVES = ("train", "test")
+
+
+def load(
+    root: Path | None,
+    seed: int,
+    query_per_class: float = 0.1,
+    train_per_class: float = 0.4,
+    size: int = 256,
+    on_error: str = "raise",
+    drop_duplicates: bool = False,
+) -> Splits:
+    """Load the pictures and split them; training pictures stay out of the database.
+
+    Args:
+        root: The folder, in one of the three forms above.
+        seed: Decides the split.
+        query_per_class: Query pictures of each class: a fraction below 1, or a number. Without effect where there is a
+            folder test. In a table, where pictures may be of several classes, a fraction of all pictures.
+        train_per_class: Training pictures, likewise.
+        size: Height and width in pixels that the pictures are decoded to.
+        on_error: "raise" for a file that is missing, empty or no picture, or "skip" to go on without the bad.
+        drop_duplicates: Keep one of pictures whose files are equal byte by byte.
+
+    Raises:
+        FileNotFoundError: No such folder, or a picture of the table is missing.
+        ValueError: No classes, a table that is none, or a class with too few pictures.
+    """
+    if root is None or not root.is_dir():
+        raise FileNotFoundError(f"root is {root}; pass root= a folder with a subfolder of pictures for each class.")
+    for argument, share in (("query_per_class", query_per_class), ("train_per_class", train_per_class)):
+        if share <= 0 or (share > 1 and share != int(share)):
+            raise ValueError(f"{argument} is {share}; give a fraction below 1, or a whole number of pictures.")
+    about = {"root": root, "size": size, "on_error": on_error, "drop_duplicates": drop_duplicates, "any_suffix": False}
+    if (root / TABLE).is_file():
+        pool = _pool_of_table(about)
+        rows, protocol = _draw_table(len(pool), query_per_class, train_per_class, seed), "by table"
+    else:
+        pool = _pool_of_folders(about)
+        rows, protocol = _draw_folders(pool, query_per_class, train_per_class, seed)
+    return pool.split(
+        rows,
+        name="folder",
+        source=root.name,
+        license="your own",
+        seed=seed,
+        protocol=protocol,
+        split=f"{protocol}: query {query_per_class:g}, train {train_per_class:g} of each class, database the others",
+    )
+
+
+def _pool_of_folders(about: dict) -> Pool:
+    root = about["root"]
+    tops = [root / half for half in HALVES] if all((root / half).is_dir() for half in HALVES) else [root]
+    files = [
+        (file.relative_to(root).as_posix(), folder.name)
+        for top in tops
+        for folder in sorted(top.iterdir())
+        if folder.is_dir() and not folder.name.startswith(".")
+        for file in sorted(folder.iterdir())
+        if file.is_file() and not file.name.startswith(".")
+    ]
+    if not files:
+        raise ValueError(
+            f"{root} has no subfolder with files; put the pictures of each class into a folder of its own."
+        )
+    class_names = tuple(sorted({class_name for _, class_name in files}))
+    ids = [class_names.index(class_name) for _, class_name in files]
+    labels = np.eye(len(class_names), dtype=np.uint8)[ids]
+    return pool_of_files([name for name, _ in files], labels, class_names, **about)
+
+
+def _pool_of_table(about: dict) -> Pool:
+    path = about["root"] / TABLE
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        lines = list(csv.DictReader(file))
+    if not lines or not {"path", "labels"} <= set(lines[0]):
+        raise ValueError(f"{path} must begin with the line path,labels and have a picture on each line after it.")
+    shown = [{label.strip() for label in (line["labels"] or "").split("|")} - {""} for line in lines]
+    if bare := [row for row, labels in enumerate(shown) if not labels]:
+        raise ValueError(f"{path} gives {lines[bare[0]]['path']!r} no label (line {bare[0] + 2}); label it or drop it.")
+    class_names = tuple(sorted(set().union(*shown)))
+    labels = np.array([[name in each for name in class_names] for each in shown], dtype=np.uint8)
+    return pool_of_files([line["path"] for line in lines], labels, class_names, **about)
+
+
+def _draw_folders(pool: Pool, query: float, train: float, seed: int) -> tuple[dict[str, np.ndarray], str]:
+    class_ids = pool.everything.labels.argmax(axis=1)
+    in_test = np.array([name.startswith("test/") for name in pool.everything.names])
+    halves = in_test.any() and not in_test.all() and all(n.split("/")[0] in HALVES for n in pool.everything.names)
+    if not halves:
+        sizes = np.bincount(class_ids, minlength=len(pool.class_names))
+        first, end = _share(query, sizes), _share(query, sizes) + _share(train, sizes)
+        _check(class_ids, pool, first, end)
+        parts = {"query": (0, first), "train": (first, end), "database": (end, None)}
+        return draw_by_class(class_ids, parts, seed), "by class"
+    rest = np.flatnonzero(~in_test)
+    sizes = np.bincount(class_ids[rest], minlength=len(pool.class_names))
+    end = _share(train, sizes)
+    _check(class_ids[rest], pool, np.zeros_like(end), end)
+    drawn = draw_by_class(class_ids[rest], {"train": (0, end), "database": (end, None)}, seed)
+    query_rows = np.random.default_rng(seed).permutation(np.flatnonzero(in_test))
+    return {"query": query_rows, **{part: rest[rows] for part, rows in drawn.items()}}, "test folder"
+
+
+def _share(share: float, sizes: np.ndarray) -> np.ndarray:
+    """Pictures of each class: at least one of each."""
+    return np.maximum(np.round(share * sizes), 1).astype(int) if share < 1 else np.full(len(sizes), int(share))
+
+
+def _check(class_ids: np.ndarray, pool: Pool, first: np.ndarray, end: np.ndarray) -> None:
+    sizes = np.bincount(class_ids, minlength=len(pool.class_names))
+    if short := np.flatnonzero(sizes <= end).tolist():
+        name, size = pool.class_names[short[0]], sizes[short[0]]
+        raise ValueError(
+            f"the class {name!r} has {size} pictures, but {first[short[0]]} queries, "
+            f"{(end - first)[short[0]]} training pictures and at least one for the database are asked "
+            "for; add pictures, or lower query_per_class or train_per_class."
+        )
+
+
+def _draw_table(n: int, query: float, train: float, seed: int) -> dict[str, np.ndarray]:
+    counts = [int(_share(share, np.array([n]))[0]) for share in (query, train)]
+    return draw_at_random(n, Counts(*counts, database=0, train_from_database=False), seed)
