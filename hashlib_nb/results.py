@@ -311,9 +311,10 @@ def markdown(args: Args, rows: list[dict]) -> str:
 def _caption(args: Args, row: dict) -> str:
     """What was measured on what; the sizes are the same in every row."""
     scope = f"the first {args.top_n:,} items" if args.top_n else "the whole database"
+    data = " ".join([args.dataset, *args.options])
     return (
-        f"**{' '.join([args.dataset, *args.options])}**: {row['n_queries']:,} queries "
-        f"({row['queries_without_relevant']} without a relevant picture left out), {row['n_database']:,} database pictures, training pictures "
+        f"**{data}**: {row['n_queries']:,} queries ({row['queries_without_relevant']} without a relevant picture left "
+        f"out), {row['n_database']:,} database pictures, training pictures "
         f"{'among them' if row['training_in_database'] else 'not among them'}. mAP over {scope}, tied items in "
         f"expectation; mean ± standard deviation over seeds {', '.join(map(str, args.seeds))}. Bits are kept of "
         f"{args.code_length}.{' Target codes: literal.' if args.literal else ''}"

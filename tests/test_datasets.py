@@ -204,13 +204,13 @@ def test_a_new_file_is_a_new_dataset(tmp_path, monkeypatch, mini):
 
 
 def test_helpers_are_no_datasets():
-    assert datasets.names() == ("fashion-mini", "fashion-mnist")
+    assert datasets.names() == ("cifar10", "coco", "fashion-mini", "fashion-mnist", "folder", "lists", "nuswide")
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"name": "cifar"}, "name is 'cifar', which is no dataset here; there are: fashion-mini, fashion-mnist"),
+        ({"name": "cifar"}, "name is 'cifar', which is no dataset here; there are: cifar10, coco, fashion-mini"),
         ({"name": "fashion-mini", "bits": 3}, "'bits' is no option of the dataset 'fashion-mini'"),
         ({"name": "fashion-mini", "root": "x"}, "root is 'x', but fashion-mini comes with the package"),
         ({"name": "fashion-mini", "seed": -1}, "seed is -1; it must be a whole number of at least 0"),

@@ -1,4 +1,4 @@
-"""NUS-WIDE: 269,648 pictures of Flickr with 81 concepts (Chua et al., 2009), of which the 21 most frequent are in use.
+r"""NUS-WIDE: 269,648 pictures of Flickr with 81 concepts (Chua et al., 2009), of which the 21 most frequent are in use.
 
 `root` holds the published label files and the pictures:
 
@@ -6,8 +6,8 @@
     Groundtruth/AllLabels/Labels_<concept>.txt  0 or 1 a line, in the order of that list
     Flickr/ or images/                          the pictures
 
-Published lists of a split (a path and a 0/1 vector a line) are read by the dataset `lists` instead. Results on 21 and on
-81 concepts cannot be compared: chance alone is .43 against .28 of mAP@5,000.
+Published lists of a split (a path and a 0/1 vector a line) are read by the dataset `lists` instead. Results on 21 and
+on 81 concepts cannot be compared: chance alone is .43 against .28 of mAP@5,000.
 """
 
 from __future__ import annotations
