@@ -157,16 +157,16 @@ def lists_table() -> list[str]:
     if not records:
         return []
     lines = [
-        "| list | rows | concepts | label sets | above the bound | codes a label set | seconds | peak memory |",
-        "|---|---|---|---|---|---|---|---|",
+        "| list | rows | concepts | label sets | above the bound | distinct codes | codes a label set | seconds | memory |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for name, part in pd.DataFrame(records).groupby("labels", sort=False):
         mean = part.mean(numeric_only=True)
         counts = [f"{mean[column]:,.0f}" for column in ("n", "concepts", "label_sets")]
         gap = f"{100 * mean['gap']:.1f} ± {100 * part['gap'].std():.1f}%"
         memory = f"{mean['peak_memory_mb']:,.0f} MB"
-        codes_each = f"{mean['codes_per_label_set']:.2f}"
-        lines.append(_line([name, *counts, gap, codes_each, f"{mean['seconds']:.0f}", memory]))
+        codes_made = [f"{mean['distinct_codes']:,.0f}", f"{mean['codes_per_label_set']:.2f}"]
+        lines.append(_line([name, *counts, gap, *codes_made, f"{mean['seconds']:.0f}", memory]))
     return lines
 
 

@@ -81,13 +81,15 @@ def class_folders(folder: Path, root: Path) -> list[tuple[str, str]]:
 
     Raises:
         FileNotFoundError: `folder` has no folder in it.
+        ValueError: One of its folders holds no file.
     """
     classes = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     if not classes:
         raise FileNotFoundError(f"{folder} holds no folders; it needs one for each class, with pictures in it.")
-    return [
-        (file.relative_to(root).as_posix(), one.name)
+    files = {
+        one: [file for file in sorted(one.iterdir()) if not file.name.startswith(".") and not file.is_dir()]
         for one in classes
-        for file in sorted(one.iterdir())
-        if not file.name.startswith(".") and not file.is_dir()
-    ]
+    }
+    if bare := [one for one, held in files.items() if not held]:
+        raise ValueError(f"the class folder {bare[0]} holds no file; put pictures into it or remove it.")
+    return [(file.relative_to(root).as_posix(), one.name) for one, held in files.items() for file in held]

@@ -51,7 +51,7 @@ class Pictures:
         self.size = int(size)
         self.names = tuple(_relative(path, self.root) for path in paths)
         if self.root is not None and (outside := escaping(self.names, self.root)):
-            raise ValueError(_refusal(dict.fromkeys(outside, "outside root"), self.names, self.root))
+            raise _refusal(dict.fromkeys(outside, "outside root"), self.names, self.root)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -231,8 +231,7 @@ def screen(
         raise ValueError(f"on_error is {on_error!r}; it must be one of {', '.join(ON_ERROR)}.")
     found = faults(names, root, decoded=on_error == "skip", any_suffix=any_suffix)
     if found and on_error == "raise":
-        missing = "missing" in found.values()
-        raise (FileNotFoundError if missing else ValueError)(_refusal(found, names, root))
+        raise _refusal(found, names, root)
     left_out = [(names[row], kind) for row, kind in found.items()]
     if left_out:
         counts = ", ".join(f"{count} {kind}" for kind, count in Counter(found.values()).items())
@@ -241,12 +240,13 @@ def screen(
     return np.setdiff1d(np.arange(len(names)), list(found)), left_out
 
 
-def _refusal(found: dict[int, str], names: Sequence[str], root: Path) -> str:
-    """The sentence that refuses files: how many of the worst kind, the first of them, and what would do."""
+def _refusal(found: dict[int, str], names: Sequence[str], root: Path) -> FileNotFoundError | ValueError:
+    """The error that refuses files: how many of the worst kind, the first of them, and what would do."""
     kind = min(found.values(), key=list(REFUSALS).index)
     rows = [row for row in found if found[row] == kind]
     named, (what, remedy) = ", ".join(names[row] for row in rows[:3]), REFUSALS[kind]
-    return f"{len(rows):,} of {len(names):,} pictures {what} {root}, first {named}; {remedy}."
+    sentence = f"{len(rows):,} of {len(names):,} pictures {what} {root}, first {named}; {remedy}."
+    return FileNotFoundError(sentence) if kind == "missing" else ValueError(sentence)
 
 
 def _relative(path: str | Path, root: Path | None) -> str:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -76,7 +77,7 @@ def load(
         raise ValueError(f"protocol is {protocol!r}; it must be one of {', '.join(PROTOCOLS)}.")
     if root is None:
         raise FileNotFoundError(f"cifar10 is not part of the package: {OFFLINE_REMEDY}, or root= and download=True.")
-    pool, is_test = _read_batches(root, download) if _has_batches(root) or download else _read_files(root, on_error)
+    pool, is_test = _read(root, download, on_error)
     chosen = PROTOCOLS[protocol]
     query = chosen.query if query_per_class is None else query_per_class
     train = chosen.train if train_per_class is None else train_per_class
@@ -159,8 +160,12 @@ def _check(
         check_parts(class_ids[~is_test], CLASS_NAMES, keep=0, database_per_class=database)
 
 
-def _has_batches(root: Path) -> bool:
-    return (root / "cifar-10-batches-py").is_dir()
+@lru_cache(maxsize=1)  # a results table asks for the same pictures once for every encoder
+def _read(root: Path, download: bool, on_error: str) -> tuple[Pool, np.ndarray]:
+    """The pool, and bool [n], which of its pictures are of the original test half."""
+    if download or (root / "cifar-10-batches-py").is_dir():
+        return _read_batches(root, download)
+    return _read_files(root, on_error)
 
 
 def _read_batches(root: Path, download: bool) -> tuple[Pool, np.ndarray]:

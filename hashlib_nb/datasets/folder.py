@@ -15,11 +15,17 @@ from pathlib import Path
 import numpy as np
 
 from hashlib_nb.datasets._draw import Counts, draw_at_random, draw_by_class
-from hashlib_nb.datasets._files import pool_of_files
+from hashlib_nb.datasets._files import class_folders, pool_of_files
 from hashlib_nb.datasets._splits import Pool, Splits
 
 TABLE = "labels.csv"
 HALVES = ("train", "test")
+SPLITS = {
+    "by class": "query {query} and train {train} of each class drawn at random; the database is all others",
+    "test folder": "query all of test/, train {train} of each class of train/ drawn at random, database its others",
+    "table": "query {query} and train {train} of all pictures drawn at random; the database is all others",
+}
+"""What each protocol does, in words."""
 
 
 def load(
@@ -44,8 +50,8 @@ def load(
         drop_duplicates: Keep one of pictures whose files are equal byte by byte.
 
     Raises:
-        FileNotFoundError: No such folder, or a picture of the table is missing.
-        ValueError: No classes, a table that is none, or a class with too few pictures.
+        FileNotFoundError: No such folder, none in it, or a picture of the table is missing.
+        ValueError: A share that cannot be, a table that is none, or a class with too few pictures.
     """
     if root is None or not root.is_dir():
         raise FileNotFoundError(f"root is {root}; pass root= a folder with a subfolder of pictures for each class.")
@@ -55,7 +61,7 @@ def load(
     about = {"root": root, "size": size, "on_error": on_error, "drop_duplicates": drop_duplicates, "any_suffix": False}
     if (root / TABLE).is_file():
         pool = _pool_of_table(about)
-        rows, protocol = _draw_table(len(pool), query_per_class, train_per_class, seed), "by table"
+        rows, protocol = _draw_table(len(pool), query_per_class, train_per_class, seed), "table"
     else:
         pool = _pool_of_folders(about)
         rows, protocol = _draw_folders(pool, query_per_class, train_per_class, seed)
@@ -66,25 +72,14 @@ def load(
         license="your own",
         seed=seed,
         protocol=protocol,
-        split=f"{protocol}: query {query_per_class:g}, train {train_per_class:g} of each class, database the others",
+        split=SPLITS[protocol].format(query=f"{query_per_class:g}", train=f"{train_per_class:g}"),
     )
 
 
 def _pool_of_folders(about: dict) -> Pool:
     root = about["root"]
     tops = [root / half for half in HALVES] if all((root / half).is_dir() for half in HALVES) else [root]
-    files = [
-        (file.relative_to(root).as_posix(), folder.name)
-        for top in tops
-        for folder in sorted(top.iterdir())
-        if folder.is_dir() and not folder.name.startswith(".")
-        for file in sorted(folder.iterdir())
-        if file.is_file() and not file.name.startswith(".")
-    ]
-    if not files:
-        raise ValueError(
-            f"{root} has no subfolder with files; put the pictures of each class into a folder of its own."
-        )
+    files = [pair for top in tops for pair in class_folders(top, root)]
     class_names = tuple(sorted({class_name for _, class_name in files}))
     ids = [class_names.index(class_name) for _, class_name in files]
     labels = np.eye(len(class_names), dtype=np.uint8)[ids]

@@ -44,11 +44,14 @@ def load(
             "lists is not part of the package: pass root= a folder with test, train and database.txt."
         )
     read = {part: read_list(root / file) for part, file in FILES.items()}
+    columns = read["query"][1].shape[1]
     labels_of: dict[str, np.ndarray] = {}
     for part, (names, labels) in read.items():
+        if labels.shape[1] != columns:
+            path, first = root / FILES[part], FILES["query"]
+            raise ValueError(f"{path} has {labels.shape[1]} labels a line and {first} {columns}; they must agree.")
         _join(labels_of, names, labels, root / FILES[part])
     names = sorted(labels_of)
-    columns = len(labels_of[names[0]])
     pool = pool_of_files(
         names,
         np.stack([labels_of[name] for name in names]),
@@ -119,7 +122,5 @@ def _join(labels_of: dict[str, np.ndarray], names: list[str], labels: np.ndarray
     """Add a list to what is known of each picture, which no other list may contradict."""
     for name, row in zip(names, labels, strict=True):
         known = labels_of.setdefault(name, row)
-        if len(known) != len(row):
-            raise ValueError(f"{path} has {len(row)} labels a line and a list before it {len(known)}; they must agree.")
         if not np.array_equal(known, row):
             raise ValueError(f"{path} gives {name} other labels than a list before it; they must agree.")

@@ -54,7 +54,8 @@ def load(
 
     Raises:
         FileNotFoundError: A label file, the list of pictures or a picture is missing.
-        ValueError: Files that disagree in length, another value than 0 and 1, or too few pictures.
+        ValueError: Fewer label files than concepts, files that disagree in length, another value than 0 and 1, or too
+            few pictures.
     """
     if root is None:
         raise FileNotFoundError(
@@ -67,6 +68,10 @@ def load(
     query = (2_100 if of_21 else 5_000) if query is None else query
     train = (10_500 if of_21 else 10_000) if train is None else train
     names, labels, class_names = read_labels(root)
+    if len(class_names) < concepts:
+        raise ValueError(
+            f"concepts is {concepts}, but {root} has {len(class_names)} label files; fetch the missing ones."
+        )
     kept = np.sort(np.argsort(-labels.sum(axis=0, dtype=np.int64), kind="stable")[:concepts])
     shown = labels[:, kept].any(axis=1)
     place = next((place for place in PLACES if (root / place).is_dir()), PLACES[0])
