@@ -108,7 +108,7 @@ def map_tables() -> list[str]:
     rows = [_line([data, *(f"{x:.3f}" for x in numbers)]) for data, numbers in THESIS.items()]
     return [
         *lines,
-        "**What the thesis reports** (Table 4.1, AlexNet; mAP@54,000 on CIFAR-10, mAP@5,000 on MS-COCO, 80 categories):",
+        "**What the thesis reports** (Table 4.1, AlexNet; mAP@54,000 on CIFAR-10, mAP@5,000 on all of MS-COCO):",
         "",
         *_head("data"),
         *rows,
@@ -157,7 +157,7 @@ def lists_table() -> list[str]:
     if not records:
         return []
     lines = [
-        "| list | rows | concepts | label sets | above the bound | distinct codes | codes a label set | seconds | memory |",
+        "| list | rows | concepts | label sets | above the bound | distinct codes | codes a set | seconds | memory |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for name, part in pd.DataFrame(records).groupby("labels", sort=False):

@@ -40,14 +40,10 @@ class Args:
 
 def main(args: Args) -> None:
     """Run lint from the shell."""
-    report = _lint.lint(
-        args.name,
-        args.root,
-        seed=args.seed,
-        split=args.split,
-        training_in_database=args.training_in_database,
-        **parse_options(args.name, args.options),
-    )
+    options = parse_options(args.name, args.options)
+    if args.training_in_database:
+        options["training_in_database"] = True
+    report = _lint.lint(args.name, args.root, seed=args.seed, split=args.split, **options)
     print(*_lint.summary(report.parts), *report.findings, sep="\n")
     faults = sum(finding.fault for finding in report.findings)
     print(f"{args.name}: {faults} kinds of fault" if faults else f"{args.name}: no fault")

@@ -6,53 +6,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from hashlib_nb.datasets import load
-from hashlib_nb.datasets._files import file_digest, pixel_digest
-from hashlib_nb.datasets._pictures import Pictures, faults, in_threads
-from hashlib_nb.datasets._splits import PARTS
-from hashlib_nb.datasets.lists import FILES, read_lines
+from hashlib_nb.datasets._lookalikes import ALIKE, most_alike
+from hashlib_nb.datasets._parts import SHOWN, Finding, Part, read_lists, read_splits
 
-SHOWN = 3
-"""Examples of each finding."""
 SORTED_FROM = -4.0
 """Standard deviations below the expected number of runs from which an order is called sorted by class."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing found, with how often and where first."""
-
-    what: str
-    """In words, such as "query pictures in train"."""
-    count: int
-    """Pictures, rows or lines concerned."""
-    examples: tuple[str, ...] = ()
-    """The first few of them."""
-    fault: bool = True
-    """Whether results on this split cannot be trusted; otherwise a note."""
-
-    def __str__(self) -> str:
-        """One line."""
-        shown = f": {', '.join(self.examples)}" if self.examples else ""
-        return f"{'FAULT' if self.fault else 'note'}  {self.what} ({self.count:,}){shown}"
-
-
-@dataclass
-class Part:
-    """What is known of one part, row by row."""
-
-    names: list[str]
-    """A picture's path, or a number where it has none."""
-    labels: np.ndarray
-    """uint8 {0,1} [n, m]."""
-    contents: list[str | None] = field(default_factory=list)
-    """SHA-256 of each picture; None where it could not be read."""
 
 
 @dataclass
@@ -72,10 +36,10 @@ class Report:
 
 def lint(
     name: str,
-    root: Path | None = None,
+    root: str | Path | None = None,
     *,
     seed: int = 0,
-    split: Path | None = None,
+    split: str | Path | None = None,
     training_in_database: bool = False,
     **options,
 ) -> Report:
@@ -88,96 +52,32 @@ def lint(
         split: A saved split instead.
         training_in_database: Declares for lists that training pictures are in the database by intention; other datasets
             say so by their protocol.
-        **options: Of `datasets.load`.
+        **options: Of `datasets.load`, except on_error: every file is looked at.
 
     Raises:
-        ValueError, FileNotFoundError: Where there is nothing to look at: no such dataset, folder or list.
+        ValueError: No such dataset or option, or nothing to look at.
+        FileNotFoundError: No such folder or list.
     """
+    root = None if root is None else Path(root).expanduser()
+    if "on_error" in options:
+        raise ValueError(f"on_error is {options['on_error']!r}, but lint looks at every file: leave it out.")
     if name == "lists":
-        parts, found = _read_lists(root, options.get("pictures"))
+        _check_lists_options(split, options)
+        parts, found = read_lists(root, options.get("pictures"))
     else:
-        parts, found, training_in_database = _read_splits(name, root, seed, split, options)
-    found += [*_overlaps(parts, training_in_database), *_copies(parts), *_contradictions(parts)]
-    found += [*_orders(parts), *_labels(parts)]
+        if training_in_database:
+            raise ValueError(f"training_in_database is for lists; {name!r} declares it by its protocol: leave it out.")
+        parts, found, training_in_database = read_splits(name, root, seed, split, options)
+    found += [*_overlaps(parts, training_in_database), *_near_copies(parts), *_copies(parts)]
+    found += [*_contradictions(parts), *_orders(parts), *_labels(parts)]
     return Report(parts, sorted((finding for finding in found if finding.count), key=lambda finding: not finding.fault))
 
 
-def _read_splits(name: str, root, seed: int, split, options: dict) -> tuple[dict[str, Part], list[Finding], bool]:
-    try:
-        splits = load(name, root=root, seed=seed, split=split, on_error="skip", **options)
-    except ValueError as error:
-        if "'on_error' is no option" not in str(error):
-            raise
-        splits = load(name, root=root, seed=seed, split=split, **options)
-    parts = {}
-    for part in PARTS:
-        pictures = getattr(splits, part)
-        names = pictures.names or [f"picture {row}" for row in splits.rows[part]]
-        parts[part] = Part(list(names), pictures.labels, _contents(pictures.images))
-    bad = _examples(splits.pool.left_out)
-    kinds = [Finding(f"files that are {kind}", len(names), tuple(names[:SHOWN])) for kind, names in bad.items()]
-    return parts, kinds, splits.info["training_in_database"]
-
-
-def _contents(images: np.ndarray | Pictures) -> list[str | None]:
-    if isinstance(images, Pictures):
-        return in_threads(file_digest, images.paths, "read files")
-    return [pixel_digest(image) for image in images]
-
-
-def _examples(left_out: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    by_kind: dict[str, list[str]] = defaultdict(list)
-    for name, kind in left_out:
-        by_kind[kind].append(name)
-    return by_kind
-
-
-def _read_lists(root: Path | None, pictures: str | None) -> tuple[dict[str, Part], list[Finding]]:
-    """The lists that are there, without the lines that cannot be read, and what is wrong with lines and files."""
-    files = {part: Path(root or ".") / file for part, file in FILES.items()}
-    there = {part: path for part, path in files.items() if path.is_file()}
-    if root is None or not there:
-        raise FileNotFoundError(f"root is {root}; it must hold test.txt, train.txt or database.txt.")
-    found = [
-        Finding(f"{path.name} does not exist", 1, fault=False) for part, path in files.items() if part not in there
-    ]
-    read = {part: list(read_lines(path)) for part, path in there.items()}
-    widths = [len(labels) for lines in read.values() for *_, labels in lines if not isinstance(labels, str)]
-    if not widths:
-        raise ValueError(f"{root} has no line with a path and a 0/1 vector in any of its lists.")
-    width = max(set(widths), key=widths.count)
-    parts = {}
-    for part, lines in read.items():
-        wrong = [
-            (f"line {number}", labels if isinstance(labels, str) else f"{len(labels)} labels instead of {width}")
-            for number, _, labels in lines
-            if isinstance(labels, str) or len(labels) != width
-        ]
-        for words, numbers in _examples(wrong).items():
-            found.append(Finding(f"{there[part].name}: rows with {words}", len(numbers), tuple(numbers[:SHOWN])))
-        good = [(name, labels) for _, name, labels in lines if not isinstance(labels, str) and len(labels) == width]
-        labels = np.array([labels for _, labels in good], dtype=np.uint8).reshape(len(good), width)
-        parts[part] = Part([name for name, _ in good], labels)
-    return parts, found + _read_files(parts, Path(pictures or root))
-
-
-def _read_files(parts: Mapping[str, Part], root: Path) -> list[Finding]:
-    """Fill in the contents of listed pictures and say which files are bad; without any file, a note."""
-    names = sorted({name for part in parts.values() for name in part.names})
-    bad = faults(names, root, decoded=False)
-    if all(kind == "missing" for kind in bad.values()) and len(bad) == len(names):
-        for part in parts.values():
-            part.contents = [None] * len(part.names)
-        return [
-            Finding(f"no listed picture lies in {root}; labels and names alone were looked at", len(names), fault=False)
-        ]
-    bad = faults(names, root, decoded=True)
-    sound = [name for row, name in enumerate(names) if row not in bad]
-    contents = dict(zip(sound, in_threads(file_digest, [root / name for name in sound], "read files"), strict=True))
-    for part in parts.values():
-        part.contents = [contents.get(name) for name in part.names]
-    by_kind = _examples((names[row], kind) for row, kind in bad.items())
-    return [Finding(f"files that are {kind}", len(each), tuple(each[:SHOWN])) for kind, each in by_kind.items()]
+def _check_lists_options(split: str | Path | None, options: Mapping) -> None:
+    if split is not None:
+        raise ValueError(f"split is {split}, but lists say themselves who goes where: leave it out.")
+    if unknown := sorted(set(options) - {"pictures", "size"}):
+        raise ValueError(f"{unknown[0]!r} is no option that lists are checked with; there is pictures.")
 
 
 def _overlaps(parts: Mapping[str, Part], training_in_database: bool) -> Iterator[Finding]:
@@ -196,7 +96,27 @@ def _overlaps(parts: Mapping[str, Part], training_in_database: bool) -> Iterator
             for name, content in zip(parts[one].names, parts[one].contents, strict=True)
             if content in held and name not in names
         ]
-        yield Finding(f"{one} pictures in {other} under another name", len(copies), tuple(copies[:SHOWN]))
+        words = f"{one} pictures in {other} under another name"
+        yield Finding(words, len(copies), tuple(copies[:SHOWN]), fault=not declared)
+
+
+def _near_copies(parts: Mapping[str, Part]) -> Iterator[Finding]:
+    """Queries that look like a picture to train on or to find; a note, since looks can deceive.
+
+    Those of equal content are left to `_overlaps`.
+    """
+    for other in ("train", "database"):
+        if "query" not in parts or other not in parts or parts["query"].edges is None or parts[other].edges is None:
+            continue
+        query, held = parts["query"], parts[other]
+        same = set(held.names), set(held.contents)
+        row, correlation = most_alike(query.edges, held.edges)
+        alike = [
+            f"{query.names[i]} ~ {held.names[row[i]]}"
+            for i in np.flatnonzero(correlation >= ALIKE)[np.argsort(-correlation[correlation >= ALIKE], kind="stable")]
+            if query.names[i] not in same[0] and query.contents[i] not in same[1]
+        ]
+        yield Finding(f"query pictures that look like one in {other}", len(alike), tuple(alike[:SHOWN]), fault=False)
 
 
 def _by_content(part: Part) -> dict[str, list[str]]:
@@ -281,11 +201,20 @@ def summary(parts: Mapping[str, Part]) -> list[str]:
             f"{len(np.unique(part.labels, axis=0)):,} label sets"
         )
         counts = part.labels.sum(axis=0)
-        lines.append(f"  of each of {len(counts)} concepts: {counts.min():,} to {counts.max():,} pictures")
-    if {"query", "database"} <= set(parts):
-        from hashlib_nb import metrics  # above the datasets: only this line needs it
-
-        labels = parts["query"].labels, parts["database"].labels
-        tied = [np.zeros((len(each), 1), dtype=np.uint8) for each in labels]
-        lines.append(f"chance: mAP {metrics.mean_average_precision(*tied, *labels):.4f} (random order)")
+        few, many = (f"{counts[at]:,} ({part.class_names[at]})" for at in (counts.argmin(), counts.argmax()))
+        lines.append(f"  pictures of each of {len(counts)} concepts: {few} to {many}")
+    other = "database" if "database" in parts else "train"
+    if {"query", other} <= set(parts):
+        lines.append(_chance(parts["query"].labels, parts[other].labels, other))
     return lines
+
+
+def _chance(query: np.ndarray, database: np.ndarray, searched: str) -> str:
+    """What random order scores, exactly: the expected mAP of codes that are all alike."""
+    from hashlib_nb import metrics  # above the datasets: only this line needs it
+
+    if not (query @ database.T).any():
+        return "chance: none, since no query shares a concept with what is searched"
+    alike = [np.zeros((len(labels), 1), dtype=np.uint8) for labels in (query, database)]
+    value = metrics.mean_average_precision(*alike, query, database)
+    return f"chance: mAP {value:.4f} of a random order" + (" of train" if searched == "train" else "")
