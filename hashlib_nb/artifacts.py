@@ -251,7 +251,9 @@ def run(main: Callable[[Any], None], args_type: type) -> None:
     """A stage's command line: parse `args_type` with tyro, call `main`; bad input ends in one sentence and status 1."""
     import tyro  # by far the slowest import here, and only a command line needs it
 
-    args = tyro.cli(args_type, prog=f"python -m hashlib_nb.{Path(sys.argv[0]).stem}")
+    script = Path(sys.argv[0])
+    stage = script.parent.name if script.stem == "__main__" else script.stem
+    args = tyro.cli(args_type, prog=f"python -m hashlib_nb.{stage}")
     try:
         main(args)
     except (ValueError, OSError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,7 +13,10 @@ import pytest
 from PIL import Image
 
 from hashlib_nb import datasets
+from hashlib_nb.datasets import _lookalikes
 from hashlib_nb.datasets._lint import lint, runs_z, summary
+from hashlib_nb.datasets._lookalikes import edges, most_alike
+from hashlib_nb.datasets.cifar10 import CLASS_NAMES
 
 N = 40
 PARTS = {"test": range(8), "train": range(8, 20), "database": range(20, N)}
@@ -67,6 +71,7 @@ FAULTS: dict[str, Callable[[Path], object]] = {
     ),
     "database is sorted by class": sort_database,
     "rows with 3 labels instead of 4": lambda root: add(root, "train", "p/09.png 0 1 0"),
+    "train.txt is empty": lambda root: (root / "train.txt").write_text(""),
     "rows with no label": lambda root: add(root, "train", "p/09.png"),
     "train pictures without any label": lambda root: add(root, "train", "p/39.png 0 0 0 0"),
     "files that are missing": lambda root: (root / "p/30.png").unlink(),
@@ -92,7 +97,8 @@ def test_each_planted_fault_is_found_and_named(clean, what):
 
 
 def test_all_faults_at_once_are_all_found(clean):
-    planted = [what for what in FAULTS if not what.startswith(("files", "database is"))] + ["files that are missing"]
+    alone = ("files", "database is", "train.txt is empty")
+    planted = [what for what in FAULTS if not what.startswith(alone)] + ["files that are missing"]
     for what in planted:
         FAULTS[what](clean)
     found = [finding.what for finding in lint("lists", clean).findings]
@@ -104,6 +110,26 @@ def test_training_pictures_in_the_database_can_be_declared(clean):
     report = lint("lists", clean, training_in_database=True)
     assert report.ok
     assert [finding.count for finding in report.findings] == [1]
+
+
+def test_copies_of_declared_training_pictures_in_the_database_are_no_leak(clean):
+    add(clean, "database", line(9), copy(clean, 10, "p/x6.png"))
+    assert lint("lists", clean, training_in_database=True).ok
+
+
+def test_one_picture_spelled_in_two_ways_is_one(clean):
+    for file in (clean / "p").iterdir():
+        file.unlink()
+    add(clean, "train", line(0).replace("p/", "./p//"))
+    assert [finding.what for finding in lint("lists", clean).findings if finding.fault] == ["query pictures in train"]
+
+
+def test_a_path_that_escapes_is_found_where_no_picture_is(clean):
+    for file in (clean / "p").iterdir():
+        file.unlink()
+    add(clean, "train", "../x.png 0 0 0 1")
+    faults = [finding for finding in lint("lists", clean).findings if finding.fault]
+    assert [(finding.what, finding.count) for finding in faults] == [("files that are outside root", 1)]
 
 
 def test_lists_without_pictures_or_database_are_checked_by_name(clean):
@@ -127,7 +153,140 @@ def test_the_exit_status_says_it(clean, fault, status):
 
 
 def test_the_shipped_pictures_pass():
-    assert lint("fashion-mini").ok
+    report = lint("fashion-mini")
+    assert report.ok
+    assert all(len(set(part.contents)) == len(part.names) for part in report.parts.values())
+
+
+# Datasets other than lists
+
+
+@pytest.fixture
+def cifar(tmp_path) -> Path:
+    """Four pictures of each class in both halves, lossless."""
+    rng = np.random.default_rng(1)
+    for half in ("test", "train"):
+        for name in CLASS_NAMES:
+            (tmp_path / half / name).mkdir(parents=True)
+            for i in range(4):
+                pixels = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(tmp_path / half / name / f"{i}.png")
+    return tmp_path
+
+
+def test_pixels_of_a_query_in_the_database_are_found_whatever_the_file(cifar):
+    assert lint("cifar10", cifar, protocol="10k/50k").ok
+    with Image.open(cifar / "test/cat/0.png") as picture:
+        picture.save(cifar / "train/cat/9.png", compress_level=0)
+    assert (cifar / "test/cat/0.png").read_bytes() != (cifar / "train/cat/9.png").read_bytes()
+    faults = {found.what: found for found in lint("cifar10", cifar, protocol="10k/50k").findings if found.fault}
+    assert set(faults) == {f"query pictures in {part} under another name" for part in ("train", "database")}
+    for fault in faults.values():
+        assert (fault.count, fault.examples) == (1, ("test/cat/0.png = train/cat/9.png",))
+
+
+def test_training_pictures_in_the_database_are_declared_by_the_protocol(cifar):
+    (note,) = lint("cifar10", cifar, protocol="10k/50k").findings
+    assert (note.what, note.fault) == ("train pictures in database, as the protocol has it", False)
+    assert lint("cifar10", cifar, protocol="54k", query_per_class=1, train_per_class=2).findings == []
+
+
+def test_bad_files_are_counted_in_every_dataset_of_files(cifar):
+    (cifar / "train/dog/1.png").write_bytes(b"")
+    (cifar / "train/dog/2.png").write_bytes((cifar / "train/dog/2.png").read_bytes()[:60])
+    for name in ("cifar10", "folder"):
+        report = lint(name, cifar, query_per_class=1, train_per_class=1)
+        found = {finding.what: finding for finding in report.findings if finding.fault}
+        assert found["files that are empty"].examples == ("train/dog/1.png",)
+        assert found["files that are broken"].examples == ("train/dog/2.png",)
+
+
+def test_pictures_that_a_dataset_leaves_out_are_noted(tmp_path):
+    (tmp_path / "images").mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(12):
+        Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(tmp_path / f"images/{i:02}.png")
+    content = {
+        "images": [{"id": i, "file_name": f"{i:02}.png"} for i in range(12)],
+        "categories": [{"id": 1, "name": "cat"}],
+        "annotations": [{"image_id": i, "category_id": 1} for i in range(10)],
+    }
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations/instances.json").write_text(json.dumps(content), encoding="utf-8")
+    report = lint("coco", tmp_path, query=2, train=3, train_from_database=False)
+    assert report.ok
+    assert [(note.what, note.count) for note in report.findings] == [("pictures left out: without labels", 2)]
+
+
+def test_a_saved_split_can_be_checked(tmp_path):
+    splits = datasets.load("fashion-mini", seed=3)
+    splits.save_split(tmp_path / "split.npz")
+    assert lint("fashion-mini", split=tmp_path / "split.npz").parts["query"].names == [
+        f"picture {row}" for row in splits.rows["query"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"name": "lists", "colour": 1}, "'colour' is no option that lists are checked with"),
+        ({"name": "lists", "split": "s.npz"}, "split is s.npz, but lists say themselves"),
+        ({"name": "lists", "on_error": "skip"}, "on_error is 'skip', but lint looks at every file"),
+        ({"name": "fashion-mini", "training_in_database": True}, "'fashion-mini' declares it by its protocol"),
+        ({"name": "cifar"}, "name is 'cifar', which is no dataset here"),
+    ],
+)
+def test_options_without_effect_are_refused(clean, arguments, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        lint(arguments.pop("name"), clean, **arguments)
+
+
+# Pictures that look alike
+
+
+def photograph(seed: int, side: int = 64) -> Image.Image:
+    """Smooth shapes, as photographs have; noise would not survive a change of size."""
+    blocks = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    return Image.fromarray(blocks).resize((side, side), Image.Resampling.BICUBIC)
+
+
+@pytest.mark.parametrize(
+    ("saved", "options"),
+    [("x.jpg", {"quality": 60}), ("x.png", {}), ("x.gif", {})],
+)
+@pytest.mark.parametrize("scale", [1, 0.5])
+def test_a_photograph_saved_once_more_is_noted_and_no_fault(clean, saved, options, scale):
+    original = photograph(0)
+    original.save(clean / "p/00.png")
+    changed = original.resize((int(scale * 64),) * 2).point(lambda value: 20 + 0.8 * value)
+    changed.save(clean / saved, **options)
+    add(clean, "database", line(0).replace("p/00.png", saved))
+    report = lint("lists", clean)
+    assert report.ok
+    (note,) = report.findings
+    assert note.what == "query pictures that look like one in database"
+    assert note.examples == (f"p/00.png ~ {saved}",)
+
+
+def test_photographs_of_different_things_do_not_look_alike():
+    outlines = np.stack([edges(np.asarray(photograph(seed))) for seed in range(300)])
+    _, correlation = most_alike(outlines[:150], outlines[150:])
+    assert correlation.max() < 0.6
+
+
+def test_most_alike_is_the_largest_of_all_products(monkeypatch):
+    monkeypatch.setattr(_lookalikes, "BLOCK", 7)
+    rng = np.random.default_rng(0)
+    these, others = (rng.normal(size=(n, 5)).astype(np.float32) for n in (9, 40))
+    row, correlation = most_alike(these, others)
+    assert np.array_equal(row, (these @ others.T).argmax(axis=1))
+    assert np.allclose(correlation, (these @ others.T).max(axis=1))
+
+
+def test_a_picture_of_one_color_is_like_nothing():
+    flat = edges(np.full((9, 5, 1), 7, dtype=np.uint8))
+    assert not flat.any()
+    assert most_alike(flat[None], np.stack([flat, edges(np.asarray(photograph(0)))]))[1][0] < 0.01
 
 
 def test_chance_is_the_share_of_relevant_pairs_where_each_query_has_as_many(clean):

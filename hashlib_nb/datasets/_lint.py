@@ -109,12 +109,12 @@ def _near_copies(parts: Mapping[str, Part]) -> Iterator[Finding]:
         if "query" not in parts or other not in parts or parts["query"].edges is None or parts[other].edges is None:
             continue
         query, held = parts["query"], parts[other]
-        same = set(held.names), set(held.contents)
+        names, contents = set(held.names), set(held.contents)
         row, correlation = most_alike(query.edges, held.edges)
         alike = [
             f"{query.names[i]} ~ {held.names[row[i]]}"
-            for i in np.flatnonzero(correlation >= ALIKE)[np.argsort(-correlation[correlation >= ALIKE], kind="stable")]
-            if query.names[i] not in same[0] and query.contents[i] not in same[1]
+            for i in np.argsort(-correlation, kind="stable")
+            if correlation[i] >= ALIKE and query.names[i] not in names and query.contents[i] not in contents
         ]
         yield Finding(f"query pictures that look like one in {other}", len(alike), tuple(alike[:SHOWN]), fault=False)
 
@@ -213,7 +213,7 @@ def _chance(query: np.ndarray, database: np.ndarray, searched: str) -> str:
     """What random order scores, exactly: the expected mAP of codes that are all alike."""
     from hashlib_nb import metrics  # above the datasets: only this line needs it
 
-    if not (query @ database.T).any():
+    if not (query.any(axis=0) & database.any(axis=0)).any():
         return "chance: none, since no query shares a concept with what is searched"
     alike = [np.zeros((len(labels), 1), dtype=np.uint8) for labels in (query, database)]
     value = metrics.mean_average_precision(*alike, query, database)
