@@ -281,6 +281,8 @@ def test_coco_without_a_category_drops_what_shows_nothing_else(tmp_path):
     splits = datasets.load("coco", root=coco_folder(tmp_path), query=1, train=2, exclude=("person",), size=8)
     assert splits.class_names == ("dog", "cat")
     assert splits.info["dropped"] == {"without labels": 2, "only excluded labels": 2}  # 7 and 11 show a person alone
+    for name, row in zip(splits.pool.everything.names, splits.pool.everything.labels, strict=True):
+        assert row.tolist() == [int(Path(name).stem) % 2 == 0, int(Path(name).stem) % 3 == 0]
     assert names(splits.train) <= names(splits.database)
 
 
