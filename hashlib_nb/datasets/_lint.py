@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hashlib_nb.datasets._lookalikes import ALIKE, most_alike
+from hashlib_nb.datasets._lookalikes import near_copies
 from hashlib_nb.datasets._parts import SHOWN, Finding, Part, read_lists, read_splits
 
 SORTED_FROM = -4.0
@@ -110,11 +110,10 @@ def _near_copies(parts: Mapping[str, Part]) -> Iterator[Finding]:
             continue
         query, held = parts["query"], parts[other]
         names, contents = set(held.names), set(held.contents)
-        row, correlation = most_alike(query.edges, held.edges)
         alike = [
-            f"{query.names[i]} ~ {held.names[row[i]]}"
-            for i in np.argsort(-correlation, kind="stable")
-            if correlation[i] >= ALIKE and query.names[i] not in names and query.contents[i] not in contents
+            f"{query.names[i]} ~ {held.names[j]}"
+            for i, j in near_copies(query.edges, held.edges)
+            if query.names[i] not in names and query.contents[i] not in contents
         ]
         yield Finding(f"query pictures that look like one in {other}", len(alike), tuple(alike[:SHOWN]), fault=False)
 
@@ -201,8 +200,9 @@ def summary(parts: Mapping[str, Part]) -> list[str]:
             f"{len(np.unique(part.labels, axis=0)):,} label sets"
         )
         counts = part.labels.sum(axis=0)
-        few, many = (f"{counts[at]:,} ({part.class_names[at]})" for at in (counts.argmin(), counts.argmax()))
-        lines.append(f"  pictures of each of {len(counts)} concepts: {few} to {many}")
+        ends = [f"{counts[at]:,} ({part.class_names[at]})" for at in (counts.argmin(), counts.argmax())]
+        span = " to ".join(ends) if counts.min() < counts.max() else f"{counts[0]:,}"
+        lines.append(f"  pictures of each of {len(counts)} concepts: {span}")
     other = "database" if "database" in parts else "train"
     if {"query", other} <= set(parts):
         lines.append(_chance(parts["query"].labels, parts[other].labels, other))
