@@ -5,7 +5,6 @@ python -m benchmarks.summary      # reads benchmarks/results/*.json
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from benchmarks.timing import Ratio, results_folder
@@ -51,9 +50,7 @@ def put(text: str, table: str) -> str:
     Raises:
         ValueError: the markers are not there once each.
     """
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise ValueError(f"README.md must hold the lines {BEGIN!r} and {END!r} once each")
-    return re.sub(f"{BEGIN}.*{END}", lambda _: f"{BEGIN}\n{table}\n{END}", text, flags=re.DOTALL)
+    return artifacts.between(text, BEGIN, END, table)
 
 
 def main() -> None:

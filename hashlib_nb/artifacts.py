@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 import shlex
 import sys
 import time
@@ -65,6 +66,12 @@ def digest(*arrays: np.ndarray) -> str:
         sha.update(f"{array.dtype}{array.shape}".encode())
         sha.update(np.ascontiguousarray(array))
     return sha.hexdigest()[:12]
+
+
+def sha256(path: Path) -> bytes:
+    """The 32 bytes that identify a file's content."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 @contextmanager
@@ -180,7 +187,7 @@ def load_or_make(
         if old == args:
             print(f"loaded {shown(path)} (made in {meta.get('seconds', 0):.0f} s by {meta.get('made_by')})")
             return arrays
-        print(f"{shown(path)} was made with other settings ({_differences(old, args)}); making it anew")
+        print(f"{shown(path)} was made with other settings ({differences(old, args)}); making it anew")
     start = time.perf_counter()
     arrays = {name: np.asarray(array) for name, array in make().items()}
     seconds = time.perf_counter() - start
@@ -189,7 +196,8 @@ def load_or_make(
     return arrays
 
 
-def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """What differs between two dicts of settings, in words."""
     pairs = {name: (old.get(name, "not set"), new.get(name, "not set")) for name in sorted({*old, *new})}
     return ", ".join(f"{name}={then!r}, now {now!r}" for name, (then, now) in pairs.items() if then != now)
 
@@ -222,6 +230,17 @@ def load_checkpoint(path: Path | None, made_from: str) -> dict[str, Any] | None:
         return None
     print(f"resuming from {shown(path)}")
     return state
+
+
+def between(text: str, begin: str, end: str, body: str) -> str:
+    """README text with `body` between two marker lines, in place of what stood there.
+
+    Raises:
+        ValueError: the markers are not there once each.
+    """
+    if text.count(begin) != 1 or text.count(end) != 1:
+        raise ValueError(f"README.md must hold the lines {begin!r} and {end!r} once each")
+    return re.sub(f"{begin}.*{end}", lambda _: f"{begin}\n{body}\n{end}", text, flags=re.DOTALL)
 
 
 def command(stage: str, args: Any) -> str:

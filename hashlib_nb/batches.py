@@ -80,11 +80,8 @@ class _Rows(Dataset):
     def __getitem__(self, rows: np.ndarray) -> np.ndarray | Exception:
         try:
             return self.images[rows]
-        except (
-            ValueError,
-            OSError,
-        ) as error:  # raised by the reader: a worker's own exceptions arrive wrapped in a traceback
-            return error
+        except (ValueError, OSError) as error:
+            return error  # raised by the reader: a worker's own exceptions arrive wrapped in a traceback
 
 
 def read(images: Images, batches: Sequence[np.ndarray], *, pin: bool = False) -> Iterator[torch.Tensor]:

@@ -22,7 +22,7 @@ from tqdm.auto import tqdm
 
 from hashlib_nb import artifacts
 from hashlib_nb.datasets._pictures import SUFFIXES, Pictures, in_threads
-from hashlib_nb.index import Index, Origin, hex_of, origin_of, printable, sha256
+from hashlib_nb.index import Index, Origin, hex_of, origin_of, printable
 
 if TYPE_CHECKING:
     from hashlib_nb.encoder import Encoder
@@ -191,7 +191,7 @@ def add_pictures(
     contents, failures = {}, []
     for path in tqdm(paths, desc="look for known ones", unit=" pictures", disable=not progress):
         try:
-            contents[path] = sha256(path)
+            contents[path] = artifacts.sha256(path)
         except OSError as error:
             failures.append(f"the picture {printable(path)} cannot be read ({error.strerror})")
             _stop_at(failures[-1], on_error)

@@ -507,9 +507,13 @@ def folder_for(
     size: int | None = None,
     options: Mapping[str, Any] | None = None,
     split: Path | None = None,
+    suffix: str = "",
 ) -> Path:
-    """Where `codes_for` keeps codes, or with arch=None target codes, of a data set with these options."""
-    encoder = arch if arch is None or size is None else f"{arch}-px{size}"
+    """Where `codes_for` keeps codes, or with arch=None target codes, of a data set with these options.
+
+    A suffix sets apart codes that were made otherwise, such as those of an encoder trained for fewer bits.
+    """
+    encoder = arch and f"{arch}{'' if size is None else f'-px{size}'}{suffix}"
     return artifacts.folder(_label(dataset, options or {}, split), bits, seed, encoder)
 
 

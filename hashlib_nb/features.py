@@ -94,9 +94,7 @@ def _is_there(path: Path, about: dict[str, Any]) -> bool:
         print(f"{shown(path)} is truncated or no cache of features ({error}); making it anew")
         return False
     if old != about:
-        different = {name: value for name, value in about.items() if old.get(name) != value}
-        changed = ", ".join(f"{name}={old.get(name)!r}, now {value!r}" for name, value in different.items())
-        print(f"{shown(path)} was made with other settings ({changed}); making it anew")
+        print(f"{shown(path)} was made with other settings ({artifacts.differences(old, about)}); making it anew")
         return False
     print(f"loaded {shown(path)} (made in {seconds:.0f} s by hashlib_nb.features)")
     return True

@@ -7,7 +7,6 @@ writes it anew under another name and puts that in its place, so whoever reads i
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -56,7 +55,7 @@ def origin_of(model: Path, selection: Path | None = None) -> Origin:
         raise artifacts.ArtifactError(f"model: {artifacts.shown(about)} describes no encoder: fit one and save it anew")
     k = described["bits"]
     bits = range(k) if selection is None else _read_selection(selection, k)
-    return Origin(sha256(weights).hex(), k, tuple(int(bit) for bit in bits))
+    return Origin(artifacts.sha256(weights).hex(), k, tuple(int(bit) for bit in bits))
 
 
 def _read_selection(path: Path, k: int) -> np.ndarray:
@@ -73,12 +72,6 @@ def _read_selection(path: Path, k: int) -> np.ndarray:
         return check_bits(selection["bits"], k)
     except ValueError as error:
         raise ValueError(f"selection: {artifacts.shown(path)}: {error}") from error
-
-
-def sha256(path: Path) -> bytes:
-    """The 32 bytes that identify a file's content."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
 
 
 def printable(path: Path) -> str:

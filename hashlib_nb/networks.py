@@ -13,7 +13,6 @@ once (see `features`), and only a small head is trained. Thesis Table 4.2 keeps 
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -231,8 +230,7 @@ def _check_sum(path: Path, role: str) -> None:
     promised = re.search(r"-([0-9a-f]{8,64})$", path.stem)
     if not promised:
         return
-    with open(path, "rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = artifacts.sha256(path).hex()
     if not found.startswith(promised[1]):
         raise ValueError(
             f"{role}{path} is damaged: its sha256 begins with {found[:8]}, and its name says {promised[1]}; "

@@ -9,7 +9,7 @@ holds what `markdown` makes of them, between two comments, and a test compares t
 
 from __future__ import annotations
 
-import re
+import shlex
 import subprocess
 import sys
 from dataclasses import dataclass, replace
@@ -65,7 +65,7 @@ def folder() -> Path:
 
 
 def make_tables(args: Args) -> None:
-    """Run `hashlib_nb.results` for each table whose folder is given; the command that it stores has no path in it."""
+    """Run `hashlib_nb.results` for each table whose folder is given."""
     roots = {"cifar10": args.cifar10, "coco": args.coco}
     for name, table in TABLES.items():
         root = roots[table.dataset]
@@ -73,10 +73,8 @@ def make_tables(args: Args) -> None:
             continue
         path = folder() / f"{name}.json"
         results.save(replace(table, root=root, out=path), results.make_rows(replace(table, root=root)))
-        record = artifacts.load_json(path)
-        record["args"] |= {"root": table.dataset.upper(), "out": f"results/{name}.json"}
-        shown = replace(table, root=Path(table.dataset.upper()), out=Path("results", f"{name}.json"))
-        artifacts.save_json(path, record | {"command": artifacts.command("results", shown)})
+        shown = replace(table, root=Path(table.dataset.upper()), out=Path("results", path.name))
+        _say_without_paths(path, "results", shown)
 
 
 def measure_lists(args: Args) -> None:
@@ -85,34 +83,34 @@ def measure_lists(args: Args) -> None:
         for seed in results.Args().seeds:
             path = folder() / f"stage1-{name}-s{seed}.json"
             stage = codes.Args(labels=args.lists / name / "train.txt", bits=64, seed=seed, report=path)
-            subprocess.run([sys.executable, *artifacts.command("codes", stage).split()[1:]], check=True)
+            subprocess.run([sys.executable, *shlex.split(artifacts.command("codes", stage))[1:]], check=True)
             shown = replace(stage, labels=Path("LISTS", name, "train.txt"), report=Path("results", path.name))
-            record = artifacts.load_json(path)
-            artifacts.save_json(path, record | {"command": artifacts.command("codes", shown)})
+            _say_without_paths(path, "codes", shown)
+
+
+def _say_without_paths(path: Path, stage: str, shown: results.Args | codes.Args) -> None:
+    """Put arguments without a path of this machine into a stored file, in its command and where it lists them."""
+    record = artifacts.load_json(path)
+    record["command"] = artifacts.command(stage, shown)
+    if "args" in record:
+        record["args"] |= {"root": str(shown.root), "out": str(shown.out)}
+    artifacts.save_json(path, record)
 
 
 def map_tables() -> list[str]:
     """mAP by length: a table for each stored file and the thesis' numbers, as lines of markdown."""
+    lengths = [f"{bits} bits" for bits in results.Args().lengths]
     lines = []
     for name, (data, encoder) in SHOWN.items():
         path = folder() / f"{name}.json"
         if path.exists():
             record = artifacts.load_json(path)
-            lines += [
-                _caption(data, encoder, record),
-                "",
-                *_head("method"),
-                *_rows(pd.DataFrame(record["summary"])),
-                "",
-            ]
-    rows = [_line([data, *(f"{x:.3f}" for x in numbers)]) for data, numbers in THESIS.items()]
-    return [
-        *lines,
-        "**What the thesis reports** (Table 4.1, AlexNet; mAP@54,000 on CIFAR-10, mAP@5,000 on all of MS-COCO):",
-        "",
-        *_head("data"),
-        *rows,
-    ]
+            summary = pd.DataFrame(record["summary"]).astype({"map_sd": float})  # null of a single seed becomes NaN
+            table = results.markdown_table(("method", *lengths), _rows(summary))
+            lines += [_caption(data, encoder, record), "", *table, ""]
+    numbers = [[data, *(f"{score:.3f}" for score in scores)] for data, scores in THESIS.items()]
+    about = "**What the thesis reports** (Table 4.1, AlexNet; mAP@54,000 on CIFAR-10, mAP@5,000 on all of MS-COCO):"
+    return [*lines, about, "", *results.markdown_table(("data", *lengths), numbers)]
 
 
 def _caption(data: str, encoder: str, record: dict) -> str:
@@ -124,31 +122,23 @@ def _caption(data: str, encoder: str, record: dict) -> str:
     )
 
 
-def _head(first: str) -> list[str]:
-    return [_line([first, *(f"{bits} bits" for bits in results.Args().lengths)]), "|---|---|---|---|---|"]
-
-
-def _rows(summary: pd.DataFrame) -> list[str]:
-    """One line a method; the line under PPO's says how far the order of ties could move it."""
-    lines = []
+def _rows(summary: pd.DataFrame) -> list[list[str]]:
+    """One row a method; the row under PPO's says how far the order of ties could move it."""
+    found = []
     for method, part in summary.groupby("method", sort=False):
         rows = [row for _, row in part.sort_values("bits").iterrows()]
         if method in results.FIXED:
-            lines.append(_line([f"{method}, {rows[0]['bits']} bits", *[_mean(rows[0])] * len(results.Args().lengths)]))
+            found.append([f"{method}, {rows[0]['bits']} bits", *[_mean(rows[0])] * len(results.Args().lengths)])
             continue
-        lines.append(_line([method, *map(_mean, rows)]))
+        found.append([method, *map(_mean, rows)])
         if method == "PPO":
             bracket = [f"{row['pessimistic']:.3f} to {row['optimistic']:.3f}" for row in rows]
-            lines.append(_line(["PPO, all orders of ties", *bracket]))
-    return lines
+            found.append(["PPO, all orders of ties", *bracket])
+    return found
 
 
 def _mean(row: pd.Series) -> str:
-    return f"{row['map']:.3f}" if pd.isna(row["map_sd"]) else f"{row['map']:.3f} ± {row['map_sd']:.3f}"
-
-
-def _line(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    return results.plus_minus(row["map"], row["map_sd"])
 
 
 def lists_table() -> list[str]:
@@ -156,18 +146,16 @@ def lists_table() -> list[str]:
     records = [artifacts.load_json(path) for path in sorted(folder().glob("stage1-*.json"))]
     if not records:
         return []
-    lines = [
-        "| list | rows | concepts | label sets | above the bound | distinct codes | codes a set | seconds | memory |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
+    columns = ("list", "rows", "concepts", "label sets", "above the bound", "distinct codes", "codes a set")
+    rows = []
     for name, part in pd.DataFrame(records).groupby("labels", sort=False):
         mean = part.mean(numeric_only=True)
         counts = [f"{mean[column]:,.0f}" for column in ("n", "concepts", "label_sets")]
         gap = f"{100 * mean['gap']:.1f} ± {100 * part['gap'].std():.1f}%"
         memory = f"{mean['peak_memory_mb']:,.0f} MB"
         codes_made = [f"{mean['distinct_codes']:,.0f}", f"{mean['codes_per_label_set']:.2f}"]
-        lines.append(_line([name, *counts, gap, *codes_made, f"{mean['seconds']:.0f}", memory]))
-    return lines
+        rows.append([name, *counts, gap, *codes_made, f"{mean['seconds']:.0f}", memory])
+    return results.markdown_table((*columns, "seconds", "memory"), rows)
 
 
 def markdown() -> str:
@@ -177,9 +165,7 @@ def markdown() -> str:
 
 def put(text: str, tables: str) -> str:
     """`text` with the tables between its two comments. Raises ValueError where those are not there once each."""
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise ValueError(f"README.md must hold the lines {BEGIN!r} and {END!r} once each")
-    return re.sub(f"{BEGIN}.*{END}", lambda _: f"{BEGIN}\n{tables}\n{END}", text, flags=re.DOTALL)
+    return artifacts.between(text, BEGIN, END, tables)
 
 
 def main(args: Args) -> None:
@@ -189,6 +175,9 @@ def main(args: Args) -> None:
     for option in ("cifar10", "coco", "lists"):
         if (path := getattr(args, option)) is not None and not path.is_dir():
             raise FileNotFoundError(f"{option}: {path} is no folder")
+    lists = [] if args.lists is None else [args.lists / name / "train.txt" for name in LISTS]
+    if missing := [path for path in lists if not path.is_file()]:
+        raise FileNotFoundError(f"lists: {missing[0]} does not exist; give the folder of the published lists")
     make_tables(args)
     if args.lists is not None:
         measure_lists(args)

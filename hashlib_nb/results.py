@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -35,6 +35,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from hashlib_nb import artifacts, metrics, selection, selectors
+from hashlib_nb.datasets._options import parse_options
 from hashlib_nb.hamming import distances
 
 if TYPE_CHECKING:  # they need torch, which takes seconds to import: below, where it is used
@@ -134,7 +135,7 @@ def load_codes(args: Args, seed: int, bits: int | None = None) -> tuple[Splits, 
     from hashlib_nb import codes, datasets, encoder
 
     length = args.code_length if bits is None else bits
-    options = encoder.parse_options(args.dataset, args.options)
+    options = parse_options(args.dataset, args.options)
     settings = {"epochs": args.epochs or None, "folds": args.folds if bits is None else 0, "progress": False}
     settings |= {"folder": _folder(args, seed, length, "" if bits is None else "-direct"), "options": options}
     if args.literal:
@@ -150,16 +151,15 @@ def _folder(args: Args, seed: int, bits: int, suffix: str = "") -> Path:
     from hashlib_nb import encoder
 
     arch, _ = encoder.choose(args.arch, echo=lambda _: None)
-    found = encoder.folder_for(
+    return encoder.folder_for(
         args.dataset,
         bits,
         seed,
         arch=arch,
         size=args.size or None,
-        options=encoder.parse_options(args.dataset, args.options),
+        options=parse_options(args.dataset, args.options),
+        suffix=suffix + "-literal" * args.literal,
     )
-    head, tail = found.name.rsplit("-k", 1)
-    return found.with_name(f"{head}{suffix}{'-literal' * args.literal}-k{tail}")
 
 
 def codes_of_length(args: Args, seed: int, made: ImageCodes, n_bits: int) -> Iterator[Code]:
@@ -298,11 +298,11 @@ def markdown(args: Args, rows: list[dict]) -> str:
         [
             _caption(args, rows[0]),
             "",
-            *_table(("method", *lengths), by_length),
+            *markdown_table(("method", *lengths), by_length),
             "",
             "The same codes, with the range over all orders of tied items, and inside Hamming radius 2:",
             "",
-            *_table(columns, detail),
+            *markdown_table(columns, detail),
             "",
         ]
     )
@@ -327,31 +327,33 @@ def _by_length(args: Args, summary: pd.DataFrame) -> Iterator[tuple[str, list[st
         if method not in summary.index:
             continue
         lines = [summary.loc[method, n_bits] for n_bits in args.lengths]
-        yield method, [_plus_minus(line["map"], line["map_sd"]) for line in lines]
+        yield method, [plus_minus(line["map"], line["map_sd"]) for line in lines]
         if method == "random":
             deviations = [line["map_draw_sd"] for line in lines]
             yield f"its spread over {args.subsets} subsets", ["" if sd != sd else f"± {sd:.3f}" for sd in deviations]
     for method in FIXED:
         (bits, line), *_ = summary.loc[method].iterrows()
-        yield f"{method} ({bits} bits)", [_plus_minus(line["map"], line["map_sd"])] * len(args.lengths)
+        yield f"{method} ({bits} bits)", [plus_minus(line["map"], line["map_sd"])] * len(args.lengths)
 
 
 def _detail(method: str, bits: int, line: pd.Series) -> list[str]:
     return [
         method,
         str(bits),
-        _plus_minus(line["map"], line["map_sd"]),
+        plus_minus(line["map"], line["map_sd"]),
         f"{line['pessimistic']:.3f} to {line['optimistic']:.3f}",
-        _plus_minus(line["precision_radius2"], line["precision_radius2_sd"]),
+        plus_minus(line["precision_radius2"], line["precision_radius2_sd"]),
         f"{line['empty_ball_rate']:.1%}",
     ]
 
 
-def _plus_minus(mean: float, deviation: float) -> str:
+def plus_minus(mean: float, deviation: float) -> str:
+    """A mean with its standard deviation, which is NaN where there is one value alone."""
     return f"{mean:.3f}" if deviation != deviation else f"{mean:.3f} ± {deviation:.3f}"  # one seed has no deviation
 
 
-def _table(columns: tuple[str, ...], rows: list[list[str]]) -> list[str]:
+def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a markdown table."""
     return [f"| {' | '.join(cells)} |" for cells in (columns, ["---"] * len(columns), *rows)]
 
 

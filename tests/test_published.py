@@ -72,7 +72,9 @@ def test_stored_files_name_no_folder_of_a_machine():
 
 
 def test_lists_are_measured_and_shown(tmp_path, monkeypatch):
-    """On three small lists: one process each, rows that say what was inferred."""
+    """On small lists in a folder with a space: one process each, rows that say what was inferred."""
+    tmp_path = tmp_path / "my lists"
+    tmp_path.mkdir()
     rng = np.random.default_rng(0)
     for name in published.LISTS:
         (tmp_path / name).mkdir()
@@ -92,7 +94,11 @@ def test_lists_are_measured_and_shown(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"only": ("cifar11",)}, "only names 'cifar11'"), ({"coco": Path("nowhere")}, "coco: nowhere is no folder")],
+    [
+        ({"only": ("cifar11",)}, "only names 'cifar11'"),
+        ({"coco": Path("nowhere")}, "coco: nowhere is no folder"),
+        ({"lists": ROOT}, "nuswide_21/train.txt does not exist"),
+    ],
 )
 def test_bad_arguments_are_named_before_any_work(settings, message):
     with pytest.raises((ValueError, FileNotFoundError), match=message):

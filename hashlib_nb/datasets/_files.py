@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hashlib_nb import artifacts
 from hashlib_nb.datasets._pictures import Pictures, in_threads, screen
 from hashlib_nb.datasets._splits import Pool, Split
 
@@ -68,7 +69,7 @@ def first_of_equals(digests: Sequence[str]) -> np.ndarray:
 
 def file_digest(path: Path) -> str:
     """SHA-256 of a file's bytes as hex digits."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return artifacts.sha256(path).hex()
 
 
 def pixel_digest(image: np.ndarray) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
@@ -28,8 +27,7 @@ def parse_options(dataset: str, pairs: Sequence[str]) -> dict[str, Any]:
 def _option_types(dataset: str) -> dict[str, Any]:
     if dataset not in datasets.names():
         return {}  # `datasets.load` names it
-    module = importlib.import_module(f"hashlib_nb.datasets.{dataset.replace('-', '_')}")
-    return get_type_hints(module.load)
+    return get_type_hints(datasets.loader(dataset))
 
 
 def _as_type(name: str, value: str, kind: Any) -> Any:

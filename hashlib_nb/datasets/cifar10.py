@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -34,6 +34,8 @@ class Protocol:
     halves: bool
     """Whether the queries are from the original test half and all else from the training half."""
     training_in_database: bool
+    database: int = 0
+    """0 for all that remain."""
 
 
 PROTOCOLS = {
@@ -78,11 +80,11 @@ def load(
     if root is None:
         raise FileNotFoundError(f"cifar10 is not part of the package: {OFFLINE_REMEDY}, or root= and download=True.")
     pool, is_test = _read(root, download, on_error)
-    chosen = PROTOCOLS[protocol]
-    query = chosen.query if query_per_class is None else query_per_class
-    train = chosen.train if train_per_class is None else train_per_class
-    rows = draw(pool.everything.labels.argmax(axis=1), is_test, chosen, query, train, database_per_class, seed)
-    words = f"{query or 'all'} query, {train or 'all'} training and {database_per_class or 'all other'} database"
+    asked = {"query": query_per_class, "train": train_per_class, "database": database_per_class}
+    chosen = replace(PROTOCOLS[protocol], **{part: count for part, count in asked.items() if count is not None})
+    rows = draw(pool.everything.labels.argmax(axis=1), is_test, chosen, seed)
+    words = f"{chosen.query or 'all'} query, {chosen.train or 'all'} training and "
+    words += f"{chosen.database or 'all other'} database"
     return pool.split(
         rows,
         name="cifar10",
@@ -96,31 +98,20 @@ def load(
     )
 
 
-def draw(
-    class_ids: np.ndarray,
-    is_test: np.ndarray,
-    protocol: Protocol,
-    query: int | None,
-    train: int | None,
-    database: int,
-    seed: int,
-) -> dict[str, np.ndarray]:
+def draw(class_ids: np.ndarray, is_test: np.ndarray, protocol: Protocol, seed: int) -> dict[str, np.ndarray]:
     """Rows of each part.
 
     Args:
         class_ids: whole numbers [n], 0 to 9.
         is_test: bool [n], the original test half.
-        protocol: One of `PROTOCOLS`.
-        query: Query pictures of each class; None for all of the test half.
-        train: Training pictures of each class; None for the whole database.
-        database: Database pictures of each class; 0 for all.
+        protocol: One of `PROTOCOLS`, or one with other counts.
         seed: Decides who goes where.
 
     Raises:
         ValueError: A count that cannot be, or a class with too few pictures.
     """
-    _check(class_ids, is_test, protocol, query, train, database)
-    limit = database or None
+    _check(class_ids, is_test, protocol)
+    query, train, limit = protocol.query, protocol.train, protocol.database or None
     if protocol.halves:
         halves = np.flatnonzero(is_test), np.flatnonzero(~is_test)
         of_test = draw_by_class(class_ids[halves[0]], {"query": (0, query)}, seed)
@@ -131,19 +122,13 @@ def draw(
     parts = {
         "query": (0, query),
         "train": (query, query + train),
-        "database": (first, first + database if database else None),
+        "database": (first, first + limit if limit else None),
     }
     return draw_by_class(class_ids, parts, seed)
 
 
-def _check(
-    class_ids: np.ndarray,
-    is_test: np.ndarray,
-    protocol: Protocol,
-    query: int | None,
-    train: int | None,
-    database: int,
-) -> None:
+def _check(class_ids: np.ndarray, is_test: np.ndarray, protocol: Protocol) -> None:
+    query, train, database = protocol.query, protocol.train, protocol.database
     if database < 0:
         raise ValueError(f"database_per_class is {database}; it must be at least 1, or 0 for all.")
     if protocol.training_in_database and train is not None and 0 < database < train:
