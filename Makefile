@@ -25,8 +25,8 @@ bench: $(INSTALLED) ## measure speed against other packages (4 minutes) and put 
 results: $(INSTALLED) ## make the stored results anew: make results CIFAR10=folder COCO=folder LISTS=folder (hours)
 	$(BIN)/python -m hashlib_nb.published $(if $(CIFAR10),--cifar10 '$(CIFAR10)') $(if $(COCO),--coco '$(COCO)') $(if $(LISTS),--lists '$(LISTS)')
 
-lab: $(INSTALLED) ## open the notebooks in JupyterLab
-	$(BIN)/jupyter lab notebooks
+lab: $(INSTALLED) ## open the notebooks in JupyterLab, at the page that lists them
+	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks/00_start.ipynb
 
 lint: $(INSTALLED) ## check style and formatting, and that notebooks carry no outputs
 	$(BIN)/ruff check .
