@@ -1,0 +1,53 @@
+"""nbgrader's settings for this course; nbgrader reads them when it is started in this folder."""
+
+import os
+import sys
+from pathlib import Path
+
+from nbgrader.converters import Autograde
+from nbgrader.preprocessors import Execute
+
+from hashlib_nb.grading import ExecuteSubmission
+
+c = get_config()  # noqa: F821, nbgrader puts it here
+
+c.CourseDirectory.course_id = "hashlib_nb"
+c.CourseDirectory.root = str(Path(__file__).resolve().parent)
+
+# nbgrader calls "alembic" by name to make the gradebook; it must be found where the environment is not activated, too.
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+
+# Every check takes under a second on a laptop; 30 s leave a slow and busy machine its time. An endless loop takes all
+# of them: for thirty submissions with one each, a quarter of an hour. The set-up cell, which is ours, has more: where
+# the package runs for the first time, it compiles its kernels there.
+CELL_SECONDS = 30
+SETUP_SECONDS = 300
+
+
+def seconds_allowed(cell):
+    """Seconds that a cell may run."""
+    return SETUP_SECONDS if cell.metadata.get("nbgrader", {}).get("grade_id") == "setup" else CELL_SECONDS
+
+
+TOO_LONG = (
+    f"this cell ran for more than {CELL_SECONDS} s and was stopped; the traceback above shows where. "
+    "Most often that is a loop without an end."
+)
+c.Execute.timeout_func = seconds_allowed
+c.Execute.interrupt_on_timeout = True  # stop the cell alone; what follows still runs
+c.Execute.error_on_timeout = {
+    "ename": "CellTimeoutError",
+    "evalue": TOO_LONG,
+    "traceback": [f"CellTimeoutError: {TOO_LONG}"],
+}
+c.Execute.shutdown_kernel = "immediate"
+c.Execute.extra_arguments = ["--log-level=ERROR"]  # else each kernel warns that it listens to this machine unencrypted
+
+# File names as learning platforms make them, and people: ada_01_hash_codes.ipynb, ada/01_hash_codes.ipynb, Moodle's
+# "Ada Lovelace_4242_assignsubmission_file/01_hash_codes.ipynb", Canvas' lovelaceada_4242_1234_01_hash_codes-1.ipynb.
+c.FileNameCollectorPlugin.named_regexp = (
+    r".*/extracted/(?:.*/)?(?P<student_id>[^/_]+)[/_].*?(?P<file_id>\d\d_[a-z_]*[a-z])[^/]*\.ipynb$"
+)
+
+steps = Autograde.class_traits()["autograde_preprocessors"].default()
+c.Autograde.autograde_preprocessors = [ExecuteSubmission if step is Execute else step for step in steps]

@@ -1,0 +1,279 @@
+"""The assignments: what a source holds, what students get of it, and what five kinds of submissions score.
+
+`tests/assignments/<name>.py` has the half-right submission of an assignment: WRONG gives tasks (by the solution cell's
+grade_id) the body of a plausible mistake, POINTS what every cell of checks must then give. A task that is not in WRONG
+is solved if its checks score anything in POINTS, and left untouched if they do not.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbconvert.filters import strip_ansi
+from nbformat import NotebookNode
+
+from hashlib_nb import classroom
+from hashlib_nb.classroom import role
+
+COURSE = Path(__file__).parents[1] / "assignments"
+NAMES = sorted(path.parent.name for path in (COURSE / "source").glob("*/*.ipynb"))
+LESSONS = {path.stem for path in (COURSE.parent / "notebooks").glob("0[1-5]_*.ipynb")}
+SECONDS = 15
+"""What a cell may take here: an endless one takes all of it, and every other one far under a second."""
+SOLUTION = re.compile(r"^    ### BEGIN SOLUTION\n(.*?)\n    ### END SOLUTION$", re.DOTALL | re.MULTILINE)
+HIDDEN = re.compile(r"^### BEGIN HIDDEN TESTS\n(.*?)\n### END HIDDEN TESTS$", re.DOTALL | re.MULTILINE)
+STUB = "    # YOUR CODE HERE\n    raise NotImplementedError()"
+each = pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in NAMES])
+
+
+def source(name: str) -> NotebookNode:
+    return nbformat.read(COURSE / "source" / name / f"{name}.ipynb", as_version=4)
+
+
+def cells_by_id(notebook: NotebookNode) -> dict[str, NotebookNode]:
+    return {cell.metadata.nbgrader.grade_id: cell for cell in notebook.cells if "nbgrader" in cell.metadata}
+
+
+def tasks_of(notebook: NotebookNode) -> dict[str, list[str]]:
+    """The cells of checks that belong to each solution cell: those between it and the next one."""
+    tasks: dict[str, list[str]] = {}
+    for name, cell in cells_by_id(notebook).items():
+        if role(cell) == "solution":
+            tasks[name] = []
+        elif role(cell) == "tests":
+            tasks[list(tasks)[-1]].append(name)
+    return tasks
+
+
+def half_right(name: str) -> tuple[dict[str, str], dict[str, float]]:
+    """WRONG and POINTS of tests/assignments/<name>.py, whose name begins with a digit."""
+    path = Path(__file__).parent / "assignments" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"half_right_{name}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.WRONG, module.POINTS
+
+
+def answered(release: NotebookNode, bodies: Mapping[str, str], question: str | None = None) -> NotebookNode:
+    """A release in which the functions named have a body, and the question, perhaps, an answer."""
+    notebook = nbformat.from_dict(release)
+    for name, cell in cells_by_id(notebook).items():
+        if name in bodies:
+            assert STUB in cell.source, f"{name} has no stub to put a body in place of"
+            cell.source = cell.source.replace(STUB, bodies[name].rstrip("\n"))
+        elif role(cell) == "question" and question:
+            cell.source = question
+    return notebook
+
+
+def submissions(name: str, release: NotebookNode) -> Iterator[tuple[str, NotebookNode]]:
+    """Five students and what they hand in."""
+    cells, tasks = cells_by_id(source(name)), tasks_of(source(name))
+    solutions = {task: SOLUTION.search(cells[task].source)[1] for task in tasks}
+    yield "full", answered(release, solutions, cells["question"].source)
+    yield "untouched", release
+    wrong, points = half_right(name)
+    solved = {task: solutions[task] for task in tasks if any(points[tests] for tests in tasks[task])}
+    yield "half-right", answered(release, solved | wrong)
+    crashing, misspelled = list(tasks)[:2]
+    yield "crashing", answered(release, solutions | {crashing: "    return 1 / 0", misspelled: "    return ("})
+    yield "endless", answered(release, solutions | {endless_task(name): "    while True:\n        pass"})
+
+
+def endless_task(name: str) -> str:
+    tasks = tasks_of(source(name))
+    return min(tasks, key=lambda task: len(tasks[task]))
+
+
+@dataclass(frozen=True)
+class Graded:
+    """An assignment after grading."""
+
+    name: str
+    course: Path
+    full_points: dict[str, float]
+    """What each cell of checks is worth."""
+
+    def scores(self, student: str) -> dict[str, float]:
+        """What each cell of checks gave."""
+        with self.gradebook() as book:
+            grades = book.find_submission_notebook(self.name, self.name, student).grades
+            return {grade.name: grade.auto_score for grade in grades if grade.name != "question"}
+
+    def gradebook(self):
+        from nbgrader.api import Gradebook
+
+        return Gradebook(f"sqlite:///{self.course / 'gradebook.db'}", "hashlib_nb")
+
+    def errors(self, student: str, cell: str) -> list[tuple[str, str]]:
+        """The errors (name, message and traceback) that the graded notebook shows under a cell."""
+        path = self.course / "autograded" / student / self.name / f"{self.name}.ipynb"
+        outputs = cells_by_id(nbformat.read(path, as_version=4))[cell].outputs
+        shown = [output for output in outputs if output.output_type == "error"]
+        return [(output.ename, strip_ansi("\n".join([output.evalue, *output.traceback]))) for output in shown]
+
+
+@pytest.fixture(scope="module", params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in NAMES])
+def graded(request, tmp_path_factory) -> Graded:
+    """One assignment, released and handed in by five students, all graded by one command."""
+    from nbgrader.apps import NbGraderAPI
+
+    name = request.param
+    course = tmp_path_factory.mktemp(name)
+    shutil.copytree(COURSE / "source" / name, course / "source" / name)
+    config = (COURSE / "nbgrader_config.py").read_text(encoding="utf-8")
+    assert "CELL_SECONDS = 30" in config
+    (course / "nbgrader_config.py").write_text(config.replace("CELL_SECONDS = 30", f"CELL_SECONDS = {SECONDS}"))
+    classroom.main(classroom.Args(names=(name,), course=course))
+    release = nbformat.read(course / "release" / name / f"{name}.ipynb", as_version=4)
+    for student, notebook in submissions(name, release):
+        path = course / "submitted" / student / name / f"{name}.ipynb"
+        path.parent.mkdir(parents=True)
+        nbformat.write(notebook, path)
+    done = NbGraderAPI(config=classroom.configuration(course)).autograde(name, "*")
+    assert done["success"], done["log"][-3000:]
+    tests = [cell for cell in source(name).cells if role(cell) == "tests"]
+    return Graded(name, course, {cell.metadata.nbgrader.grade_id: cell.metadata.nbgrader.points for cell in tests})
+
+
+def test_every_lesson_has_its_assignment():
+    assert set(NAMES) == LESSONS
+
+
+@pytest.mark.slow
+def test_the_solution_gets_full_marks_and_waits_for_a_reader(graded):
+    assert graded.scores("full") == graded.full_points
+    with graded.gradebook() as book:
+        answer = book.find_grade("question", graded.name, graded.name, "full")
+        assert answer.needs_manual_grade
+        answer.manual_score = 4
+        book.db.commit()
+        assert book.find_submission(graded.name, "full").score == 20
+
+
+@pytest.mark.slow
+def test_the_untouched_release_gets_nothing(graded):
+    assert set(graded.scores("untouched").values()) == {0}
+    with graded.gradebook() as book:
+        submission = book.find_submission(graded.name, "untouched")
+        assert submission.score == 0
+        assert not submission.needs_manual_grade
+    first = next(iter(graded.full_points))
+    assert graded.errors("untouched", first)[0][0] == "NotImplementedError"
+
+
+@pytest.mark.slow
+def test_half_right_gets_its_part(graded):
+    wrong, points = half_right(graded.name)
+    assert graded.scores("half-right") == points
+    assert len(wrong) >= 2
+    assert 0 < sum(points.values()) < sum(graded.full_points.values())
+
+
+@pytest.mark.slow
+def test_a_crash_and_a_syntax_error_cost_their_tasks_alone(graded):
+    tasks = tasks_of(source(graded.name))
+    crashing, misspelled = list(tasks)[:2]
+    lost = tasks[crashing] + tasks[misspelled]
+    assert graded.scores("crashing") == {
+        tests: 0 if tests in lost else points for tests, points in graded.full_points.items()
+    }
+    what, traceback = graded.errors("crashing", tasks[crashing][0])[0]
+    assert what == "ZeroDivisionError"
+    assert "return 1 / 0" in traceback
+    assert graded.errors("crashing", misspelled)[0][0] == "SyntaxError"
+    assert f"name '{misspelled}' is not defined" in graded.errors("crashing", tasks[misspelled][0])[0][1]
+
+
+@pytest.mark.slow
+def test_an_endless_loop_costs_its_task_alone_and_says_what_it_was(graded):
+    endless = endless_task(graded.name)
+    lost = tasks_of(source(graded.name))[endless]
+    assert graded.scores("endless") == {
+        tests: 0 if tests in lost else points for tests, points in graded.full_points.items()
+    }
+    (where, traceback), (what, message) = graded.errors("endless", lost[0])
+    assert where == "KeyboardInterrupt"
+    assert f"in {endless}(" in traceback
+    assert "while True:" in traceback
+    assert what == "CellTimeoutError"
+    assert f"ran for more than {SECONDS} s and was stopped" in message
+
+
+@pytest.mark.slow
+def test_the_release_holds_no_solution_and_no_hidden_test(graded):
+    release = cells_by_id(nbformat.read(graded.course / "release" / graded.name / f"{graded.name}.ipynb", as_version=4))
+    for name, cell in cells_by_id(source(graded.name)).items():
+        assert name in release
+        for secret in SOLUTION.findall(cell.source) + HIDDEN.findall(cell.source):
+            assert secret not in release[name].source
+            assert "".join(secret.split()) not in "".join(release[name].source.split())
+        if role(cell) == "question":
+            assert release[name].source == "YOUR ANSWER HERE"
+    assert not any("### " in cell.source for cell in release.values() if cell.cell_type == "code")
+
+
+@each
+def test_shape(name):
+    notebook = source(name)
+    tasks, cells = tasks_of(notebook), cells_by_id(notebook)
+    graded_cells = [cell for cell in cells.values() if role(cell) in ("tests", "question")]
+    assert 4 <= len(tasks) + 1 <= 6  # with the question
+    assert sum(cell.metadata.nbgrader.points for cell in graded_cells) == 20
+    assert cells["question"].metadata.nbgrader.points == 4
+    assert all(cell.metadata.nbgrader.locked for cell in notebook.cells if not cell.metadata.nbgrader.solution)
+    for task, tests in tasks.items():
+        assert len(SOLUTION.findall(cells[task].source)) == cells[task].source.count("### BEGIN SOLUTION") == 1
+        assert task in {node.name for node in ast.parse(cells[task].source).body if isinstance(node, ast.FunctionDef)}
+        assert tests, f"{task} has no checks"
+        for test in tests:
+            hidden = HIDDEN.findall(cells[test].source)
+            visible = HIDDEN.sub("", cells[test].source)
+            assert hidden, f"{test} has no hidden tests"
+            assert "assert" in visible, f"{test} has no visible checks"
+
+
+@each
+def test_points_in_the_table_are_those_of_the_cells(name):
+    notebook = source(name)
+    cells = cells_by_id(notebook)
+    rows = re.findall(r"^\| \d \| (.+) \| ([\d+ ]+) \|$", notebook.cells[0].source, re.MULTILINE)
+    expected = [[cells[test].metadata.nbgrader.points for test in tests] for tests in tasks_of(notebook).values()]
+    assert [sorted(map(int, points.split("+"))) for _, points in rows] == [*map(sorted, expected), [4]]
+
+
+@each
+def test_only_public_names_of_the_package_are_used(name):
+    for cell in source(name).cells:
+        if cell.cell_type == "code":
+            assert private_names(ast.parse(cell.source)) == []
+
+
+def private_names(code: ast.Module) -> list[str]:
+    """Names with a leading underscore that are imported from hashlib_nb, or looked up in anything."""
+    found = []
+    for node in ast.walk(code):
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("hashlib_nb"):
+            found += [*node.module.split("."), *(alias.name for alias in node.names)]
+        elif isinstance(node, ast.Attribute):
+            found.append(node.attr)
+    return [name for name in found if re.match("_(?!_)", name)]  # names such as __version__ are public
+
+
+@each
+def test_a_task_needs_no_other_one(name):
+    """So a bad answer costs its own points and no others."""
+    notebook = source(name)
+    tasks, cells = tasks_of(notebook), cells_by_id(notebook)
+    for task, tests in tasks.items():
+        for cell in (task, *tests):
+            names = {node.id for node in ast.walk(ast.parse(cells[cell].source)) if isinstance(node, ast.Name)}
+            assert names & (set(tasks) - {task}) == set(), cell

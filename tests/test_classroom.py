@@ -1,0 +1,243 @@
+"""Releasing assignments and grading what breaks the machine it runs on, with a small course made here."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbconvert.filters import strip_ansi
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from hashlib_nb import classroom
+
+CONFIG = Path(__file__).parents[1] / "assignments" / classroom.CONFIG
+SECONDS = 4
+STUB = "    # YOUR CODE HERE\n    raise NotImplementedError()"
+
+pytestmark = pytest.mark.xdist_group("classroom")
+
+
+def marks(name: str, **values) -> dict:
+    fields = {"grade": False, "solution": False, "locked": True, "task": False, "schema_version": 3, "grade_id": name}
+    return {"nbgrader": fields | values}
+
+
+def answer(name: str, **values) -> dict:
+    return marks(name, solution=True, locked=False, **values)
+
+
+def task(name: str, body: str = "    return start + 1") -> list[nbformat.NotebookNode]:
+    """A solution cell, whose function returns 8, and its checks."""
+    source = f'def {name}():\n    """Eight."""\n    ### BEGIN SOLUTION\n{body}\n    ### END SOLUTION'
+    tests = f"assert {name}() == 8\n### BEGIN HIDDEN TESTS\nassert {name}() == start + 1\n### END HIDDEN TESTS"
+    return [
+        new_code_cell(source, metadata=answer(name)),
+        new_code_cell(tests, metadata=marks(f"{name}_tests", grade=True, points=2)),
+    ]
+
+
+def make_course(folder: Path, cells: list[nbformat.NotebookNode], name: str = "a") -> Path:
+    """A course with one assignment: the cells given, between a set-up cell and a question."""
+    setup = new_code_cell("start = 7", metadata=marks("setup"))
+    question = new_markdown_cell("Because.", metadata=answer("question", grade=True, points=1))
+    notebook = new_notebook(cells=[setup, *cells, question])
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    (folder / "source" / name).mkdir(parents=True)
+    nbformat.write(notebook, folder / "source" / name / f"{name}.ipynb")
+    text = CONFIG.read_text(encoding="utf-8")
+    (folder / classroom.CONFIG).write_text(text.replace("CELL_SECONDS = 30", f"CELL_SECONDS = {SECONDS}"))
+    return folder
+
+
+def hand_in(course: Path, student: str, body: str) -> None:
+    """Hand in the release of a course with tasks one, two, three, solved but for two, which has the given body."""
+    notebook = nbformat.read(course / "release" / "a" / "a.ipynb", as_version=4)
+    for cell in notebook.cells:
+        if classroom.role(cell) == "solution":
+            own = body if cell.metadata.nbgrader.grade_id == "two" else "    return start + 1"
+            assert STUB in cell.source
+            cell.source = cell.source.replace(STUB, own)
+    path = course / "submitted" / student / "a" / "a.ipynb"
+    path.parent.mkdir(parents=True)
+    nbformat.write(notebook, path)
+
+
+def autograde(course: Path) -> None:
+    from nbgrader.apps import NbGraderAPI
+
+    done = NbGraderAPI(config=classroom.configuration(course)).autograde("a", "*")
+    assert done["success"], done["log"][-3000:]
+
+
+def gradebook(course: Path):
+    from nbgrader.api import Gradebook
+
+    return Gradebook(f"sqlite:///{course / 'gradebook.db'}", "hashlib_nb")
+
+
+def scores(course: Path, student: str) -> dict[str, float]:
+    with gradebook(course) as book:
+        grades = book.find_submission_notebook("a", "a", student).grades
+        return {grade.name: grade.auto_score for grade in grades if grade.name != "question"}
+
+
+RECKLESS = {
+    "ends_its_process": ("    import os\n    os._exit(1)", "KernelDied: this cell ended its Python process"),
+    "leaves_by_exit": ("    exit()\n    return start + 1", "KernelDied: this cell ended its Python process"),
+    "ends_it_outside": ("    return 8\nimport os\nos._exit(3)", "NameError: name 'two' is not defined"),
+    "ignores_interrupts": (
+        "    import time\n    while True:\n        try:\n            time.sleep(99)\n"
+        "        except KeyboardInterrupt:\n            pass",
+        "CellTimeoutError: this cell ran over its time and could not be interrupted",
+    ),
+    "prints_without_end": ("    while True:\n        print('x' * 1000)", "OutputFlood: this cell printed without end"),
+}
+"""Bodies of task two that take more than their own cell with them, and what the cell of checks then says."""
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory) -> Path:
+    """A course whose students hand in RECKLESS, and one whose answer is right but warns."""
+    course = make_course(tmp_path_factory.mktemp("course"), [*task("one"), *task("two"), *task("three")])
+    classroom.main(classroom.Args(course=course))
+    for student, (body, _) in RECKLESS.items():
+        hand_in(course, student, body)
+    hand_in(course, "warns", "    import warnings\n    warnings.warn('careful')\n    return start + 1")
+    autograde(course)
+    return course
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("student", RECKLESS)
+def test_what_takes_its_kernel_with_it_costs_its_task_alone(student, graded):
+    assert scores(graded, student) == {"one_tests": 2, "two_tests": 0, "three_tests": 2}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("student", "message"), [(student, message) for student, (_, message) in RECKLESS.items()])
+def test_the_graded_notebook_says_what_happened_and_stays_small(student, message, graded):
+    path = graded / "autograded" / student / "a" / "a.ipynb"
+    cells = {cell.metadata.nbgrader.grade_id: cell for cell in nbformat.read(path, as_version=4).cells}
+    errors = [output for output in cells["two_tests"].outputs if output.output_type == "error"]
+    shown = strip_ansi("\n".join(line for error in errors for line in error.traceback))
+    assert message in shown
+    assert path.stat().st_size < 200_000
+
+
+@pytest.mark.slow
+def test_a_warning_costs_nothing(graded):
+    assert set(scores(graded, "warns").values()) == {2}
+
+
+@pytest.mark.slow
+def test_a_second_release_keeps_the_marks(graded):
+    with gradebook(graded) as book:
+        answer = book.find_grade("question", "a", "a", "warns")
+        answer.manual_score = 0.5
+        book.db.commit()
+    before = scores(graded, "warns")
+    classroom.main(classroom.Args(course=graded))
+    assert scores(graded, "warns") == before
+    with gradebook(graded) as book:
+        assert book.find_grade("question", "a", "a", "warns").manual_score == 0.5
+        assert book.find_submission("a", "warns").score == 6.5
+
+
+@pytest.mark.slow
+def test_an_assignment_with_submissions_keeps_its_cells(graded, tmp_path):
+    course = tmp_path / "course"
+    shutil.copytree(graded, course)
+    shutil.rmtree(course / "source")
+    make_course(course, task("one"))
+    with pytest.raises(ValueError, match="^a: nbgrader could not make a release: Cannot add or remove cells"):
+        classroom.main(classroom.Args(course=course))
+
+
+def test_the_release_has_stubs_and_the_command_says_what_it_made(tmp_path, capsys):
+    course = make_course(tmp_path, task("one"))
+    classroom.main(classroom.Args(course=course))
+    assert capsys.readouterr().out.startswith("a: 2 tasks, 3 points; ")
+    release = course / "release" / "a" / "a.ipynb"
+    solution, tests, question = nbformat.read(release, as_version=4).cells[1:]
+    assert solution.source == f'def one():\n    """Eight."""\n{STUB}'
+    assert tests.source == "assert one() == 8"
+    assert question.source == "YOUR ANSWER HERE"
+    assert list(classroom.release_problems(release)) == []
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        (task("one", "    return 9"), r"a: cell one_tests fails with the source's own solutions \(AssertionError"),
+        ([*task("one"), *task("one")], "a: its nbgrader metadata is wrong: Duplicate grade id: one"),
+        ([new_code_cell("1 / 0", metadata=marks("more"))], "a: cell more fails .*ZeroDivisionError: division by zero"),
+        (
+            [new_code_cell("def f():\n    ### BEGIN SOLUTION\n    return 1", metadata=answer("f"))],
+            "a: nbgrader could not make a release: no end solution statement found",
+        ),
+        (
+            [new_code_cell('def f():\n    """One."""\n    return 1', metadata=answer("f"))],
+            "a: its release is not fit to hand out: solution cell f is not one function with a docstring",
+        ),
+    ],
+    ids=["wrong solution", "two of one name", "failing cell", "no end of a solution", "no region"],
+)  # fmt: skip
+def test_a_wrong_source_is_named_in_one_sentence(cells, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        classroom.main(classroom.Args(course=make_course(tmp_path, cells)))
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        ("def f():\n    ### BEGIN SOLUTION\n    raise NotImplementedError()", "cell f still holds a marker"),
+        ("def f(:\n    raise NotImplementedError()", "cell f does not parse: line 1"),
+        ('def f():\n    """One."""\n    return 1', "solution cell f is not one function"),
+        ('def f():\n    """One."""\n    x = 1\n    raise NotImplementedError()', "solution cell f is not one function"),
+        ('def f():\n    """One."""\n    raise NotImplementedError()\n\n\nf()', "solution cell f is not one function"),
+    ],
+)
+def test_a_release_that_is_not_fit_to_hand_out_is_noticed(source, problem, tmp_path):
+    cell = new_code_cell(source, metadata=answer("f"))
+    nbformat.write(new_notebook(cells=[cell]), tmp_path / "f.ipynb")
+    assert next(classroom.release_problems(tmp_path / "f.ipynb")).startswith(problem)
+
+
+@pytest.mark.parametrize(
+    ("names", "make", "message"),
+    [
+        ((), lambda course: None, "has no nbgrader_config.py; name the folder that has it"),
+        (
+            (),
+            lambda course: make_course(course, []) and shutil.rmtree(course / "source"),
+            "holds no notebook; put each",
+        ),
+        (("b",), lambda course: make_course(course, []), "names has 'b'; source/ has a"),
+    ],
+    ids=["no course", "no source", "no such assignment"],
+)
+def test_a_wrong_argument_is_named_in_one_sentence(names, make, message, tmp_path):
+    make(tmp_path)
+    with pytest.raises(ValueError, match=message):
+        classroom.main(classroom.Args(names=names, course=tmp_path))
+
+
+def test_without_nbgrader_the_command_says_how_to_get_it(monkeypatch):
+    monkeypatch.setattr(classroom.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="^nbgrader is not installed; run make install"):
+        classroom.main(classroom.Args())
+
+
+def test_help_and_errors_need_no_traceback(tmp_path):
+    command = [sys.executable, "-m", "hashlib_nb.classroom"]
+    shown = subprocess.run([*command, "--help"], capture_output=True, text=True, check=True).stdout
+    assert "--names" in shown
+    assert "--course" in shown
+    done = subprocess.run([*command, "--course", str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: course is ")
+    assert "Traceback" not in done.stderr
