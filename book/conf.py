@@ -1,0 +1,68 @@
+"""Settings of the book: Sphinx, MyST and the executed notebooks. Build it with `make book`."""
+
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+BOOK = Path(__file__).parent
+sys.path.insert(0, str(BOOK / "extensions"))
+
+import hashlib_nb  # noqa: E402 - MPLBACKEND comes first
+
+project = "hashlib_nb"
+author = "hashlib_nb contributors"
+project_copyright = "hashlib_nb contributors, MIT license"
+version = release = hashlib_nb.__version__
+
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "sphinx_copybutton",
+    "sphinx-mathjax-offline",  # MathJax from our own folder, no CDN
+    "alternative_texts",
+    "executed_lessons",
+    "plain_docstrings",
+]
+exclude_patterns = ["_build", "extensions"]
+nitpicky = True  # a reference that leads nowhere is an error, too
+# Inventories of other packages are on the net, and the book is built without it: only our own names must resolve.
+nitpick_ignore_regex = [("py:.*", r"(?!hashlib_nb\.).*")]
+nitpick_ignore = [("py:class", "hashlib_nb.parallel.Value")]  # a type variable
+
+# Notebooks are shown as they ran, never run by Sphinx.
+nb_execution_mode = "off"
+nb_merge_streams = True
+nb_render_markdown_format = "gfm"  # tables in an output
+myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+suppress_warnings = ["mystnb.unknown_mime_type"]
+
+# One page a stage; members stand in the order of the source, as they were written to be read.
+default_role = "code"
+autodoc_member_order = "bysource"
+autodoc_default_options = {"members": True, "special-members": "__call__"}
+autodoc_typehints_format = "short"
+napoleon_numpy_docstring = False
+napoleon_use_rtype = False
+python_maximum_signature_line_length = 100
+python_use_unqualified_type_names = True
+toc_object_entries_show_parents = "hide"
+
+html_theme = "sphinx_book_theme"
+html_title = "hashlib_nb"
+html_static_path = ["_static"]
+html_css_files = ["book.css"]
+html_theme_options = {
+    "show_toc_level": 2,
+    "use_download_button": True,
+    "use_fullscreen_button": False,
+    "navbar_persistent": [],  # the search field is in the sidebar
+}
+html_context = {"default_mode": "auto"}
+html_show_sourcelink = False
+html_use_index = html_domain_indices = False  # the search finds every name
+copybutton_exclude = ".linenos, .gp, .go"
