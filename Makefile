@@ -1,19 +1,36 @@
 # Each target is one line of python or of a tool: where make is missing, type that line.
 .DEFAULT_GOAL := help
-.PHONY: help install course test bench results lab lint clean
+.PHONY: help install course lab demo assignments book test bench results lint clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
 BIN := .venv/bin
 INSTALLED := .venv/installed
-NOTEBOOKS = $(wildcard notebooks/*.ipynb notebooks/*/*.ipynb)
+NOTEBOOKS = $(wildcard notebooks/*.ipynb assignments/source/*/*.ipynb)
+EXECUTED = $(patsubst notebooks/%,runs/%,$(wildcard notebooks/0[1-9]_*.ipynb))
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 21
 
 install: $(INSTALLED) ## make .venv and install the package with the tested versions (about 2 minutes)
 
 course: $(INSTALLED) ## run notebooks 01 to 04 and print the results table
 	$(BIN)/python -m hashlib_nb.run_course
+
+lab: $(INSTALLED) ## open the notebooks in JupyterLab, at the page that lists them
+	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks/00_start.ipynb
+
+demo: $(INSTALLED) ## serve the search page to this machine
+	$(BIN)/python -m hashlib_nb.demo
+
+assignments: $(INSTALLED) ## check the assignments and write what students get into assignments/release
+	$(BIN)/python -m hashlib_nb.classroom
+
+book: $(EXECUTED) ## run the notebooks that were not run yet, and build book/_build/html
+	$(BIN)/python -m sphinx -q -W --keep-going -b html book book/_build/html
+	@echo "open book/_build/html/index.html"
+
+runs/%.ipynb: notebooks/%.ipynb | $(INSTALLED)
+	$(BIN)/python -m hashlib_nb.run_course --notebooks $(firstword $(subst _, ,$*))
 
 test: lint ## check the code and the notebooks, then run every test
 	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup --durations 10
@@ -24,9 +41,6 @@ bench: $(INSTALLED) ## measure speed against other packages (4 minutes) and put 
 
 results: $(INSTALLED) ## make the stored results anew: make results CIFAR10=folder COCO=folder LISTS=folder (hours)
 	$(BIN)/python -m hashlib_nb.published $(if $(CIFAR10),--cifar10 '$(CIFAR10)') $(if $(COCO),--coco '$(COCO)') $(if $(LISTS),--lists '$(LISTS)')
-
-lab: $(INSTALLED) ## open the notebooks in JupyterLab, at the page that lists them
-	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks/00_start.ipynb
 
 lint: $(INSTALLED) ## check style and formatting, and that notebooks carry no outputs
 	$(BIN)/ruff check .
