@@ -10,7 +10,16 @@ import tyro
 
 from benchmarks import summary
 
-SCRIPTS = ("bench_metrics", "bench_reward", "bench_stream", "bench_codes", "bench_ppo", "bench_encode", "bench_course")
+SCRIPTS = (
+    "bench_metrics",
+    "bench_reward",
+    "bench_stream",
+    "bench_codes",
+    "bench_ppo",
+    "bench_encode",
+    "bench_demo",
+    "bench_course",
+)
 
 
 @dataclass(frozen=True)

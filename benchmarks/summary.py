@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.timing import Ratio, results_folder
 from hashlib_nb import artifacts
 
-NAMES = ("metrics", "stream", "reward", "codes", "encode", "ppo")
+NAMES = ("metrics", "stream", "reward", "codes", "encode", "ppo", "demo")
 """Results with ratios, in the order of the table."""
 BEGIN, END = "<!-- benchmarks: written by make bench -->", "<!-- benchmarks: end -->"
 

@@ -1,7 +1,8 @@
-"""Assignments for a class: check every source notebook, then write what the students get.
+"""Assignments for a class: check every source notebook, then write what the students get; look at what they hand in.
 
     python -m hashlib_nb.classroom              # all of them: what `make assignments` does
     python -m hashlib_nb.classroom --names 01_hash_codes
+    python -m hashlib_nb.classroom --names 01_hash_codes --check-submissions
 
 A source holds solutions and hidden tests, and must pass its own tests. Its release must hold neither, and every
 solution in it must be a stub that raises NotImplementedError. Run again, releases are written anew, and a gradebook
@@ -31,10 +32,12 @@ MARKERS = ("### BEGIN", "### END")
 
 @dataclass(frozen=True)
 class Args:
-    """Check the source of each assignment and write its release version."""
+    """Check the source of each assignment and write its release version, or check what was handed in."""
 
     names: tuple[str, ...] = ()
     """folders in source/ to release, such as 01_hash_codes; all of them if none is given"""
+    check_submissions: bool = False
+    """release nothing; say which files in submitted/ nbgrader could not grade, or would grade as empty"""
     course: Path = COURSE
     """course folder, with nbgrader_config.py and source/"""
 
@@ -49,14 +52,33 @@ def main(args: Args) -> None:
         raise ValueError("nbgrader is not installed; run make install, or pip install -e '.[test]'")
     course = args.course.resolve()
     for name in _names(course, args.names):
-        source, release = (course / step / name / f"{name}.ipynb" for step in ("source", "release"))
-        for problem in source_problems(source):
-            raise ValueError(f"{name}: {problem}")
-        _generate(course, name)
-        for problem in release_problems(release):
-            raise ValueError(f"{name}: its release is not fit to hand out: {problem}")
-        tasks, points = summarize(nbformat.read(source, as_version=4))
-        print(f"{name}: {tasks} tasks, {points:g} points; {artifacts.shown(release)}", flush=True)
+        if args.check_submissions:
+            _check_submissions(course, name)
+        else:
+            _release(course, name)
+
+
+def _release(course: Path, name: str) -> None:
+    source, release = (course / step / name / f"{name}.ipynb" for step in ("source", "release"))
+    for problem in source_problems(source):
+        raise ValueError(f"{name}: {problem}")
+    _generate(course, name)
+    for problem in release_problems(release):
+        raise ValueError(f"{name}: its release is not fit to hand out: {problem}")
+    tasks, points = summarize(nbformat.read(source, as_version=4))
+    print(f"{name}: {tasks} tasks, {points:g} points; {artifacts.shown(release)}", flush=True)
+
+
+def _check_submissions(course: Path, name: str) -> None:
+    release = course / "release" / name / f"{name}.ipynb"
+    if not release.is_file():
+        raise ValueError(f"{name} has no release to compare submissions with; leave out --check-submissions first")
+    folders = sorted(path for path in course.glob(f"submitted/*/{name}") if path.is_dir())
+    found = {folder.parent.name: list(submission_problems(release, folder)) for folder in folders}
+    for student, problems in found.items():
+        for problem in problems:
+            print(f"{name}, {student}: {problem}")
+    print(f"{name}: {len(found)} submissions, {sum(map(bool, found.values()))} of them need a look")
 
 
 def _names(course: Path, wanted: tuple[str, ...]) -> list[str]:
@@ -118,6 +140,29 @@ def release_problems(path: Path) -> Iterator[str]:
             continue
         if role(cell) == "solution" and not _is_stub(code):
             yield f"solution cell {_name(cell)} is not one function with a docstring that raises NotImplementedError"
+
+
+def submission_problems(release: Path, folder: Path) -> Iterator[str]:
+    """What keeps nbgrader from grading a submission: a name, a file that is no notebook, or graded cells that are gone.
+
+    Args:
+        release: the notebook that was handed out.
+        folder: submitted/<student>/<assignment>.
+    """
+    path = folder / release.name
+    if not path.is_file():
+        there = ", ".join(sorted(each.name for each in folder.iterdir())) or "nothing"
+        yield f"there is {there}, but no {release.name}; rename the notebook"
+        return
+    try:
+        handed_in = {_name(cell) for cell in nbformat.read(path, as_version=4).cells}
+    except (nbformat.ValidationError, ValueError, AttributeError, TypeError):  # other JSON, and what is no JSON
+        yield f"{release.name} is not a notebook; ask for the file again"
+        return
+    wanted = [_name(cell) for cell in nbformat.read(release, as_version=4).cells if role(cell)]
+    if lost := [name for name in wanted if name not in handed_in]:
+        shown = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
+        yield f"graded cells are gone ({shown}), deleted or pasted into a new notebook; they score 0, so ask again"
 
 
 def _name(cell: nbformat.NotebookNode) -> str:

@@ -17,8 +17,9 @@ from nbgrader.preprocessors import Execute
 from nbgrader.utils import has_failed, is_grade
 from traitlets import Integer
 
-DIED = "KernelDied", "this cell ended its Python process (os._exit, exit(), a crash, or out of memory)"
-STUCK = "CellTimeoutError", "this cell ran over its time and could not be interrupted, so its process was ended"
+# Two lines each where they are long: feedback pages do not wrap them.
+DIED = "KernelDied", "this cell ended its Python process\n(os._exit, exit(), a crash, or out of memory)"
+STUCK = "CellTimeoutError", "this cell ran over its time and could not be interrupted;\nits Python process was ended"
 FLOODED = "OutputFlood", "this cell printed without end and was stopped"
 EXIT = "ask_exit"  # what IPython's exit() and quit() put into a reply: the kernel ends a moment after it
 

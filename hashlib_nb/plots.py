@@ -619,6 +619,39 @@ def neighbors(
     return fig
 
 
+@_styled
+def search_answer(
+    query: np.ndarray, code: np.ndarray, used: np.ndarray, found: np.ndarray, right: np.ndarray, captions: Sequence[str]
+) -> Figure:
+    """A query picture beside its code as a barcode, above the pictures that a search with some of its bits found.
+
+    Args:
+        query: uint8 [h, w, c], c = 1 or 3.
+        code: {0,1} [k].
+        used: int [p], places of the bits that were searched with; the others are left empty.
+        found: uint8 [t, h, w, c], nearest first.
+        right: bool [t], whether the picture is relevant: framed solid with a tick, or dashed with a cross.
+        captions: t texts under the pictures found.
+    """
+    rows = -(-len(found) // MOST_BESIDE)
+    fig = _figure(6.6, 1.4 + 1.45 * rows)
+    grid = fig.add_gridspec(1 + rows, MOST_BESIDE)
+    _picture(fig.add_subplot(grid[0, 0]), query, "query")
+    bars = fig.add_subplot(grid[0, 1:])
+    values = np.full(len(code), np.nan)
+    values[used] = np.asarray(code)[used]
+    bars.imshow(values[None], cmap=VALUES, vmin=-0.25, vmax=1, aspect="auto", extent=(-0.5, len(code) - 0.5, 0, 1))
+    bars.set(ylim=(-0.4, 1.4), xlabel="bit (dark: 1, light: 0, empty: not kept)")
+    bars.spines[:].set_visible(False)
+    bars.tick_params(left=False, labelleft=False)
+    bars.xaxis.set_major_locator(MaxNLocator(integer=True))
+    for place, (picture, good, caption) in enumerate(zip(found, right, captions, strict=True)):
+        ax = fig.add_subplot(grid[1 + place // MOST_BESIDE, place % MOST_BESIDE])
+        _picture(ax, picture, caption)
+        _frame(ax, bool(good))
+    return fig
+
+
 # Comparing ways to choose bits
 
 

@@ -28,6 +28,7 @@ SMALL = {
         "gap_candidates": 8, "gap_bits": 3, "gap_budget": 40, "long_budget": 80, "random_subsets": 10,
         "direct_lengths": [4], "epochs": 1, "folds": 2,
     },
+    "06_retrieval_demo": {"code_length": 12, "bits": 5, "epochs": 1, "folds": 2, "total_episodes": 64},
 }  # fmt: skip
 """Parameters with which a notebook takes seconds."""
 ids = [path.stem for path in NOTEBOOKS]

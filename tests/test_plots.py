@@ -88,6 +88,14 @@ CASES = {
     "neighbors": lambda: plots.neighbors(
         MATCHES[0], [[*MATCHES[0]] * 4, []], ["a.jpg", "b.jpg"], [[f"distance {d}\n{d}.jpg" for d in range(8)], []]
     ),
+    "search_answer": lambda: plots.search_answer(
+        MATCHES[0, 0],
+        np.array([1, 0, 1, 1]),
+        np.array([0, 1, 3]),
+        np.concatenate([*MATCHES] * 3),
+        np.array([True, False] * 3),
+        [f"distance {d}\nTrouser" for d in range(6)],
+    ),
 }
 """One example of each figure; every test below that takes `figure` runs over all of them."""
 
@@ -236,3 +244,12 @@ def test_chosen_shares_stand_in_the_order_of_the_bits_own_map():
     fig = CASES["chosen_shares"]()
     np.testing.assert_array_equal(fig.axes[0].images[0].get_array(), [[0.5, 0, 1], [0, 1, 1]])
     assert [bar.get_height() for bar in fig.axes[1].patches] == [0.5, 0.45, 0.4]
+
+
+def test_a_search_answer_leaves_bits_that_are_not_used_empty_and_begins_a_new_row_after_five_pictures():
+    fig = CASES["search_answer"]()
+    query, bars, *found = fig.axes
+    np.testing.assert_array_equal(np.ma.filled(bars.images[0].get_array(), -1), [[1, 0, -1, 1]])
+    assert [ax.get_xlabel().split("\n")[0] for ax in found] == [f"distance {d}" for d in range(6)]
+    assert [ax.get_subplotspec().rowspan.start for ax in found] == [1] * 5 + [2]
+    assert query.get_xlabel() == "query"
