@@ -30,8 +30,8 @@ def seconds_allowed(cell):
 
 
 TOO_LONG = (
-    f"this cell ran for more than {CELL_SECONDS} s and was stopped; the traceback above shows where. "
-    "Most often that is a loop without an end."
+    f"this cell ran for more than {CELL_SECONDS} s and was stopped.\n"
+    "The traceback above shows where; most often that is a loop without an end."
 )
 c.Execute.timeout_func = seconds_allowed
 c.Execute.interrupt_on_timeout = True  # stop the cell alone; what follows still runs

@@ -26,6 +26,7 @@ extensions = [
     "alternative_texts",
     "executed_lessons",
     "plain_docstrings",
+    "repository_texts",
 ]
 exclude_patterns = ["_build", "extensions"]
 nitpicky = True  # a reference that leads nowhere is an error, too

@@ -8,9 +8,13 @@ is solved if its checks score anything in POINTS, and left untouched if they do 
 from __future__ import annotations
 
 import ast
+import csv
 import importlib.util
+import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -277,3 +281,96 @@ def test_a_task_needs_no_other_one(name):
         for cell in (task, *tests):
             names = {node.id for node in ast.walk(ast.parse(cells[cell].source)) if isinstance(node, ast.Name)}
             assert names & (set(tasks) - {task}) == set(), cell
+
+
+@pytest.fixture
+def course_copy(tmp_path) -> Path:
+    """The course folder as it is in a fresh clone."""
+    shutil.copytree(COURSE, tmp_path / "assignments", ignore=shutil.ignore_patterns(*ignored_by_git()))
+    return tmp_path / "assignments"
+
+
+def ignored_by_git() -> list[str]:
+    return [line.rstrip("/") for line in (COURSE / ".gitignore").read_text().split()]
+
+
+def commands(heading: str) -> list[tuple[str, str]]:
+    """Who types what: the bash blocks under a heading of the lecturer's page, in order."""
+    page = (COURSE / "README.md").read_text(encoding="utf-8")
+    section = re.search(rf"^## {heading}\n(.*?)^## ", page, re.DOTALL | re.MULTILINE)[1]
+    return re.findall(r"^```bash ?(\w*)\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
+
+
+def typed(block: str, folder: Path, **environment: str) -> None:
+    """Run a block as it stands, with the environment activated."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", block],
+        cwd=folder,
+        env=os.environ | {"PATH": path, **environment},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, f"{block}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+
+
+def solved(course: Path, name: str) -> NotebookNode:
+    """What a student hands in who has solved all of a released assignment but for the question."""
+    cells = cells_by_id(source(name))
+    solutions = {task: SOLUTION.search(cells[task].source)[1] for task in tasks_of(source(name))}
+    return answered(nbformat.read(course / "release" / name / f"{name}.ipynb", as_version=4), solutions)
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("lecturer")
+def test_the_page_works_as_typed_without_jupyterhub(course_copy):
+    name = "01_hash_codes"
+    release, folder, *rest = [block for _, block in commands("Without JupyterHub")]
+    typed(release, course_copy)
+    typed(folder, course_copy)
+    nbformat.write(solved(course_copy, name), course_copy / "downloaded" / name / "archive" / f"ada_{name}.ipynb")
+    for block in rest:
+        typed(block, course_copy)
+    rows = list(csv.DictReader((course_copy / "grades.csv").open()))
+    assert [(row["assignment"], row["student_id"], float(row["score"])) for row in rows] == [(name, "ada", 16)]
+    feedback = (course_copy / "feedback" / "ada" / name / f"{name}.html").read_text(encoding="utf-8")
+    assert "No response." in feedback  # the question
+    assert "Score: 16.0 / 20.0" in feedback
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("lecturer")
+def test_the_page_works_as_typed_with_jupyterhub(course_copy, tmp_path):
+    """One account plays both parts; the exchange and the hub's settings lie in folders of their own."""
+    name = "01_hash_codes"
+    desk, exchange, settings = (tmp_path / each for each in ("desk", "exchange", "settings"))
+    for each_folder in (desk, exchange, settings):
+        each_folder.mkdir()
+    page = (COURSE / "README.md").read_text(encoding="utf-8")
+    (shared,) = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    assert "/srv/nbgrader/exchange" in shared
+    (settings / "nbgrader_config.py").write_text(shared.replace("/srv/nbgrader/exchange", str(exchange)))
+    for who, block in commands("With JupyterHub"):
+        if "nbgrader submit" in block:
+            fetch, submit = block.split("nbgrader submit")
+            typed(fetch, desk, JUPYTER_CONFIG_PATH=str(settings))
+            nbformat.write(solved(course_copy, name), desk / name / f"{name}.ipynb")
+            block = "nbgrader submit" + submit
+        typed(block, {"lecturer": course_copy, "student": desk}[who], JUPYTER_CONFIG_PATH=str(settings))
+    (feedback,) = (desk / name / "feedback").glob(f"*/{name}.html")
+    assert "Score: 16.0 / 20.0" in feedback.read_text(encoding="utf-8")
+
+
+def test_the_page_lists_every_assignment_with_its_points():
+    page = (COURSE / "README.md").read_text(encoding="utf-8")
+    for name in NAMES:
+        points = [cell.metadata.nbgrader.points for cell in source(name).cells if role(cell) in ("tests", "question")]
+        row = re.search(rf"^\| \[{name}\]\(source/{name}/{name}\.ipynb\) .*$", page, re.MULTILINE)[0]
+        assert f"| {sum(points[:-1])} + {points[-1]} |" in row
+
+
+def test_links_of_the_page_lead_somewhere():
+    page = (COURSE / "README.md").read_text(encoding="utf-8")
+    targets = [target for target in re.findall(r"\]\(([^)]+)\)", page) if not target.startswith("http")]
+    assert targets
+    assert [target for target in targets if not (COURSE / target).exists()] == []

@@ -226,6 +226,42 @@ def test_a_wrong_argument_is_named_in_one_sentence(names, make, message, tmp_pat
         classroom.main(classroom.Args(names=names, course=tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("file", "text", "problem"),
+    [
+        ("homework.ipynb", "", "there is homework.ipynb, but no a.ipynb; rename the notebook"),
+        ("a.ipynb", "", "a.ipynb is not a notebook; ask for the file again"),
+        ("a.ipynb", '{"cells": [', "a.ipynb is not a notebook"),
+        ("a.ipynb", "[1]", "a.ipynb is not a notebook"),
+        ("a.ipynb", '{"a": 1}', "a.ipynb is not a notebook"),
+        ("a.ipynb", '{"nbformat": 4, "nbformat_minor": 5, "cells": [1]}', "a.ipynb is not a notebook"),
+        (
+            "a.ipynb",
+            nbformat.writes(new_notebook()),
+            "graded cells are gone (one, one_tests, two and 1 more)",
+        ),
+    ],
+)
+def test_a_submission_that_cannot_be_graded_is_noticed_before(file, text, problem, tmp_path, capsys):
+    make_course(tmp_path, [])
+    release = tmp_path / "release" / "a" / "a.ipynb"
+    release.parent.mkdir(parents=True)
+    nbformat.write(new_notebook(cells=[*task("one"), *task("two")]), release)
+    for student, name, content in [("ada", file, text), ("bob", "a.ipynb", release.read_text())]:
+        folder = tmp_path / "submitted" / student / "a"
+        folder.mkdir(parents=True)
+        (folder / name).write_text(content)
+    classroom.main(classroom.Args(course=tmp_path, check_submissions=True))
+    first, last = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"a, ada: {problem}")
+    assert last == "a: 2 submissions, 1 of them need a look"
+
+
+def test_submissions_are_compared_with_a_release(tmp_path):
+    with pytest.raises(ValueError, match="^a has no release to compare submissions with"):
+        classroom.main(classroom.Args(course=make_course(tmp_path, []), check_submissions=True))
+
+
 def test_without_nbgrader_the_command_says_how_to_get_it(monkeypatch):
     monkeypatch.setattr(classroom.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match="^nbgrader is not installed; run make install"):

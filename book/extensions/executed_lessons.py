@@ -1,8 +1,8 @@
 """The lessons of the book: notebooks/ as they are written, with the outputs of their executed copies in runs/.
 
 Text, code and metadata come from notebooks/, so that a word can be mended without running anything; outputs come from
-the copy that `python -m hashlib_nb.run_course` left, if its code cells are those of the notebook. A copy that is missing,
-failed, was stopped or has other code ends the build with the command that makes it anew.
+the copy that `python -m hashlib_nb.run_course` left, if its code cells are those of the notebook. A copy that is
+missing, failed, was stopped or has other code ends the build with the command that makes it anew.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def place(app: Sphinx, config: Config) -> None:
     folder = book / "lessons"
     folder.mkdir(exist_ok=True)
     for path, copy in executed.items():
-        _write(folder / path.name, nbformat.writes(merged(nbformat.read(path, as_version=4), copy)))
-    _write(folder / "index.md", contents(sources))
+        write(folder / path.name, nbformat.writes(merged(nbformat.read(path, as_version=4), copy)))
+    write(folder / "index.md", contents(sources))
     for left in {*folder.glob("*.ipynb")} - {folder / path.name for path in sources}:
         left.unlink()
 
@@ -122,7 +122,7 @@ def _all_faults(faults: dict[Path, str]) -> str:
     return f"{said}. Run: .venv/bin/python -m hashlib_nb.run_course --notebooks {numbers}"
 
 
-def _write(path: Path, text: str) -> None:
+def write(path: Path, text: str) -> None:
     """Write what has changed, so that Sphinx reads again no more than that."""
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         path.write_text(text, encoding="utf-8")

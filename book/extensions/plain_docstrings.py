@@ -12,7 +12,7 @@ import re
 from sphinx.application import Sphinx
 
 CODE = re.compile(r"``.+?``|`[^`]+`")
-MARKUP = re.compile(r"[*|\\]|_\B")
+MARKUP = re.compile(r"[*|\\]|_(?!\w)")
 SECTION = re.compile(r"(Args|Returns|Raises|Yields):$")
 
 
