@@ -6,7 +6,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11
 BIN := .venv/bin
 INSTALLED := .venv/installed
 NOTEBOOKS = $(wildcard notebooks/*.ipynb assignments/source/*/*.ipynb)
-EXECUTED = $(patsubst notebooks/%,runs/%,$(wildcard notebooks/0[1-9]_*.ipynb))
+RUNS := $(or $(HASHLIB_NB_HOME),.)/runs
+LESSONS := $(patsubst notebooks/%,$(RUNS)/%,$(sort $(wildcard notebooks/0[1-9]_*.ipynb)))
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 21
@@ -25,11 +26,11 @@ demo: $(INSTALLED) ## serve the search page to this machine
 assignments: $(INSTALLED) ## check the assignments and write what students get into assignments/release
 	$(BIN)/python -m hashlib_nb.classroom
 
-book: $(EXECUTED) ## run the notebooks that were not run yet, and build book/_build/html
-	$(BIN)/python -m sphinx -q -W --keep-going -b html book book/_build/html
-	@echo "open book/_build/html/index.html"
+book: $(INSTALLED) $(LESSONS) ## build the course as a website (about 25 minutes the first time, then 1)
+	$(BIN)/python -m sphinx -q -W --keep-going -d book/_build/doctrees book book/_build/html
+	@echo "open book/_build/html/index.html in a browser"
 
-runs/%.ipynb: notebooks/%.ipynb | $(INSTALLED)
+$(RUNS)/%.ipynb: notebooks/%.ipynb | $(INSTALLED)
 	$(BIN)/python -m hashlib_nb.run_course --notebooks $(firstword $(subst _, ,$*))
 
 test: lint ## check the code and the notebooks, then run every test
@@ -47,8 +48,8 @@ lint: $(INSTALLED) ## check style and formatting, and that notebooks carry no ou
 	$(BIN)/ruff format --check .
 	$(BIN)/nbstripout --verify --keep-id $(NOTEBOOKS)
 
-clean: ## remove runs/ and artifacts/: executed notebooks and what the stages saved
-	rm -rf runs artifacts
+clean: ## remove runs/, artifacts/ and the book: executed notebooks, what the stages saved, the website
+	rm -rf runs artifacts book/_build book/lessons book/classroom.md book/contributing.md
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -1,14 +1,11 @@
 """Settings of the book: Sphinx, MyST and the executed notebooks. Build it with `make book`."""
 
-import os
 import sys
 from pathlib import Path
 
-os.environ.setdefault("MPLBACKEND", "Agg")
-BOOK = Path(__file__).parent
-sys.path.insert(0, str(BOOK / "extensions"))
+import hashlib_nb
 
-import hashlib_nb  # noqa: E402 - MPLBACKEND comes first
+sys.path.insert(0, str(Path(__file__).parent / "extensions"))
 
 project = "hashlib_nb"
 author = "hashlib_nb contributors"
@@ -38,9 +35,8 @@ nitpick_ignore = [("py:class", "hashlib_nb.parallel.Value")]  # a type variable
 nb_execution_mode = "off"
 nb_merge_streams = True
 nb_render_markdown_format = "gfm"  # tables in an output
-myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
+myst_enable_extensions = ["deflist", "dollarmath"]
 myst_heading_anchors = 3
-suppress_warnings = ["mystnb.unknown_mime_type"]
 
 # One page a stage; members stand in the order of the source, as they were written to be read.
 default_role = "code"

@@ -151,7 +151,7 @@ def answer(
     shows = np.asarray(label)[None] if known else np.zeros((1, database_labels.shape[1]), np.uint8)
     found = search.nearest(query[:, bits], database[:, bits], n)
     histogram = hamming.histograms(query, database, shows, database_labels, bits=bits)
-    scores = _scores(query, database, shows, database_labels, bits, n) if known else (None, None)
+    scores = _scores(histogram, n) if known else (None, None)
     return Answer(
         query[0, bits],
         found.indices[0],
@@ -165,11 +165,10 @@ def answer(
     )
 
 
-def _scores(query, database, shows, labels, bits, n: int) -> tuple[np.ndarray, float]:
-    """Expected precision of the first 1 to n, and AP."""
-    pairs = query, database, shows, labels
-    precision = metrics.precision_at_n(*pairs, n=range(1, n + 1), bits=bits)
-    return precision, float(metrics.average_precision(*pairs, bits=bits)[0])
+def _scores(histogram: hamming.Histograms, n: int) -> tuple[np.ndarray, float]:
+    """Expected precision of the first 1 to n, and AP, of a single query."""
+    report = metrics.report(histogram, at_n=range(1, n + 1))
+    return np.array([*report["precision_at_n"].values()]), report["map"]["all"]["expected"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -290,6 +289,7 @@ def _refusals() -> Iterator[None]:
     """Turn what Pillow raises about a file into one sentence."""
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of damaged EXIF data and the like, which change no pixel
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             yield
     except UnidentifiedImageError:

@@ -17,7 +17,7 @@ from hashlib_nb.demo import Answer, Ball
 
 THUMB = 112
 """Pixels of the longer side to which pictures are brought before they are sent to the browser."""
-SMALL = 78
+SMALL = 74
 """Pixels at which the page shows a picture; a smaller one keeps its square pixels."""
 MOST_CLASSES = 6
 """Classes named of those in a ball."""
@@ -32,10 +32,10 @@ STYLE = """<style>
 .hnb .widget-html-content { font-size: 15px; }
 .hnb h2 { margin: 10px 0 2px; font-size: 24px; } .hnb h3 { margin: 16px 0 4px; font-size: 17px; }
 .hnb p { margin: 4px 0; } .hnb svg { width: 100%; max-width: 680px; height: auto; display: block; }
-.hnb ol, .hnb .hnb-row { display: flex; flex-wrap: wrap; gap: 8px; list-style: none; margin: 6px 0; padding: 0; }
-.hnb figure { max-width: 130px; } .hnb li, .hnb .hnb-rim figure { width: 84px; }
+.hnb ol, .hnb .hnb-row { display: flex; flex-wrap: wrap; gap: 6px; list-style: none; margin: 6px 0; padding: 0; }
+.hnb figure { max-width: 130px; } .hnb li, .hnb .hnb-rim figure { width: 79px; }
 .hnb li, .hnb figure { margin: 0; font-size: 12.5px; line-height: 1.3; }
-.hnb img { width: 78px; height: 78px; object-fit: contain; background: #222; border: 3px solid #bbb; display: block;
+.hnb img { width: 74px; height: 74px; object-fit: contain; background: #222; border: 3px solid #bbb; display: block;
   box-sizing: border-box; }
 .hnb img.hnb-small { image-rendering: pixelated; }
 .hnb img.hnb-right { border-color: #117733; } .hnb img.hnb-wrong { border: 3px dashed #cc3311; }

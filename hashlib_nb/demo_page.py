@@ -18,6 +18,8 @@ TOP = 10
 """Pictures shown of what is nearest, and of the farthest inside the radius."""
 RADIUS = 2
 """Where the slider begins: chapter 4 reports precision within radius 2."""
+NOTHING = -1
+"""What a menu holds while nothing is chosen; with None, ipywidgets shows an empty menu."""
 SEED = 0
 """Of the order in which the button "Another picture" goes through the query pictures."""
 SCRIPT = """(() => {
@@ -91,13 +93,13 @@ class SearchPage:
         self.negative = widgets.Checkbox(False, description="as a negative", indent=False)
         self.bits = widgets.Dropdown(options=self._choices(), description="Bits kept", **described)
         self.radius = widgets.IntSlider(RADIUS, min=0, max=RADIUS, description="Radius", **described)
-        self.drop = widgets.Dropdown(options=[("none", None)], description="Drop one bit", **described)
+        self.drop = widgets.Dropdown(options=[("none", NOTHING)], description="Drop one bit", **described)
         self.areas = {name: widgets.HTML() for name in ("refused", "query", "code", "found", "ball", "dropped")}
 
-    def _labels(self) -> list[tuple[str, int | None]]:
+    def _labels(self) -> list[tuple[str, int]]:
         """Classes that an upload may be said to show: those that the database holds."""
         held = np.flatnonzero(self.splits.database.labels.any(axis=0)).tolist()
-        return [("(not said)", None), *((self.splits.class_names[each], each) for each in held)]
+        return [("(not said)", NOTHING), *((self.splits.class_names[each], each) for each in held)]
 
     def _choices(self) -> list[tuple[str, str]]:
         k = self.collection.database_codes.shape[1]
@@ -173,7 +175,7 @@ class SearchPage:
             self.areas["refused"].value = demo_html.alert(f"{name} was refused: {error}")
             return
         self.areas["refused"].value = demo_html.alert("")
-        self.label.value = None  # what was said of the picture before
+        self.label.value = NOTHING  # what was said of the picture before
         self._upload, self._upload_name = upload, name
         self._show_upload()
 
@@ -192,7 +194,7 @@ class SearchPage:
         if self._upload is None:
             label = self.splits.query.labels[self.number.value]
             return label if (self.splits.database.labels & label).any() else None
-        if self.label.value is None:
+        if self.label.value == NOTHING:
             return None
         return np.eye(len(self.splits.class_names), dtype=np.uint8)[self.label.value]
 
@@ -201,17 +203,17 @@ class SearchPage:
     def _choose_bits(self) -> None:
         self.kept = np.sort(self.collection.choices[self.bits.value])
         one_less = [(f"bit {bit}", int(bit)) for bit in self.kept] if len(self.kept) > 1 else []
-        self.drop.options = [("none", None), *one_less]
+        self.drop.options = [("none", NOTHING), *one_less]
 
     def _change_bits(self) -> None:
-        self.drop.value = None  # first, while the answer is that of the old bits
+        self.drop.value = NOTHING  # first, while the answer is that of the old bits
         self._choose_bits()
         self._search()
 
     @property
     def used(self) -> np.ndarray:
         """int64 [p], the bits that the search uses: those kept, without one that is dropped, ascending."""
-        return self.kept[self.kept != self.drop.value] if self.drop.value is not None else self.kept
+        return self.kept[self.kept != self.drop.value]
 
     # what is found
 
@@ -232,7 +234,7 @@ class SearchPage:
 
     def _show_found(self) -> None:
         """Show what the bits in use find, which may be one less than were kept."""
-        self.answer = self.full if self.drop.value is None else self._answer(self.used)
+        self.answer = self.full if self.drop.value == NOTHING else self._answer(self.used)
         self.areas["code"].value = demo_html.code(self._code, self.used)
         found, new = self.answer.indices, ~np.isin(self.answer.indices, self.full.indices)
         names = [self._names(label) for label in self.splits.database.labels[found]]
@@ -282,7 +284,7 @@ class SearchPage:
             without = demo.average_precision_without(self._code, self.kept, *self._database, self._shows)
             chart = demo_html.effects(self.kept, len(self._code), 100 * (without - self.full.average_precision))
         bit = self.drop.value
-        if bit is None:
+        if bit == NOTHING:
             return f"{chart}<p>Choose a bit to search without it.</p>"
         value = int(self._code[bit])
         differ = int((self.collection.database_codes[self.full.indices, bit] != value).sum())
