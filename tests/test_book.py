@@ -53,7 +53,7 @@ def without_outputs(path: Path) -> nbformat.NotebookNode:
 def checkout(folder: Path) -> Path:
     """A copy of the book, with what it includes beside it, in which a build may write."""
     shutil.copytree(BOOK, folder / "book", ignore=shutil.ignore_patterns("_build", "lessons", "__pycache__"))
-    for name in ("README.md", "CONTRIBUTING.md", "assignments", "notebooks"):
+    for name in ("README.md", "CONTRIBUTING.md", "assignments", "figures", "notebooks"):
         (folder / name).symlink_to(ROOT / name)
     return folder / "book"
 
