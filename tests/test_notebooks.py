@@ -143,3 +143,10 @@ def test_shape(path):
 
 def notebook_named(stem: str) -> Path:
     return next(path for path in NOTEBOOKS if path.stem == stem)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=ids)
+def test_papermill_knows_every_parameter(path):
+    cells = nbformat.read(path, as_version=4).cells
+    (source,) = [cell.source for cell in cells if "parameters" in cell.metadata.get("tags", [])]
+    assert set(papermill.inspect_notebook(path)) == set(re.findall(r"^(\w+) = ", source, re.MULTILINE))
