@@ -26,7 +26,7 @@ demo: $(INSTALLED) ## serve the search page to this machine
 assignments: $(INSTALLED) ## check the assignments and write what students get into assignments/release
 	$(BIN)/python -m hashlib_nb.classroom
 
-book: $(INSTALLED) $(LESSONS) ## build the course as a website (19 minutes the first time, then 1)
+book: $(INSTALLED) $(LESSONS) ## build the course as a website (20 minutes the first time, then 1)
 	$(BIN)/python -m sphinx -q -W --keep-going -d book/_build/doctrees book book/_build/html
 	@echo "open book/_build/html/index.html in a browser"
 
