@@ -298,9 +298,7 @@ def _refusals() -> Iterator[None]:
         raise ValueError(f"the picture has far too many pixels; give one of at most {MOST_PIXELS:,} in all") from None
     except MemoryError:
         raise
-    except (
-        Exception
-    ) as error:  # its readers raise OSError, SyntaxError, ValueError, struct.error, ... for a damaged one
+    except Exception as error:  # for a damaged one: OSError, SyntaxError, ValueError, struct.error, ...
         raise ValueError(f"the picture is damaged ({error}); save it anew or give another") from error
 
 
