@@ -15,23 +15,23 @@ help: ## list the targets
 install: $(INSTALLED) ## make .venv and install the package with the tested versions (about 2 minutes)
 
 course: $(INSTALLED) ## run notebooks 01 to 04 and print the results table
-	$(BIN)/python -m hashlib_nb.run_course
+	$(BIN)/python -m hashlib_nb run_course
 
 lab: $(INSTALLED) ## open the notebooks in JupyterLab, at the page that lists them
 	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks/00_start.ipynb
 
 demo: $(INSTALLED) ## serve the search page to this machine
-	$(BIN)/python -m hashlib_nb.demo
+	$(BIN)/python -m hashlib_nb demo
 
 assignments: $(INSTALLED) ## check the assignments and write what students get into assignments/release
-	$(BIN)/python -m hashlib_nb.classroom
+	$(BIN)/python -m hashlib_nb classroom
 
 book: $(INSTALLED) $(LESSONS) ## build the course as a website (20 minutes the first time, then 1)
 	$(BIN)/python -m sphinx -q -W --keep-going -d book/_build/doctrees book book/_build/html
 	@echo "open book/_build/html/index.html in a browser"
 
 $(RUNS)/%.ipynb: notebooks/%.ipynb | $(INSTALLED)
-	$(BIN)/python -m hashlib_nb.run_course --notebooks $(firstword $(subst _, ,$*))
+	$(BIN)/python -m hashlib_nb run_course --notebooks $(firstword $(subst _, ,$*))
 
 test: lint ## check the code and the notebooks, then run every test
 	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup --durations 10
@@ -41,7 +41,7 @@ bench: $(INSTALLED) ## measure speed against other packages (4 minutes) and put 
 	$(BIN)/python -m benchmarks
 
 results: $(INSTALLED) ## make the stored results anew: make results CIFAR10=folder COCO=folder LISTS=folder (hours)
-	$(BIN)/python -m hashlib_nb.published $(if $(CIFAR10),--cifar10 '$(CIFAR10)') $(if $(COCO),--coco '$(COCO)') $(if $(LISTS),--lists '$(LISTS)')
+	$(BIN)/python -m hashlib_nb published $(if $(CIFAR10),--cifar10 '$(CIFAR10)') $(if $(COCO),--coco '$(COCO)') $(if $(LISTS),--lists '$(LISTS)')
 
 lint: $(INSTALLED) ## check style and formatting, and that notebooks carry no outputs
 	$(BIN)/ruff check .

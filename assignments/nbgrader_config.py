@@ -7,7 +7,7 @@ from pathlib import Path
 from nbgrader.converters import Autograde
 from nbgrader.preprocessors import Execute
 
-from hashlib_nb.grading import ExecuteSubmission
+from hashlib_nb.course.grading import ExecuteSubmission
 
 c = get_config()  # noqa: F821, nbgrader puts it here
 

@@ -25,10 +25,13 @@ import torch
 from PIL import Image
 
 from benchmarks import timing
-from hashlib_nb import datasets, demo, results, selection
+from hashlib_nb import datasets, selection
+from hashlib_nb.course import demo as course_demo
 from hashlib_nb.datasets import Split
-from hashlib_nb.demo_page import SearchPage
-from hashlib_nb.model import new_encoder
+from hashlib_nb.encoder.model import new_encoder
+from hashlib_nb.experiments import results
+from hashlib_nb.search import page as demo
+from hashlib_nb.search.page import SearchPage
 
 LIMIT = 0.2  # seconds
 NOISE = 6  # gray levels by which a repeated picture differs at most
@@ -172,7 +175,7 @@ def ratios(args: Args, rows: list[dict]) -> list[timing.Ratio]:
 
 def main(args: Args) -> None:
     """Measure, print the table, save rows and figure."""
-    collection = demo.load(settings(args))
+    collection = course_demo.load(settings(args))
     files = photos()
     print(", ".join(f"{kind}: {len(file) / 1e6:.1f} MB" for kind, file in files.items()))
     rows = [row for n in args.sizes for row in measure(args, FASHION, of_size(collection, n), files)]

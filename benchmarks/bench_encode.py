@@ -18,9 +18,9 @@ import torch
 from PIL import Image
 
 from benchmarks import timing
-from hashlib_nb import batches
-from hashlib_nb.datasets._pictures import Pictures
-from hashlib_nb.model import Encoder, new_encoder
+from hashlib_nb.datasets import Pictures
+from hashlib_nb.encoder import Encoder, batches
+from hashlib_nb.encoder.model import new_encoder
 
 ENCODE, FORWARD, DECODE = "encode", "forward pass alone", "decoding alone"
 CASES = {

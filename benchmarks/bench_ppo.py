@@ -24,8 +24,8 @@ import torch
 from benchmarks import timing
 from benchmarks.data import class_codes
 from hashlib_nb import ppo
+from hashlib_nb.budget import Search
 from hashlib_nb.selection import BitSelectionEnv, Reward
-from hashlib_nb.selectors import Search
 
 OURS, THEIRS = "hashlib_nb.ppo", "MaskablePPO"
 

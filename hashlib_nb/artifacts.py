@@ -132,6 +132,31 @@ def read_npz(path: Path, names: Sequence[str] | None = None) -> dict[str, np.nda
         return {name: file[name] for name in names or stored}
 
 
+def read_array(path: Path, name: str, array: str | None = None) -> np.ndarray:
+    """One array from an npy or npz file.
+
+    Args:
+        path: the file.
+        name: "codes" or "labels": what is wanted, for messages, and the array's name in an npz file.
+        array: another name in an npz file. If None and there is no `name` in it, the file's only array is taken.
+
+    Raises:
+        ValueError: the file is missing, damaged or neither npy nor npz, or does not say which array is meant.
+    """
+    if not zipfile.is_zipfile(path):
+        if array is not None:
+            raise ValueError(f"{name}_array is {array!r}, but {shown(path)} is no npz file: leave it out")
+        return load_npy(path)
+    if array is not None:
+        return read_npz(path, [array])[array]
+    arrays = read_npz(path)
+    arrays.pop(META, None)
+    if name not in arrays and len(arrays) != 1:
+        held = ", ".join(arrays) or "nothing"
+        raise ValueError(f"{shown(path)} holds {held}: say which are the {name} with {name}_array")
+    return arrays.get(name, next(iter(arrays.values())))
+
+
 def load_npy(path: Path) -> np.ndarray:
     """Read one plain array from a `.npy` file. Raises ArtifactError where it is missing or is something else."""
     with _named_errors(path, "npy file"), open(path, "rb") as file:
@@ -245,7 +270,7 @@ def between(text: str, begin: str, end: str, body: str) -> str:
 
 def command(stage: str, args: Any) -> str:
     """The command line that sets a stage's `Args` (a dataclass) to these values; defaults are left out."""
-    words = ["python", "-m", f"hashlib_nb.{stage}"]
+    words = ["python", "-m", "hashlib_nb", stage]
     for field in dataclasses.fields(args):
         value, option = getattr(args, field.name), field.name.replace("_", "-")
         if value == field.default:
@@ -266,14 +291,24 @@ def peak_memory_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
-def run(main: Callable[[Any], None], args_type: type) -> None:
-    """A stage's command line: parse `args_type` with tyro, call `main`; bad input ends in one sentence and status 1."""
+class CommandError(RuntimeError):
+    """What a command could not do, in a sentence for whoever typed it."""
+
+
+def run(main: Callable[[Any], None], args_type: type, *, prog: str | None = None) -> None:
+    """A command line: parse `args_type` with tyro, call `main`; bad input ends in one sentence and status 1.
+
+    Args:
+        main: what takes the arguments.
+        args_type: a dataclass whose fields are the options.
+        prog: how the command was called, for its help; by default `python -m` and the module that runs.
+    """
     import tyro  # by far the slowest import here, and only a command line needs it
 
     script = Path(sys.argv[0])
     stage = script.parent.name if script.stem == "__main__" else script.stem
-    args = tyro.cli(args_type, prog=f"python -m hashlib_nb.{stage}")
+    args = tyro.cli(args_type, prog=prog or f"python -m hashlib_nb.{stage}")
     try:
         main(args)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, CommandError) as error:
         sys.exit(f"error: {error}")

@@ -419,7 +419,7 @@ def _labels_of(args: Args) -> tuple[np.ndarray, str]:
         return datasets.load(args.dataset, root=args.root).train.labels, args.dataset
     if args.labels.suffix != ".txt":
         return artifacts.load_npy(args.labels), args.labels.stem
-    from hashlib_nb.datasets.lists import read_list
+    from hashlib_nb.datasets import read_list
 
     return read_list(args.labels)[1], f"{args.labels.resolve().parent.name}-{args.labels.stem}"
 

@@ -24,8 +24,8 @@ import pytest
 from nbconvert.filters import strip_ansi
 from nbformat import NotebookNode
 
-from hashlib_nb import classroom
-from hashlib_nb.classroom import role
+from hashlib_nb.course import assignments as classroom
+from hashlib_nb.course.assignments import role
 
 COURSE = Path(__file__).parents[1] / "assignments"
 NAMES = sorted(path.parent.name for path in (COURSE / "source").glob("*/*.ipynb"))

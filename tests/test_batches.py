@@ -11,11 +11,9 @@ import torch
 from PIL import Image
 from torch import nn
 
-from hashlib_nb import batches
-from hashlib_nb.datasets._pictures import Pictures
-from hashlib_nb.encoder import Encoder, cross_fit, fit
-from hashlib_nb.networks import Head
-from hashlib_nb.training import FROZEN, SMALL
+from hashlib_nb.datasets import Pictures
+from hashlib_nb.encoder import SMALL, Encoder, Head, batches, cross_fit, fit
+from hashlib_nb.encoder.training import FROZEN
 
 N, K = 30, 5
 TARGETS = np.random.default_rng(1).integers(0, 2, (N, K), dtype=np.uint8)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import mutual_info_score
 
-from hashlib_nb.bit_statistics import binary_entropy, bit_information, label_information, label_smoothness
 from hashlib_nb.hamming import Pairs
+from hashlib_nb.selectors import binary_entropy, bit_information, label_information, label_smoothness
 
 RNG = np.random.default_rng(0)
 CODES = (RNG.random((90, 7)) < [0.1, 0.5, 0.5, 0.7, 0.3, 0.0, 1.0]).astype(np.uint8)  # two constant bits

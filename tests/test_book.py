@@ -21,8 +21,9 @@ import pytest
 import snowballstemmer
 
 import hashlib_nb
-from hashlib_nb import codes, metrics, ppo, results, selectors
+from hashlib_nb import codes, metrics, ppo, selectors
 from hashlib_nb.datasets import Split, Splits
+from hashlib_nb.experiments import results
 from tests.browser import chromium, needs_chromium
 
 pytestmark = pytest.mark.xdist_group("book")  # built once, for all of them
@@ -73,7 +74,7 @@ def home(tmp_path_factory) -> Path:
     """Where notebook 01 ran, small; the others are taken as run, without outputs."""
     home = tmp_path_factory.mktemp("home")
     subprocess.run(
-        [sys.executable, "-m", "hashlib_nb.run_course", "--notebooks", "01", "--parameters", *SMALL],
+        [sys.executable, "-m", "hashlib_nb", "run_course", "--notebooks", "01", "--parameters", *SMALL],
         env=os.environ | {"HASHLIB_NB_HOME": str(home)},
         capture_output=True,
         check=True,
@@ -370,7 +371,7 @@ def test_a_build_without_executed_copies_ends_with_one_sentence_and_the_command(
     assert done.returncode == 1
     assert "runs/01_hash_codes.ipynb is missing" in done.stderr
     numbers = " ".join(path.stem[:2] for path in LESSONS)
-    assert done.stderr.strip().endswith(f"python -m hashlib_nb.run_course --notebooks {numbers}")
+    assert done.stderr.strip().endswith(f"python -m hashlib_nb run_course --notebooks {numbers}")
     assert len(done.stderr.strip().splitlines()) == 1
 
 
@@ -467,7 +468,8 @@ def test_the_curves_of_every_other_search_are_those_on_the_page():
 
 
 def test_the_curves_of_the_encoder_are_those_on_the_page():
-    from hashlib_nb import encoder, training
+    from hashlib_nb import encoder
+    from hashlib_nb.encoder import training
 
     images = np.random.default_rng(0).integers(0, 256, (30, 28, 28, 1), dtype=np.uint8)
     recipe = dataclasses.replace(training.SMALL, patience=1)

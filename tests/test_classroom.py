@@ -12,7 +12,7 @@ import pytest
 from nbconvert.filters import strip_ansi
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from hashlib_nb import classroom
+from hashlib_nb.course import assignments as classroom
 
 CONFIG = Path(__file__).parents[1] / "assignments" / classroom.CONFIG
 SECONDS = 4
@@ -269,7 +269,7 @@ def test_without_nbgrader_the_command_says_how_to_get_it(monkeypatch):
 
 
 def test_help_and_errors_need_no_traceback(tmp_path):
-    command = [sys.executable, "-m", "hashlib_nb.classroom"]
+    command = [sys.executable, "-m", "hashlib_nb", "classroom"]
     shown = subprocess.run([*command, "--help"], capture_output=True, text=True, check=True).stdout
     assert "--names" in shown
     assert "--course" in shown

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hashlib_nb import artifacts, hamming
-from hashlib_nb.codes_io import as_codes, as_labels, pack_bytes, read_array
+from hashlib_nb.artifacts import read_array
+from hashlib_nb.hamming import as_codes, as_labels, pack_bytes
 
 RNG = np.random.default_rng(0)
 CODES = RNG.integers(0, 2, (40, 21)).astype(np.uint8)

@@ -14,8 +14,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from hashlib_nb import comparison, pools, ppo, selectors
-from hashlib_nb.comparison import Cell
+from hashlib_nb import ppo, selectors
+from hashlib_nb.experiments import comparison, pools
+from hashlib_nb.experiments.comparison import Cell
 from hashlib_nb.selection import Reward
 
 METHODS = ("greedy", "swap", "random_search", "random")

@@ -16,11 +16,9 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import CIFAR10
 
 from hashlib_nb import artifacts, datasets
-from hashlib_nb.datasets import Pictures, Split, Splits
+from hashlib_nb.datasets import Pictures, Split, Splits, parse_options, read_list
 from hashlib_nb.datasets._draw import Counts, draw_at_random, draw_balanced
-from hashlib_nb.datasets._options import parse_options
 from hashlib_nb.datasets.cifar10 import CLASS_NAMES
-from hashlib_nb.datasets.lists import read_list
 
 PARTS = ("query", "train", "database")
 

@@ -27,9 +27,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from hashlib_nb import artifacts, demo, demo_html, metrics, results
-from hashlib_nb.datasets._pictures import decode
-from hashlib_nb.demo_page import SearchPage
+from hashlib_nb import artifacts, metrics
+from hashlib_nb.course import demo as course_demo
+from hashlib_nb.datasets import decode
+from hashlib_nb.experiments import results
+from hashlib_nb.search import page as demo
+from hashlib_nb.search.page import SearchPage, uploads
+from hashlib_nb.search.page import html as demo_html
 from tests.browser import chromium, free_port, needs_chromium, serving
 from tests.test_notebooks import SMALL
 
@@ -202,7 +206,7 @@ def test_pngs_and_jpegs_of_every_kind_become_pictures_like_the_datasets(name, sh
     upload = demo.read_upload(GOOD[name], shape)
     assert (upload.image.shape, upload.image.dtype) == (shape, np.uint8)
     assert upload.shown.shape[2] == 3
-    assert max(upload.shown.shape) <= demo.THUMBNAIL
+    assert max(upload.shown.shape) <= uploads.THUMBNAIL
 
 
 @pytest.mark.parametrize("name", ["PNG", "JPEG", "gray JPEG", "CMYK JPEG", "palette PNG", "JPEG on its side"])
@@ -252,7 +256,7 @@ BAD = {
     "half a PNG": (GOOD["PNG"][: len(GOOD["PNG"]) // 2], "is damaged"),
     "the first bytes": (GOOD["PNG"][:20], "is damaged"),
     "the signature alone": (GOOD["PNG"][:8], "no PNG or JPEG"),
-    "too large": (GOOD["PNG"] + bytes(demo.MOST_BYTES), "has 8.0 MB; give a picture of at most 8 MB"),
+    "too large": (GOOD["PNG"] + bytes(uploads.MOST_BYTES), "has 8.0 MB; give a picture of at most 8 MB"),
     "many pixels": (png_that_claims(8_000, 8_000), "8,000 x 8,000 pixels; give one of at most 50,000,000"),
     "bomb": (png_that_claims(60_000, 60_000), "far too many pixels; give one of at most 50,000,000"),
     "promises pixels": (png_that_claims(7_000, 7_000), "is damaged"),
@@ -357,7 +361,7 @@ def home(tmp_path_factory) -> Iterator[Path]:
 def collection(home) -> demo.Collection:
     """What notebook 06 loads with its small parameters."""
     small = dict(PARAMETERS)
-    return demo.load(results.Args(lengths=(small.pop("bits"),), seeds=(0,), **small))
+    return course_demo.load(results.Args(lengths=(small.pop("bits"),), seeds=(0,), **small))
 
 
 @pytest.fixture
@@ -512,12 +516,12 @@ def test_of_a_single_bit_none_can_be_dropped(collection):
 def test_what_cannot_be_served_is_said_before_anything_is_made(monkeypatch, tmp_path):
     monkeypatch.setenv("HASHLIB_NB_HOME", str(tmp_path))
     with pytest.raises(ValueError, match="port is 70000; give a number in 1..65535"):
-        demo.Args(port=70_000)
+        course_demo.Args(port=70_000)
     with pytest.raises(ValueError, match="parameters has 'bitz=3'"):
-        demo.main(demo.Args(("bitz=3",)))
+        course_demo.main(course_demo.Args(("bitz=3",)))
     monkeypatch.setattr(demo, "find_spec", lambda _: None)
     with pytest.raises(ValueError, match="voila, which serves the page, is not installed"):
-        demo.main(demo.Args())
+        course_demo.main(course_demo.Args())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -530,7 +534,7 @@ def served(home: Path, *parameters: str) -> Iterator[str]:
     (home / "runs").mkdir(exist_ok=True)
     port = free_port()
     address = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "hashlib_nb.demo", "--port", str(port), "--no-browser"]
+    command = [sys.executable, "-m", "hashlib_nb", "demo", "--port", str(port), "--no-browser"]
     command += ["--parameters", *parameters] if parameters else []
     ready = f"{address}/voila/static/voila.js"  # to ask for the page itself would start a kernel
     with serving(command, ready, home / "runs" / "demo.log", HASHLIB_NB_HOME=str(home), PYTHONWARNINGS="ignore"):
@@ -659,7 +663,7 @@ def test_a_file_of_30_mb_is_refused_before_it_is_sent_and_by_the_page_if_it_is_s
     visitor.evaluate("window.hashlibMostBytes = Infinity")
     choose(visitor, large.rename(tmp_path / "larger.png"))
     assert refusal(visitor) == "larger.png was refused: the file has 30.0 MB; give a picture of at most 8 MB"
-    visitor.evaluate(f"window.hashlibMostBytes = {demo.MOST_BYTES}")
+    visitor.evaluate(f"window.hashlibMostBytes = {uploads.MOST_BYTES}")
     query_of(visitor, 4)
     visitor.get_by_role("alert").filter(has_text="refused").wait_for(state="detached")
 

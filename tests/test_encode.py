@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from hashlib_nb import artifacts, encode, encoder, search
-from hashlib_nb.datasets._pictures import Pictures
-from hashlib_nb.encode import Args, encode_pictures, find_pictures
-from hashlib_nb.index import FILE, Index, hex_of, origin_of
+from hashlib_nb import artifacts, encoder
+from hashlib_nb.datasets import Pictures
+from hashlib_nb.search import Index, encode, encode_pictures, find_pictures, hex_of, origin_of
+from hashlib_nb.search import __main__ as search_command
+from hashlib_nb.search.encode import Args
+from hashlib_nb.search.index import FILE
 
 K = 16
 
@@ -251,7 +253,9 @@ def test_pictures_of_another_model_or_other_bits_are_refused(model, photos, tmp_
     with pytest.raises(ValueError, match="was made with another model"):
         encode.main(replace(args, model=tmp_path / "other"))
     with pytest.raises(ValueError, match="was made with another model"):
-        search.main(search.Args((photos / "0.png",), tmp_path / "index", grid=None, model=tmp_path / "other"))
+        search_command.main(
+            search_command.Args((photos / "0.png",), tmp_path / "index", grid=None, model=tmp_path / "other")
+        )
     assert (tmp_path / "index" / FILE).read_bytes() == before
 
 
@@ -272,7 +276,7 @@ def test_a_search_by_picture_finds_what_plain_distances_say_also_after_a_move(mo
     here = (tmp_path / "all").rename(tmp_path / "moved")
     query = draw(tmp_path / "query.png", 400)
     capsys.readouterr()
-    search.main(search.Args((query,), here / "index", top=6, grid=None))
+    search_command.main(search_command.Args((query,), here / "index", top=6, grid=None))
     lines = [line.split("  ") for line in capsys.readouterr().out.splitlines()[1:-1]]
     paths = find_pictures([here / "photos"])
     differing = codes_of(here / "model", paths)[:, 1:13] != codes_of(here / "model", [query])[:, 1:13]
@@ -288,7 +292,7 @@ def test_a_kill_while_pictures_are_encoded_leaves_the_old_index(model, photos, t
     before = (folder / FILE).read_bytes()
     paths = [draw(tmp_path / "more" / f"{seed}.png", 500 + seed) for seed in range(3)]
     os.mkfifo(pipe)
-    command = [sys.executable, "-m", "hashlib_nb.encode", *map(str, paths), str(pipe)]
+    command = [sys.executable, "-m", "hashlib_nb", "encode", *map(str, paths), str(pipe)]
     command += ["--model", str(model), "--index", str(folder), "--device", "cpu"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True) as adding:
         pipe.write_bytes(paths[0].read_bytes() + b"end")
@@ -307,7 +311,7 @@ def test_a_kill_while_pictures_are_encoded_leaves_the_old_index(model, photos, t
 
 
 def test_the_shell_gets_one_sentence_and_status_one(model, tmp_path):
-    command = [sys.executable, "-m", "hashlib_nb.encode", str(tmp_path / "gone.jpg"), "--model", str(model)]
+    command = [sys.executable, "-m", "hashlib_nb", "encode", str(tmp_path / "gone.jpg"), "--model", str(model)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.splitlines() == [

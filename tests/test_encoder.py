@@ -18,8 +18,9 @@ from PIL import Image
 
 from hashlib_nb import artifacts, datasets, encoder
 from hashlib_nb.artifacts import ArtifactError
-from hashlib_nb.encoder import SMALL, Encoder, cross_fit, fit, folds_of, load_or_encode
-from hashlib_nb.training import Training
+from hashlib_nb.encoder import SMALL, Encoder, cross_fit, fit, fitting, folds_of, image_codes, load_or_encode
+from hashlib_nb.encoder import __main__ as command
+from hashlib_nb.encoder.training import Training
 
 N, K = 60, 6
 LABEL = np.arange(N) % 3
@@ -138,7 +139,7 @@ def test_equal_seeds_give_equal_encoders_and_the_callers_random_numbers_stay(fit
 @pytest.mark.parametrize("held", [np.array([3, 1, 50, 3]), 0.25])
 def test_held_out_rows_are_never_trained_on(held):
     """Other pictures and other targets in those rows change neither the weights nor the input scaling."""
-    rows = encoder._held_out_rows(held, N, 0)
+    rows = fitting._held_out_rows(held, N, 0)
     assert len(rows) == (3 if isinstance(held, np.ndarray) else 15)
     images, targets = IMAGES.copy(), TARGETS.copy()
     images[rows], targets[rows] = 255, 1 - targets[rows]
@@ -186,13 +187,13 @@ def test_early_stopping_returns_the_best_epoch_and_goes_no_further():
 
 def test_watched_rows_are_neither_trained_on_nor_validated_on():
     held = np.arange(0, N, 4)
-    rows = encoder._rows(held, PATIENT, N, 0)
+    rows = fitting._rows(held, PATIENT, N, 0)
     everything = np.concatenate([rows.training, rows.watched, rows.validation])
     np.testing.assert_array_equal(np.sort(everything), np.arange(N))
     np.testing.assert_array_equal(rows.validation, held)
     assert len(rows.watched) == round(0.25 * (N - len(held)))
-    assert len(encoder._rows(held, RECIPE, N, 0).watched) == 0
-    assert (encoder._rows(held, PATIENT, N, 1).watched != rows.watched).any()
+    assert len(fitting._rows(held, RECIPE, N, 0).watched) == 0
+    assert (fitting._rows(held, PATIENT, N, 1).watched != rows.watched).any()
 
 
 def test_neither_validation_rows_nor_their_targets_decide_when_to_stop():
@@ -645,10 +646,10 @@ def test_the_command_line_from_pictures_to_codes(tmp_path):
 def test_options_of_a_data_set_have_its_types():
     pairs = ["query=100", "train_from_database=false", "exclude=person,dining table", "on_error=skip"]
     expected = {"query": 100, "train_from_database": False, "exclude": ("person", "dining table"), "on_error": "skip"}
-    found = encoder.parse_options("coco", pairs)
+    found = datasets.parse_options("coco", pairs)
     assert found == expected
     assert [type(value) for value in found.values()] == [int, bool, tuple, str]
-    assert encoder.parse_options("fashion-mini", []) == {}
+    assert datasets.parse_options("fashion-mini", []) == {}
 
 
 @pytest.mark.parametrize(
@@ -661,21 +662,21 @@ def test_options_of_a_data_set_have_its_types():
 )
 def test_options_that_do_not_fit_get_a_sentence(pair, sentence):
     with pytest.raises(ValueError, match=sentence):
-        encoder.parse_options("coco", [pair])
+        datasets.parse_options("coco", [pair])
 
 
 def test_options_are_part_of_the_folders_name():
-    label = encoder._label("coco", {"exclude": ("person", "car"), "protocol": "10k/50k"}, Path("mine/split 1.npz"))
+    label = image_codes._label("coco", {"exclude": ("person", "car"), "protocol": "10k/50k"}, Path("mine/split 1.npz"))
     assert re.fullmatch(r"coco-[\w.-]+", label)
     assert all(word in label for word in ("person", "10k", "split_1"))
-    several = {encoder._label("coco", {"exclude": words}, None) for words in ("a" * 300, "b" * 300, "c", "d")}
+    several = {image_codes._label("coco", {"exclude": words}, None) for words in ("a" * 300, "b" * 300, "c", "d")}
     assert len(several) == 4
-    assert max(map(len, several)) <= encoder.LONGEST_LABEL
+    assert max(map(len, several)) <= image_codes.LONGEST_LABEL
 
 
 def run_main(monkeypatch, *options):
     monkeypatch.setattr(sys, "argv", ["encoder.py", *map(str, options)])
-    artifacts.run(encoder.main, encoder.Args)
+    artifacts.run(command.main, command.Args)
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,10 @@ import numpy as np
 import pytest
 import torch
 
-from hashlib_nb import datasets, features
-from hashlib_nb.encoder import Encoder, cross_fit, fit, load_or_encode
-from hashlib_nb.model import new_encoder
-from hashlib_nb.networks import Head
-from hashlib_nb.training import FROZEN
+from hashlib_nb import datasets
+from hashlib_nb.encoder import Encoder, Head, cross_fit, features, fit, load_or_encode
+from hashlib_nb.encoder.model import new_encoder
+from hashlib_nb.encoder.training import FROZEN
 
 ARCH, N, K, D = "efficientnet_lite0_frozen", 24, 6, 1280
 IMAGES = np.random.default_rng(0).integers(0, 256, (N, 20, 24, 3), dtype=np.uint8)

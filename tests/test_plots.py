@@ -15,6 +15,7 @@ from matplotlib.image import imread
 from matplotlib.text import Text
 
 from hashlib_nb import plots
+from hashlib_nb.plots import base
 
 NAMES = ("T-shirt/top", "Trouser", "Ankle boot")
 CLASSES = np.repeat([0, 1, 2], 4)
@@ -206,7 +207,7 @@ def test_many_classes_get_a_color_bar_instead_of_numbers_and_fewer_names():
     table = fig.axes[0]
     assert len(fig.axes) == 3
     assert not table.texts
-    assert 0 < len(table.get_yticks()) <= plots.MOST_NAMES
+    assert 0 < len(table.get_yticks()) <= base.MOST_NAMES
 
 
 def test_anytime_draws_the_mean_of_the_seeds_inside_their_range_from_the_first_subset_on():

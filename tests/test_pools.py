@@ -7,8 +7,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from hashlib_nb import datasets, metrics, pools, selection
+from hashlib_nb import datasets, metrics, selection
 from hashlib_nb.encoder import ImageCodes
+from hashlib_nb.experiments import pools
 
 SPLITS = datasets.load("fashion-mini")
 
@@ -67,7 +68,7 @@ def test_test_map_is_that_of_the_query_against_the_database(union):
 
 
 def test_hyperplanes_are_signs_of_projections_of_centered_pictures():
-    pool = pools.hyperplanes(SPLITS, 6, seed=3)
+    pool = pools.of_hyperplanes(SPLITS, 6, seed=3)
     mean = SPLITS.train.images.reshape(1500, -1).mean(axis=0) / 255
     directions = np.random.default_rng(3).standard_normal((784, 6), dtype=np.float32)
     for row in (0, 17, 499):
@@ -78,7 +79,7 @@ def test_hyperplanes_are_signs_of_projections_of_centered_pictures():
 
 
 def test_hamming_distance_of_hyperplanes_estimates_the_angle():
-    pool = pools.hyperplanes(SPLITS, 4096, seed=0)
+    pool = pools.of_hyperplanes(SPLITS, 4096, seed=0)
     flat = SPLITS.train.images.reshape(1500, -1) / 255
     one, other = (flat - flat.mean(axis=0))[[0, 1]]
     angle = np.arccos(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
@@ -88,8 +89,8 @@ def test_hamming_distance_of_hyperplanes_estimates_the_angle():
 
 def test_hyperplanes_know_no_label():
     shuffled = dataclasses.replace(SPLITS.train, labels=np.roll(SPLITS.train.labels, 1, axis=1))
-    other = pools.hyperplanes(dataclasses.replace(SPLITS, train=shuffled), 8)
-    pool = pools.hyperplanes(SPLITS, 8)
+    other = pools.of_hyperplanes(dataclasses.replace(SPLITS, train=shuffled), 8)
+    pool = pools.of_hyperplanes(SPLITS, 8)
     for part in ("reward_codes", "query_codes", "database_codes"):
         np.testing.assert_array_equal(getattr(pool, part), getattr(other, part))
     assert (pool.reward_labels != other.reward_labels).any()

@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 import tyro
 
-from hashlib_nb import artifacts, codes, published, results
+from hashlib_nb import artifacts, codes
+from hashlib_nb.experiments import published, results
 
 ROOT = Path(__file__).resolve().parents[1]
 STORED = sorted((ROOT / "results").glob("*.json"))

@@ -14,9 +14,11 @@ import pandas as pd
 import pytest
 import tyro
 
-from hashlib_nb import artifacts, codes, datasets, encoder, metrics, ppo, results, run_course, selectors
-from hashlib_nb.datasets._splits import Splits, split_by_class
-from hashlib_nb.results import Args
+from hashlib_nb import artifacts, codes, datasets, encoder, metrics, ppo, selectors
+from hashlib_nb.course import lessons as run_course
+from hashlib_nb.datasets import Splits, split_by_class
+from hashlib_nb.experiments import results
+from hashlib_nb.experiments.results import Args
 
 ARGS = Args(
     code_length=12, lengths=(4, 12), seeds=(0, 1), total_episodes=32, subsets=3, arch="alexnet_small", epochs=1, folds=2
@@ -225,7 +227,7 @@ def test_direct_encoders_leave_the_folder_of_stage_2_alone(made):
 
 def test_the_command_in_the_json_has_the_same_arguments(made):
     words = shlex.split(artifacts.load_json(made.home / "runs" / "results.json")["command"])
-    assert words[:3] == ["python", "-m", "hashlib_nb.results"]
+    assert words[:3] == ["python", "-m", "hashlib_nb", "results"]
     assert tyro.cli(Args, args=words[3:]) == ARGS
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import nbformat
 import pytest
 
-from hashlib_nb import run_course
-from hashlib_nb.run_course import Args
+from hashlib_nb.course import lessons as run_course
+from hashlib_nb.course.lessons import Args
 
 
 @pytest.fixture

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hashlib_nb import hamming, search
-from hashlib_nb.index import Index, Origin, hex_of
+from hashlib_nb.hamming import neighbors
+from hashlib_nb.search import Index, Origin, hex_of
+from hashlib_nb.search import __main__ as command
 
 BACKENDS = ("numba", "numpy")
 
@@ -76,10 +78,10 @@ def test_search_matches_a_plain_sort(backend, seed, k, n, of, pairs):
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("k", [3, 64, 1024])
 def test_search_matches_a_plain_sort_over_several_blocks(k, backend):
-    query, database = random_codes(k, 3, 2 * search.BLOCK + 77, k)
+    query, database = random_codes(k, 3, 2 * neighbors.BLOCK + 77, k)
     assert_within(search.within_radius(query, database, k // 2, backend=backend), query, database, k // 2)
     assert_nearest(
-        search.nearest(query, database, search.BLOCK + 5, backend=backend), query, database, search.BLOCK + 5
+        search.nearest(query, database, neighbors.BLOCK + 5, backend=backend), query, database, neighbors.BLOCK + 5
     )
 
 
@@ -223,7 +225,7 @@ def photos(tmp_path) -> Path:
 
 def answer(photos: Path, capsys, **options) -> list[str]:
     """What a search for the code of zeros prints, paths by their place, without the line on time."""
-    search.main(search.Args((), photos / "index", hex=options.pop("hex", ("00",)), **({"grid": None} | options)))
+    command.main(command.Args((), photos / "index", hex=options.pop("hex", ("00",)), **({"grid": None} | options)))
     return [line.replace(f"{photos}/", "") for line in capsys.readouterr().out.splitlines() if " codes of " not in line]
 
 
@@ -308,4 +310,4 @@ def test_a_grid_without_neighbors_and_with_pictures_that_have_gone_is_drawn(phot
 def test_a_search_that_cannot_be_is_refused_in_a_sentence(photos, options, sentence):
     args = {"pictures": (), "index": photos / "index", "hex": ("00",), "grid": None} | options
     with pytest.raises((ValueError, FileNotFoundError), match=sentence):
-        search.main(search.Args(**args))
+        command.main(command.Args(**args))

@@ -15,9 +15,11 @@ import pytest
 from sklearn.metrics import mutual_info_score
 from test_selection import noisy_codes
 
-from hashlib_nb import artifacts, metrics, selectors
+from hashlib_nb import artifacts, selectors
+from hashlib_nb.metrics import __main__ as metrics_command
 from hashlib_nb.selection import Reward, random_masks
-from hashlib_nb.selectors import METHODS, Args, main, select
+from hashlib_nb.selectors import METHODS, methods, select
+from hashlib_nb.selectors.__main__ import Args, main
 
 CODES, LABELS = noisy_codes(n=60, k=10)
 REWARD = Reward(CODES, LABELS)
@@ -270,7 +272,7 @@ def test_replicator_dynamics_end_in_a_local_maximum_of_the_quadratic_form():
         weights = np.random.default_rng(seed).random((8, 8))
         weights = (weights + weights.T) / 2
         np.fill_diagonal(weights, 0.0)
-        x = np.exp(selectors.replicate(weights))
+        x = np.exp(methods.replicate(weights))
         payoff, mean = weights @ x, x @ weights @ x
         assert x.sum() == pytest.approx(1)
         assert mean >= weights.sum() / 64
@@ -279,12 +281,12 @@ def test_replicator_dynamics_end_in_a_local_maximum_of_the_quadratic_form():
 
 
 def test_replicator_dynamics_on_small_graphs():
-    np.testing.assert_allclose(np.exp(selectors.replicate(1.0 - np.eye(5))), 0.2)
+    np.testing.assert_allclose(np.exp(methods.replicate(1.0 - np.eye(5))), 0.2)
     weak = np.array([[0, 1, 0.1], [1, 0, 0.1], [0.1, 0.1, 0]])
-    log_x = selectors.replicate(weak)
+    log_x = methods.replicate(weak)
     np.testing.assert_allclose(np.exp(log_x), [0.5, 0.5, 0], atol=1e-8)
     assert np.isfinite(log_x).all()
-    np.testing.assert_array_equal(selectors.replicate(np.zeros((1, 1))), [0.0])
+    np.testing.assert_array_equal(methods.replicate(np.zeros((1, 1))), [0.0])
 
 
 def slow_greedy(reward: Reward, p: int) -> list[int]:
@@ -560,8 +562,8 @@ def test_metrics_reads_the_report(tmp_path, codes_file, labels_file, capsys):
     main(Args(codes_file, 4, labels_file, out=tmp_path / "out", progress=False))
     pairs = {"query_codes": CODES, "database_codes": CODES, "query_labels": LABELS, "database_labels": LABELS}
     np.savez(tmp_path / "pairs.npz", **pairs)
-    metrics.main(
-        metrics.Args(
+    metrics_command.main(
+        metrics_command.Args(
             tmp_path / "pairs.npz", tmp_path / "map.json", tmp_path / "out" / "report.json", leave_one_out=True
         )
     )

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from hashlib_nb.networks import alexnet_small, build
-from hashlib_nb.training import FROZEN, RECIPES, SMALL, THESIS, optimizer_of, schedule_of
+from hashlib_nb.encoder import RECIPES, SMALL, THESIS, alexnet_small
+from hashlib_nb.encoder.networks import build
+from hashlib_nb.encoder.training import FROZEN, optimizer_of, schedule_of
 
 
 def test_the_thesis_recipe_moves_the_last_layer_ten_times_as_fast():

@@ -1,7 +1,7 @@
 """The lessons of the book: notebooks/ as they are written, with the outputs of their executed copies in runs/.
 
 Text, code and metadata come from notebooks/, so that a word can be mended without running anything; outputs come from
-the copy that `python -m hashlib_nb.run_course` left, if its code cells are those of the notebook. A copy that is
+the copy that `python -m hashlib_nb run_course` left, if its code cells are those of the notebook. A copy that is
 missing, failed, was stopped or has other code ends the build with the command that makes it anew.
 """
 
@@ -119,7 +119,7 @@ def title_and_question(lesson: NotebookNode) -> tuple[str, str]:
 def _all_faults(faults: dict[Path, str]) -> str:
     said = "; ".join(f"runs/{path.name} {fault}" for path, fault in faults.items())
     numbers = " ".join(path.stem.partition("_")[0] for path in faults)
-    return f"{said}. Run: .venv/bin/python -m hashlib_nb.run_course --notebooks {numbers}"
+    return f"{said}. Run: .venv/bin/python -m hashlib_nb run_course --notebooks {numbers}"
 
 
 def write(path: Path, text: str) -> None:

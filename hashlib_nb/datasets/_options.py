@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from hashlib_nb import datasets
+from hashlib_nb.datasets import registry as datasets
 
 
 def parse_options(dataset: str, pairs: Sequence[str]) -> dict[str, Any]:

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from hashlib_nb.datasets import load, loader
 from hashlib_nb.datasets._files import file_digest, pixel_digest
 from hashlib_nb.datasets._lookalikes import edges
 from hashlib_nb.datasets._pictures import Pictures, decode, faults, in_threads
 from hashlib_nb.datasets._splits import PARTS
 from hashlib_nb.datasets.lists import FILES, read_lines
+from hashlib_nb.datasets.registry import load, loader
 
 SHOWN = 3
 """Examples of each finding."""

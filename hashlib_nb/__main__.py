@@ -1,0 +1,46 @@
+"""Every command of the package, by one word: `hashlib-nb WORD` or `python -m hashlib_nb WORD`."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from hashlib_nb import artifacts
+
+COMMANDS = {
+    "datasets": ("datasets.__main__", "check a dataset's split before anything is fitted to it"),
+    "codes": ("codes", "stage 1: target codes from labels"),
+    "encoder": ("encoder.__main__", "stage 2: fit an encoder to target codes, write the codes of all pictures"),
+    "ppo": ("ppo", "stage 3: PPO keeps p of k bits"),
+    "selectors": ("selectors.__main__", "choose which bits of anybody's codes to keep, by any method"),
+    "metrics": ("metrics.__main__", "measure codes: mAP, precision, ties"),
+    "encode": ("search.encode", "codes of picture files: into an index, a file or lines of hex"),
+    "search": ("search.__main__", "search an index of pictures"),
+    "results": ("experiments.results", "chapter 4's table, what it lacks made first"),
+    "comparison": ("experiments.comparison", "every way to choose bits, compared at one budget"),
+    "published": ("experiments.published", "the stored tables on real photographs: made, and shown"),
+    "run_course": ("course.lessons", "run the notebooks headless and print the results table"),
+    "demo": ("course.demo", "serve the search page to this machine"),
+    "classroom": ("course.assignments", "check the assignments and write what students get"),
+}
+"""Word, module under hashlib_nb with its `Args` and `main`, and what it does."""
+
+
+def main() -> None:
+    """Run the command that the first word names; without one, list them all."""
+    word, *rest = sys.argv[1:] or ["--help"]
+    if word in ("-h", "--help"):
+        lines = [f"  {name:<12}{does}" for name, (_, does) in COMMANDS.items()]
+        print("hashlib-nb COMMAND ..., or python -m hashlib_nb COMMAND ...", *lines, sep="\n")
+        print("hashlib-nb COMMAND --help explains each option")
+        return
+    if word not in COMMANDS:
+        print(f"error: {word!r} is no command; there are: {', '.join(COMMANDS)}", file=sys.stderr)
+        sys.exit(2)
+    module = importlib.import_module(f"hashlib_nb.{COMMANDS[word][0]}")
+    sys.argv[1:] = rest
+    artifacts.run(module.main, module.Args, prog=f"hashlib-nb {word}")
+
+
+if __name__ == "__main__":
+    main()

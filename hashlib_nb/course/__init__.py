@@ -1,0 +1,3 @@
+"""What works on a clone: the lessons, the assignments and their grading, the search page served."""
+
+__all__ = ["assignments", "demo", "grading", "lessons"]

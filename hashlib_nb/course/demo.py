@@ -1,0 +1,124 @@
+"""The search page of notebook 06, served to this machine.
+
+    python -m hashlib_nb demo                          # makes what is missing, then serves the page to this machine
+    python -m hashlib_nb demo --parameters bits=32     # with other parameters of notebook 06
+
+runs notebook 06, which leaves its codes and selections in `artifacts/`, and serves the executed copy in `runs/` by
+Voila: the same cells without the lesson's, in a process of their own for each visitor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hashlib_nb import selection
+from hashlib_nb.artifacts import project_root, run
+from hashlib_nb.datasets import parse_options
+from hashlib_nb.experiments import results
+from hashlib_nb.search.page import Collection
+
+if TYPE_CHECKING:
+    from traitlets.config import Config
+
+
+NOTEBOOK = "06_retrieval_demo.ipynb"
+WEBSOCKET_BYTES = 256 * 2**20
+"""Message that Voila still takes: beyond what is refused with a sentence, so that it is one and no lost connection."""
+WIDGETS = ["@jupyter-widgets/jupyterlab-manager", "@voila-dashboards/widgets-manager8"]
+"""JupyterLab extensions that the page loads: of all that are installed, those that draw widgets."""
+PAGE_RULES = {
+    "default-src": "'self'",
+    "script-src": "'self' 'unsafe-inline' 'unsafe-eval'",  # Voila's own scripts need both
+    "style-src": "'self' 'unsafe-inline'",
+    "img-src": "'self' data:",
+    "font-src": "'self' data:",
+    "frame-ancestors": "'none'",
+}
+"""Content-Security-Policy: the page loads nothing from elsewhere (Voila's template asks a CDN for icons)."""
+
+
+def load(args: results.Args) -> Collection:
+    """Codes, encoder and kept bits of the first seed and length in `args`; what is missing is made first.
+
+    Raises:
+        ValueError: what `results.load_codes` and `results.select` refuse.
+    """
+    from hashlib_nb import encoder  # brings in torch, which answers do not need
+
+    seed, n_bits, k = args.seeds[0], args.lengths[0], args.code_length
+    splits, made = results.load_codes(args, seed)
+    choices = {method: results.select(args, seed, made, n_bits, method).bits for method in ("PPO", "greedy")}
+    choices["random"] = np.flatnonzero(selection.random_masks(k, n_bits, 1, seed)[0])
+    choices["all bits"] = np.arange(k)
+    arch, _ = encoder.choose(args.arch, echo=lambda _: None)
+    options = parse_options(args.dataset, args.options)
+    folder = encoder.folder_for(args.dataset, k, seed, arch=arch, size=args.size or None, options=options)
+    return Collection(splits, made.query, made.database, choices, encoder.Encoder.load(folder))
+
+
+@dataclass(frozen=True)
+class Args:
+    """Serve the search page to this machine, at http://localhost:8866. What it needs and lacks is made first."""
+
+    parameters: tuple[str, ...] = ()
+    """name=value pairs for notebook 06, such as bits=32, or dataset=cifar10 root=/data/cifar10"""
+    port: int = 8866
+    """where to listen; another one where it is taken"""
+    browser: bool = True
+    """open the page in a browser"""
+
+    def __post_init__(self) -> None:
+        """Check what can be checked before any work."""
+        if not 1 <= self.port <= 65535:
+            raise ValueError(f"port is {self.port}; give a number in 1..65535")
+
+
+def main(args: Args) -> None:
+    """Run notebook 06, then serve it until Ctrl+C.
+
+    Raises:
+        ValueError: Voila is not installed, or what `run_course.main` refuses; it raises others, too.
+    """
+    from hashlib_nb.course import lessons as run_course  # brings in papermill, which the page does not need
+
+    if find_spec("voila") is None:
+        raise ValueError("voila, which serves the page, is not installed; say pip install 'voila>=0.5.8,<1'")
+    print("1 of 2: make what the page needs (the first time a minute or two)", flush=True)
+    run_course.main(run_course.Args((NOTEBOOK[:2],), args.parameters))
+    print(f"2 of 2: serve the page at http://localhost:{args.port}; Ctrl+C ends it", flush=True)
+    serve(project_root() / "runs" / NOTEBOOK, args.port, browser=args.browser)
+
+
+def serve(notebook: Path, port: int, *, browser: bool) -> None:
+    """Show a notebook's page through Voila, to this machine alone, until it is interrupted."""
+    from voila.app import Voila  # a server's worth of imports
+
+    Voila.launch_instance(argv=[str(notebook)], config=voila_config(port, browser=browser))
+
+
+def voila_config(port: int, *, browser: bool) -> Config:
+    """Voila's settings: no cell tagged "lesson" is shown or run, no source and no file is served, nobody else asks."""
+    from traitlets.config import Config
+
+    rules = "; ".join(f"{what} {where}" for what, where in PAGE_RULES.items())
+    config = Config()
+    config.Voila.update({"ip": "127.0.0.1", "port": port, "open_browser": browser})
+    config.Voila.tornado_settings = {
+        "websocket_max_message_size": WEBSOCKET_BYTES,
+        "allow_remote_access": False,  # a page elsewhere cannot reach this one by giving its own name this address
+        "headers": {"Content-Security-Policy": rules},
+    }
+    config.VoilaConfiguration.update({"theme": "light", "strip_sources": True, "file_allowlist": []})
+    config.VoilaConfiguration.extension_allowlist = WIDGETS
+    config.TagRemovePreprocessor.update({"enabled": True, "remove_cell_tags": {"lesson"}})
+    config.MappingKernelManager.update({"cull_idle_timeout": 600, "cull_interval": 60})  # s, of visitors who have left
+    return config
+
+
+if __name__ == "__main__":
+    run(main, Args)

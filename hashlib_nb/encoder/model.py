@@ -1,0 +1,272 @@
+"""The fitted encoder: pictures in, logits and codes out, and the folder that keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+from tqdm.auto import tqdm
+
+from hashlib_nb import artifacts
+from hashlib_nb.encoder import batches, networks, parallel
+from hashlib_nb.encoder.networks import Frozen, Head
+
+if TYPE_CHECKING:
+    from hashlib_nb.encoder.batches import Images
+
+INPUT_PIXELS = {"cuda": 2**22, "cpu": 2**19}
+"""Pixels of one batch of encoding: what a GPU needs to be busy, and what a CPU has caches for."""
+
+
+@dataclass(eq=False)
+class Encoder:
+    """A fitted encoder: `encode` turns pictures into codes."""
+
+    network: nn.Module
+    """Pictures, normalized [b, c, h, w], to logits [b, k]."""
+    arch: str
+    """A key of `RECIPES`."""
+    bits: int
+    """k."""
+    size: tuple[int, int]
+    """Height and width that pictures are resized to."""
+    mean: tuple[float, ...]
+    """Per channel, of pictures scaled to 0..1; subtracted before the network."""
+    std: tuple[float, ...]
+    """Per channel; divided by."""
+    device: torch.device
+    """Where the network lies."""
+    history: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
+    """Per epoch: `loss` and `bit_accuracy` while training, `watched_bit_accuracy` with early stopping,
+    `validation_bit_accuracy` where rows were held out."""
+    precision: str = "fp32"
+    """Inside the network: fp32, bf16 or fp16."""
+    head: Head | None = None
+    """What lies on a frozen trunk."""
+
+    def prepare(self, images: np.ndarray | torch.Tensor) -> torch.Tensor:
+        """uint8 [b, h, w, c] -> normalized float [b, c, h', w'] on the device, channels last."""
+        if isinstance(images, np.ndarray):
+            images = torch.from_numpy(np.ascontiguousarray(images))
+        x = images.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
+        if tuple(x.shape[2:]) != self.size:
+            x = _resize(x, self.size)
+        mean, std = (torch.tensor(v, device=self.device).view(1, -1, 1, 1) for v in (self.mean, self.std))
+        # Gray pictures for a network of three channels get those here, as mean and std have three.
+        return ((x.float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
+
+    def forward(self, x: torch.Tensor, module: nn.Module | None = None) -> torch.Tensor:
+        """Logits float32 [b, k] of prepared pictures [b, c, h, w] or a frozen trunk's features [b, d].
+
+        Args:
+            x: on the device.
+            module: called instead of the network, or its head where x are features: a wrapper of it while training.
+        """
+        module = module or (self.network.head if x.ndim == 2 else self.network)
+        with self._autocast():
+            return module(x).float()
+
+    def _autocast(self) -> torch.autocast:
+        dtype = networks.PRECISIONS[self.precision]
+        return torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not torch.float32)
+
+    def compile(self) -> None:
+        """Let torch.compile make the network faster; the first batches of each shape take seconds to minutes."""
+        if isinstance(self.network, Frozen):
+            self.network.trunk.compile()  # the head is too small to gain
+        else:
+            self.network.compile()
+
+    @torch.inference_mode()
+    def logits(self, images: Images, *, batch_size: int | None = None, progress: bool = False) -> np.ndarray:
+        """F(x), float32 [n, k], in batches: memory beyond the result does not grow with n.
+
+        Among several processes (see `parallel`) all must call it; each does its share, and all get the result.
+
+        Args:
+            images: uint8 [n, h, w, c], in memory or `datasets.Pictures`; for a frozen trunk also its features,
+                float [n, d] or [n, views, d], of which the first view counts.
+            batch_size: pictures at a time in a process; None takes 512, fewer where the network's input is large.
+            progress: show a bar with pictures a second.
+        """
+        result = np.empty((len(images), self.bits), dtype=np.float32)
+        if batches.is_features(images):
+            self.check_features(images)
+            outputs = self._outputs_of_features(images, batch_size or 8192)
+        else:
+            outputs = self.outputs(images, self.forward, batch_size=batch_size, progress=progress)
+        for rows, values in outputs:
+            result[rows] = values
+        return result
+
+    def _outputs_of_features(self, values: np.ndarray, batch_size: int) -> Iterator[tuple[slice, np.ndarray]]:
+        self.network.eval()
+        values = values[:, 0] if values.ndim == 3 else values
+        for start in range(0, len(values), batch_size):
+            x = torch.tensor(values[start : start + batch_size], device=self.device).float()
+            yield slice(start, start + len(x)), self.forward(x).cpu().numpy()
+
+    @torch.inference_mode()
+    def outputs(
+        self,
+        images: Images,
+        run: Callable[[torch.Tensor], torch.Tensor],
+        *,
+        batch_size: int | None = None,
+        progress: bool = False,
+    ) -> Iterator[tuple[slice, np.ndarray]]:
+        """What `run` makes of prepared pictures, batch by batch: rows, and an array with a row for each.
+
+        Arguments as of `logits`.
+
+        Raises:
+            ValueError: pictures that the encoder does not take, or a file that is none.
+        """
+        batches.check_images(images)
+        if images.shape[-1] > len(self.mean):
+            raise ValueError(f"images have {images.shape[-1]} channels, but the encoder was fitted to gray pictures")
+        self.network.eval()
+        step = (batch_size or self.batch_size_for(images)) * parallel.count()  # each process has its share of a step
+        steps = [slice(start, min(start + step, len(images))) for start in range(0, len(images), step)]
+        shares = [np.arange(len(images))[rows][parallel.share(rows.stop - rows.start)] for rows in steps]
+        read = batches.read(images, [rows for rows in shares if len(rows)], pin=self.device.type == "cuda")
+        bar = tqdm(total=len(images), unit=" pictures", desc=self.arch, disable=not (progress and parallel.is_first()))
+        with bar:
+            for rows, mine in zip(steps, shares, strict=True):
+                values = run(self.prepare(next(read))).cpu().numpy() if len(mine) else None
+                yield rows, np.concatenate([each for each in parallel.gather(values) if each is not None])
+                bar.update(rows.stop - rows.start)
+
+    def batch_size_for(self, images: Images) -> int:
+        """Pictures that are encoded at a time where nothing else is asked for."""
+        pixels = INPUT_PIXELS.get(self.device.type, INPUT_PIXELS["cpu"])
+        most = min(512, pixels // (self.size[0] * self.size[1]))
+        if batches.is_lazy(images):  # several decoded batches lie in shared memory, which is often small
+            most = min(most, INPUT_PIXELS["cuda"] // (images.shape[1] * images.shape[2]))
+        return max(1, most)
+
+    def encode(self, images: Images, *, batch_size: int | None = None, progress: bool = False) -> np.ndarray:
+        """Codes uint8 {0,1} [n, k], 1[F(x) >= 0]. Arguments as of `logits`."""
+        return (self.logits(images, batch_size=batch_size, progress=progress) >= 0).astype(np.uint8)
+
+    def features(self, images: Images, *, mirrored: bool = False, progress: bool = False) -> np.ndarray:
+        """The frozen trunk's features of pictures, float16 [n, d]; see `features.load_or_compute` for cached ones.
+
+        Args:
+            images: uint8 [n, h, w, c], in memory or `datasets.Pictures`.
+            mirrored: of their mirror images.
+            progress: show a bar with pictures a second.
+        """
+        result = np.empty((len(images), self.network.width), dtype=np.float16)
+        for rows, values in self.feature_batches(images, mirrored=mirrored, progress=progress):
+            result[rows] = values
+        return result
+
+    def feature_batches(
+        self, images: Images, *, mirrored: bool = False, progress: bool = False
+    ) -> Iterator[tuple[slice, np.ndarray]]:
+        """`features` batch by batch: rows, and their features."""
+
+        def run(x: torch.Tensor) -> torch.Tensor:
+            with self._autocast():
+                return self.network.features(x.flip(3) if mirrored else x)
+
+        return self.outputs(images, run, progress=progress)
+
+    def check_features(self, values: np.ndarray) -> None:
+        """Raise ValueError unless `values` can be features of this encoder's trunk."""
+        if not networks.is_frozen(self.arch):
+            raise ValueError(f"images are features (floats), but {self.arch} has no frozen trunk: give uint8 pictures")
+        if values.shape[-1] != self.network.width:
+            raise ValueError(
+                f"images are {values.shape[-1]} features a picture, but {self.arch} makes {self.network.width}"
+            )
+
+    def save(self, folder: Path) -> None:
+        """Write `encoder.safetensors` and `encoder.json` into `folder`, each all or nothing."""
+        state = {name: value.contiguous() for name, value in self.network.state_dict().items()}
+        with artifacts.atomic(Path(folder) / "encoder.safetensors") as partial:
+            save_file(state, partial)
+        about = {"arch": self.arch, "bits": self.bits, "size": self.size, "mean": self.mean, "std": self.std}
+        about["head"] = None if self.head is None else asdict(self.head)
+        about["history"] = {name: np.asarray(values).tolist() for name, values in self.history.items()}
+        artifacts.save_json(Path(folder) / "encoder.json", about)
+
+    @classmethod
+    def load(cls, folder: Path, *, device: str = "auto", precision: str = "auto") -> Encoder:
+        """Read what `save` wrote; device and precision as in `fit`.
+
+        Raises:
+            ArtifactError: a file is missing or damaged; the message names it.
+        """
+        path = Path(folder) / "encoder.json"
+        about = artifacts.load_json(path)
+        fields = {"arch", "bits", "size", "mean", "std", "history"}
+        if not isinstance(about, dict) or not fields <= set(about):
+            raise artifacts.ArtifactError(f"{artifacts.shown(path)} describes no encoder: fit one and save it anew")
+        arch, where = networks.choose(about["arch"], device)
+        head = Head(**about["head"]) if about.get("head") else None  # encoders of before had none
+        with torch.device("meta"):  # the weights come from the file
+            network = networks.build(arch, about["bits"], len(about["mean"]), head=head, weights="random")
+        path = path.with_name("encoder.safetensors")
+        try:
+            network.to_empty(device="cpu").load_state_dict(load_file(path))
+        except (FileNotFoundError, SafetensorError, RuntimeError) as error:
+            first = str(error).splitlines()[0]
+            raise artifacts.ArtifactError(f"{artifacts.shown(path)} is missing or damaged ({first})") from error
+        return cls(
+            network.to(where, memory_format=torch.channels_last).eval(),
+            arch,
+            about["bits"],
+            tuple(about["size"]),
+            tuple(about["mean"]),
+            tuple(about["std"]),
+            where,
+            {name: np.array(values) for name, values in about["history"].items()},
+            networks.choose_precision(precision, where),
+            head,
+        )
+
+
+def _resize(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """uint8 [b, c, h, w] to another height and width, bilinear, averaging where it shrinks as PIL does."""
+    if x.is_cuda:  # which resizes floats alone
+        return nn.functional.interpolate(x.float(), size, mode="bilinear", antialias=True).round()
+    return nn.functional.interpolate(x, size, mode="bilinear", antialias=True)
+
+
+def new_encoder(
+    images: Images,
+    bits: int,
+    arch: str,
+    device: torch.device,
+    *,
+    size: int | None = None,
+    head: Head | None = None,
+    precision: str = "auto",
+    compile: bool = False,
+    seed: int = 0,
+    **weights,
+) -> Encoder:
+    """An untrained encoder whose input scaling fits the architecture and the pictures; arguments as of `fit`."""
+    if arch == "alexnet_small":
+        shape = tuple(min(side, 64) for side in images.shape[1:3]) if size is None else (size, size)
+        mean, std = batches.statistics(images, seed)
+    else:
+        shape = (networks.DEFAULT_SIZE if size is None else size,) * 2
+        mean, std = networks.SCALING[networks.trunk_name(arch)]
+    networks.check_size(arch, shape)
+    network = networks.build(arch, bits, len(mean), head=head, **weights)
+    network = network.to(device, memory_format=torch.channels_last)
+    precision = networks.choose_precision(precision, device)
+    encoder = Encoder(network, arch, bits, shape, mean, std, device, precision=precision, head=head)
+    if compile:
+        encoder.compile()
+    return encoder

@@ -1,0 +1,413 @@
+"""Does PPO earn its place? Every way to choose bits, on several pools of candidate bits, at one budget of reward calls.
+
+A cell is one method's search for p bits of one pool (pools.py) from one seed: what it paid, what it found, and how that
+retrieves on the test pictures, which no method ever sees. Cells are saved as they finish: a killed run goes on.
+
+    python -m hashlib_nb comparison --pools 64 union --lengths 16 32        # see --help
+"""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from threadpoolctl import threadpool_limits
+from tqdm.auto import tqdm
+
+from hashlib_nb import artifacts, hamming, selectors
+from hashlib_nb.budget import Search
+from hashlib_nb.experiments import pools
+from hashlib_nb.experiments.pools import Pool
+from hashlib_nb.selection import Reward
+
+METHODS = {
+    "ppo": "PPO",
+    "untrained": "PPO, untrained",
+    "swap": "greedy + swap",
+    "greedy": "greedy",
+    "backward": "backward",
+    "cem": "cross-entropy",
+    "annealing": "annealing",
+    "random_search": "best random",
+    "per_bit_map": "per-bit mAP",
+    "mrmr": "mRMR",
+    "ndomset": "NDomSet",
+    "entropy": "entropy",
+    "first": "first p",
+    "random": "random",
+}
+"""Methods that are compared, by their names in `FINDERS` and in tables and figures."""
+DETERMINISTIC = ("swap", "greedy", "backward", "per_bit_map", "mrmr", "ndomset", "entropy", "first")
+"""Methods that use no random number, but to break ties: one seed stands for all."""
+RIVALS = ("swap", "annealing", "cem", "untrained")
+"""What PPO must beat to earn its place: searches that were there before it, and itself without learning."""
+
+
+def untrained(search: Search, seed: int) -> np.ndarray:
+    """PPO's episodes, starts and budget with a policy that stays as it was initialized: what of PPO is not learning."""
+    from hashlib_nb import ppo
+
+    args = ppo.Args(n_bits=search.n_bits, budget=search.budget, seed=seed, progress=False)
+    args = replace(args, learning_rate=0.0, update_epochs=1, minibatches=1)
+    return ppo.train(args, reward=search).bits
+
+
+FINDERS = selectors.METHODS | {"untrained": untrained}
+"""Every method that a cell can run: `(search, seed) -> bits`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One method's search for p bits of a pool."""
+
+    pool: str
+    """Name of the pool."""
+    method: str
+    """A name in `FINDERS`."""
+    n_bits: int
+    """p."""
+    seed: int
+    """Of the method's random numbers."""
+    bits: list[int]
+    """The p bits."""
+    reward: float
+    """Their mAP on the codes that the method was given."""
+    test_map: float
+    """Their mAP, query against database."""
+    calls: int
+    """Distinct subsets that the method evaluated."""
+    seconds: float
+    """What that took, on one core."""
+    history: dict[str, list[float]]
+    """`calls`, `seconds` and `best` reward so far, each time the best improved."""
+
+    @property
+    def key(self) -> tuple[str, int, int]:
+        """What tells it from the other cells of its pool."""
+        return self.method, self.n_bits, self.seed
+
+    def best_at(self, amount: float, of: str = "calls") -> float:
+        """Best reward within `amount` calls (or "seconds"); NaN before the first subset."""
+        place = np.searchsorted(self.history[of], amount, side="right")
+        return self.history["best"][place - 1] if place else math.nan
+
+
+def run_cell(pool: Pool, method: str, n_bits: int, seed: int, budget: int | None) -> Cell:
+    """Search, then measure what was found on the test pictures."""
+    reward = Reward(pool.reward_codes, pool.reward_labels)  # its own: no search profits from another's memo
+    found = Search(reward, n_bits, budget).run(FINDERS[method], seed, method)
+    history = {name: found.history[name].tolist() for name in ("calls", "seconds", "best")}
+    test_map = pool.test_map(found.bits)
+    seconds = history["seconds"][-1]
+    return Cell(
+        pool.name, method, n_bits, seed, found.bits.tolist(), found.reward, test_map, found.calls, seconds, history
+    )
+
+
+def planned(methods: Sequence[str], lengths: Sequence[int], seeds: Sequence[int]) -> list[tuple[str, int, int]]:
+    """Method, p and seed of every cell of a pool; deterministic methods have the first seed alone."""
+    return [
+        (method, n_bits, seed)
+        for n_bits in lengths
+        for method in methods
+        for seed in (seeds[:1] if method in DETERMINISTIC else seeds)
+    ]
+
+
+def run_grid(
+    pools: Sequence[Pool],
+    *,
+    methods: Sequence[str] = tuple(METHODS),
+    lengths: Sequence[int] = (8, 16, 32, 48),
+    seeds: Sequence[int] = (0, 1, 2, 3, 4),
+    budget: int | None = 2000,
+    workers: int = 2,
+    folder: Path,
+    progress: bool = True,
+) -> list[Cell]:
+    """Every cell of the grid, from `folder` where it was made on the same codes with the same budget.
+
+    Args:
+        pools: of different names, each with more bits than the largest length.
+        methods: names in `FINDERS`.
+        lengths: each p.
+        seeds: of the methods.
+        budget: most distinct subsets a search may evaluate; None for as many as it takes.
+        workers: processes, each on one core. Their number changes nothing but the time.
+        folder: one JSON file a pool and budget, rewritten after each cell.
+        progress: show a bar.
+
+    Raises:
+        ValueError: an unknown method, a length outside 1..k-1, or pools of one name, before any work.
+    """
+    _check(pools, methods, lengths, budget)
+    stores = {pool.name: _Store(Path(folder) / f"{pool.name}-b{budget}.json", pool, budget) for pool in pools}
+    plan = planned(methods, lengths, seeds)
+    missing = [(pool, key) for pool in pools for key in plan if key not in stores[pool.name].cells]
+    total = len(pools) * len(plan)
+    bar = tqdm(total=total, initial=total - len(missing), desc="comparison", unit="cell", disable=not progress)
+    with bar:
+        for cell in _in_workers(missing, budget, workers):
+            stores[cell.pool].add(cell)
+            bar.set_postfix_str(f"{cell.pool} {cell.method} {cell.n_bits}")
+            bar.update()
+    return [stores[pool.name].cells[key] for pool in pools for key in plan]
+
+
+def _check(pools: Sequence[Pool], methods: Sequence[str], lengths: Sequence[int], budget: int | None) -> None:
+    for method in methods:
+        if method not in FINDERS:
+            raise ValueError(f"methods has {method!r}; there are {', '.join(FINDERS)}")
+        if budget is None and method in (*selectors.OPEN_ENDED, "untrained"):
+            raise ValueError(f"budget is None, but method {method!r} never ends by itself: give a number of calls")
+    for pool in pools:
+        _check_lengths(lengths, pool.name, pool.k)
+    if len({pool.name for pool in pools}) < len(pools):
+        raise ValueError(f"pools are named {[pool.name for pool in pools]}; give each its own name")
+
+
+def _check_lengths(lengths: Sequence[int], pool: str, k: int) -> None:
+    if not 1 <= min(lengths) <= max(lengths) < k:
+        raise ValueError(f"lengths is {list(lengths)}; pool {pool} has {k} bits: keep 1 to {k - 1}")
+
+
+def _in_workers(missing: Sequence[tuple[Pool, tuple]], budget: int | None, workers: int) -> Iterator[Cell]:
+    """Cells as they finish. An exception, or Ctrl-C, drops those that have not begun."""
+    if not missing:
+        return
+    context = multiprocessing.get_context("spawn")  # numba's and torch's threads do not survive a fork
+    used = sorted({method for _, (method, _, _) in missing})
+    size = min(workers, len(missing))
+    executor = ProcessPoolExecutor(size, context, initializer=_start_worker, initargs=(used,))
+    try:
+        jobs = [executor.submit(run_cell, pool, *key, budget) for pool, key in missing]
+        for job in as_completed(jobs):
+            yield job.result()
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def _start_worker(methods: Sequence[str]) -> None:
+    """One thread for everything, and everything loaded, compiled and warm before a clock runs."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threadpool_limits(1)
+    if hamming.numba is not None:
+        hamming.numba.set_num_threads(1)
+    labels = np.eye(2, dtype=np.uint8)[np.arange(20) % 2]
+    codes = np.random.default_rng(0).integers(0, 2, (20, 8), dtype=np.uint8)
+    for method in methods:
+        run_cell(Pool("warm-up", codes, labels, codes, labels[:, 0], codes, labels, codes, labels), method, 2, 0, 64)
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for its next cell for ever."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+
+class _Store:
+    """The cells of one pool and budget on disk: one JSON file, replaced after each cell in one step."""
+
+    def __init__(self, path: Path, pool: Pool, budget: int | None):
+        test = (pool.query_codes, pool.query_labels, pool.database_codes, pool.database_labels)
+        self.path = path
+        self.settings = {"data": artifacts.digest(pool.reward_codes, pool.reward_labels, *test), "budget": budget}
+        self.cells: dict[tuple, Cell] = {}
+        artifacts.check_writable(path)
+        if path.exists():
+            self._read()
+
+    def _read(self) -> None:
+        try:
+            record = artifacts.load_json(self.path)
+            cells = [Cell(**cell) for cell in record["cells"]] if record["settings"] == self.settings else None
+        except (artifacts.ArtifactError, TypeError, KeyError) as error:
+            print(f"{artifacts.shown(self.path)} cannot be used ({error}); its cells are made anew")
+            return
+        if cells is None:
+            print(f"{artifacts.shown(self.path)} was made from other codes; its cells are made anew")
+            return
+        self.cells = {cell.key: cell for cell in cells}
+        seconds = sum(cell.seconds for cell in cells)
+        print(f"loaded {artifacts.shown(self.path)} ({len(cells)} cells, made in {seconds:.0f} s on one core)")
+
+    def add(self, cell: Cell) -> None:
+        self.cells[cell.key] = cell
+        cells = [asdict(cell) for cell in self.cells.values()]
+        artifacts.save_json(self.path, {"settings": self.settings, "cells": cells})
+
+
+def frame(cells: Sequence[Cell]) -> pd.DataFrame:
+    """One row a cell: pool, method (as tables name it), bits, seed, reward, test mAP, calls, seconds."""
+    columns = ("pool", "n_bits", "seed", "reward", "test_map", "calls", "seconds")
+    rows = [
+        {"method": METHODS.get(cell.method, cell.method)} | {name: getattr(cell, name) for name in columns}
+        for cell in cells
+    ]
+    return pd.DataFrame(rows).rename(columns={"n_bits": "bits"})
+
+
+def table(cells: Sequence[Cell], measure: str) -> pd.DataFrame:
+    """Mean over seeds of a column of `frame`: a line a method, a column a pool and number of bits."""
+    return frame(cells).pivot_table(measure, "method", ["pool", "bits"], sort=False)
+
+
+def curve(cells: Sequence[Cell], name: str, n_bits: int, method: str, amounts, of: str = "calls") -> np.ndarray:
+    """Best reward of each seed within each of `amounts` calls (or "seconds") on the pool `name`: [seeds, amounts]."""
+    found = _by_seed(cells, name, n_bits, method).values()
+    return np.array([[cell.best_at(amount, of) for amount in amounts] for cell in found])
+
+
+def differences(cells: Sequence[Cell], one: str, other: str) -> pd.DataFrame:
+    """`one` minus `other`, paired by seed: pool, bits, seed, and the differences of reward and of test mAP.
+
+    Args:
+        cells: of both methods.
+        one: a name in `METHODS`.
+        other: another; where it has one seed alone, that one meets every seed of `one`.
+    """
+    rows = []
+    for pool, n_bits in dict.fromkeys((cell.pool, cell.n_bits) for cell in cells):
+        mine, theirs = (_by_seed(cells, pool, n_bits, method) for method in (one, other))
+        if len(theirs) == 1:
+            theirs = dict.fromkeys(mine, *theirs.values())
+        for seed in mine.keys() & theirs.keys():
+            a, b = mine[seed], theirs[seed]
+            rows.append((pool, n_bits, seed, a.reward - b.reward, a.test_map - b.test_map))
+    return pd.DataFrame(rows, columns=["pool", "bits", "seed", "reward", "test"])
+
+
+def duel(cells: Sequence[Cell], one: str = "ppo", other: str = "swap", *, confidence: float = 0.95) -> pd.DataFrame:
+    """The verdict on `one` against `other` on each pool and p, a line each, from their `differences`.
+
+    The interval is Student's t over seeds. It covers what the methods' random numbers do, not what another encoder or
+    other pictures would.
+
+    Returns:
+        Columns pool, bits, seeds; `reward` (mean difference), `low`, `high`, `verdict` (win or loss where the interval
+        leaves out 0, else tie); `test`, `test_low`, `test_high`, `test_verdict` for the mAP on the test pictures.
+    """
+    lines = []
+    for (pool, n_bits), found in differences(cells, one, other).groupby(["pool", "bits"], sort=False):
+        line = {"pool": pool, "bits": n_bits, "seeds": len(found)}
+        lines.append(line | _judged(found["reward"], found["test"], confidence))
+    return pd.DataFrame(lines)
+
+
+def overall(cells: Sequence[Cell], one: str = "ppo", other: str = "swap", *, confidence: float = 0.95) -> dict:
+    """As a line of `duel`, of the differences averaged over all pools and p for each seed."""
+    by_seed = differences(cells, one, other).groupby("seed")[["reward", "test"]].mean()
+    return _judged(by_seed["reward"], by_seed["test"], confidence)
+
+
+def _judged(reward: pd.Series, test: pd.Series, confidence: float) -> dict:
+    names = ("reward", "low", "high", "verdict", "test", "test_low", "test_high", "test_verdict")
+    return dict(zip(names, (*interval(reward, confidence), *interval(test, confidence)), strict=True))
+
+
+def _by_seed(cells: Sequence[Cell], pool: str, n_bits: int, method: str) -> dict[int, Cell]:
+    found = {cell.seed: cell for cell in cells if (cell.pool, cell.n_bits, cell.method) == (pool, n_bits, method)}
+    if not found:
+        raise ValueError(f"cells has none of method {method!r} for {n_bits} bits of pool {pool}: run the grid with it")
+    return found
+
+
+def interval(differences: Sequence[float], confidence: float = 0.95) -> tuple[float, float, float, str]:
+    """Mean difference, its confidence interval (Student's t), and the verdict: win, loss, or tie."""
+    values = np.asarray(differences, dtype=float)
+    mean, n = values.mean(), len(values)
+    if n < 2:
+        return mean, np.nan, np.nan, "one seed"
+    half = stats.t.ppf((1 + confidence) / 2, n - 1) * values.std(ddof=1) / np.sqrt(n)
+    verdict = "win" if mean - half > 0 else "loss" if mean + half < 0 else "tie"
+    return mean, mean - half, mean + half, verdict
+
+
+@dataclass(frozen=True)
+class Args:
+    """Compare every way to choose bits on several pools; finished cells are kept. Prints the tables of notebook 05."""
+
+    dataset: str = "fashion-mini"
+    """a name in hashlib_nb.datasets"""
+    root: Path | None = None
+    """folder of the data set's files, where it needs one"""
+    pools: tuple[str, ...] = pools.NAMES
+    """where the bits come from"""
+    methods: tuple[str, ...] = tuple(METHODS)
+    """names in hashlib_nb.selectors, or untrained: PPO without learning"""
+    lengths: tuple[int, ...] = (8, 16, 32, 48)
+    """each p, how many bits to keep"""
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    """of the methods; each pool is made once, from pool_seed"""
+    pool_seed: int = 0
+    """of target codes, encoders and hyperplanes"""
+    budget: int = 2000
+    """most reward calls (distinct subsets evaluated) a search"""
+    workers: int = 2
+    """processes, each on one core"""
+    epochs: int = 0
+    """passes over the training pictures where an encoder must be fitted; 0 for the architecture's recipe"""
+    folds: int = 3
+    """encoders for the out-of-fold codes, at least 2"""
+
+    def __post_init__(self) -> None:
+        """Check what can be checked before any work."""
+        for name, least in {"budget": 1, "workers": 1, "pool_seed": 0, "epochs": 0, "folds": 2}.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}; give at least {least}")
+        for name, known in {"pools": pools.NAMES, "methods": tuple(FINDERS)}.items():
+            values = getattr(self, name)
+            if not values or not {*values} <= {*known}:
+                raise ValueError(f"{name} is {list(values)}; give some of {', '.join(known)}")
+        for name, least in {"lengths": 1, "seeds": 0}.items():
+            values = getattr(self, name)
+            if not values or len({*values}) < len(values) or min(values) < least:
+                raise ValueError(f"{name} is {list(values)}; give different whole numbers of at least {least}")
+
+        for name in self.pools:
+            _check_lengths(self.lengths, name, pools.size(name))
+
+    @property
+    def folder(self) -> Path:
+        """Where the cells go."""
+        variant = f"-e{self.epochs}" if self.epochs else ""
+        return artifacts.project_root() / "artifacts" / f"{self.dataset}-comparison-s{self.pool_seed}{variant}"
+
+
+def make_pools(args: Args) -> dict[str, Pool]:
+    """The pools by name."""
+    settings = {"dataset": args.dataset, "root": args.root, "seed": args.pool_seed}
+    settings |= {"epochs": args.epochs, "folds": args.folds}
+    return {name: pools.load(name, **settings) for name in args.pools}
+
+
+def run(args: Args, among: dict[str, Pool]) -> list[Cell]:
+    """Every cell that `args` ask for."""
+    what = {name: getattr(args, name) for name in ("methods", "lengths", "seeds", "budget", "workers")}
+    return run_grid([*among.values()], **what, folder=args.folder)
+
+
+def main(args: Args) -> None:
+    """Run the comparison from the shell and print its tables."""
+    cells = run(args, make_pools(args))
+    for measure, title in {"reward": "Reward", "test_map": "mAP on the test pictures"}.items():
+        print(f"\n{title}, at most {args.budget} calls, mean of {len(args.seeds)} seeds:\n")
+        print(table(cells, measure).round(4).to_string())
+    for other in RIVALS if "ppo" in args.methods else ():
+        if other in args.methods:
+            print(f"\nPPO minus {METHODS[other]}, 95% interval over seeds:\n")
+            print(duel(cells, "ppo", other).round(4).to_string(index=False))
+    print(f"\nevery cell: {artifacts.shown(args.folder)}")
+
+
+if __name__ == "__main__":
+    artifacts.run(main, Args)

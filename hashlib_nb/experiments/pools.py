@@ -1,0 +1,162 @@
+"""Pools of candidate bits of the same pictures, for methods that choose among them.
+
+| pool    | k   | its bits                                                                                          |
+|---------|-----|---------------------------------------------------------------------------------------------------|
+| 64      | 64  | the course's encoder of 64 bits                                                                   |
+| 256     | 256 | an encoder of 256 bits: four times as many target codes of the same kind                          |
+| lsh-512 | 512 | random hyperplanes through the mean training picture (Charikar 2002): no label, nothing learned   |
+| union   | 160 | encoders of 16, 32, 48 and 64 bits side by side, as HBS-RL chooses from codes of several lengths  |
+
+Nothing is chosen here, and no label of a query or database picture is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hashlib_nb import artifacts, baselines, datasets, hamming, metrics, selection
+
+if TYPE_CHECKING:  # it needs torch, which takes seconds to import: below, where it is used
+    from hashlib_nb.encoder import ImageCodes
+
+ENCODERS = {"64": (64,), "256": (256,), "union": (16, 32, 48, 64)}
+"""Pools of learned bits: the code lengths whose encoders stand side by side."""
+HYPERPLANES = {"lsh-512": 512}
+"""Pools of random hyperplanes: how many."""
+NAMES = ("64", "256", "lsh-512", "union")
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """k candidate bits of the training, query and database pictures; codes are uint8 {0,1}, labels as everywhere."""
+
+    name: str
+    """A name in `NAMES`, or the caller's own."""
+    reward_codes: np.ndarray
+    """[n, k], training pictures: what pays the reward. Learned bits are cross-fitted."""
+    reward_labels: np.ndarray
+    """[n, m]."""
+    in_sample_codes: np.ndarray
+    """[n, k], the same pictures coded by encoders that were fitted to them; equal where nothing is learned."""
+    fold: np.ndarray
+    """int64 [n], which fold's encoder made a row of `reward_codes`; all 0 where nothing is learned."""
+    query_codes: np.ndarray
+    """[q, k], for the test alone."""
+    query_labels: np.ndarray
+    """[q, m]."""
+    database_codes: np.ndarray
+    """[d, k], for the test alone."""
+    database_labels: np.ndarray
+    """[d, m]."""
+
+    @property
+    def k(self) -> int:
+        """Number of candidate bits."""
+        return self.reward_codes.shape[1]
+
+    def codes_for(self, kind: str) -> tuple[np.ndarray, np.ndarray]:
+        """Codes and labels that pay the reward: "crossfit", "holdout" or "in_sample" (`selection.reward_codes`)."""
+        arrays = {"train_codes": self.in_sample_codes, "out_of_fold_codes": self.reward_codes}
+        return selection.reward_codes(kind, arrays | {"train_labels": self.reward_labels, "fold": self.fold})
+
+    def rewarded_by(self, kind: str) -> Pool:
+        """The same bits with `codes_for(kind)` to pay the reward, named after it."""
+        codes, labels = self.codes_for(kind)
+        return replace(self, name=f"{self.name}-{kind}", reward_codes=codes, reward_labels=labels)
+
+    def of_bits(self, bits: Sequence[int] | np.ndarray, name: str) -> Pool:
+        """The pool of these candidates alone."""
+        bits = hamming.check_bits(bits, self.k)
+        codes = ("reward_codes", "in_sample_codes", "query_codes", "database_codes")
+        return replace(self, name=name, **{which: getattr(self, which)[:, bits] for which in codes})
+
+    def test_map(self, bits: Sequence[int] | np.ndarray) -> float:
+        """mAP of these bits, query pictures against the database."""
+        codes, labels = (self.query_codes, self.database_codes), (self.query_labels, self.database_labels)
+        return metrics.mean_average_precision(*codes, *labels, bits=bits)
+
+
+def size(name: str) -> int:
+    """k of the pool `name` in `NAMES`, before it is made."""
+    return HYPERPLANES[name] if name in HYPERPLANES else sum(ENCODERS[name])
+
+
+def load(
+    name: str, *, dataset: str = "fashion-mini", root=None, seed: int = 0, epochs: int = 0, folds: int = 3
+) -> Pool:
+    """A pool by name; encoders come from the artifacts where they exist, and are fitted where they do not.
+
+    Args:
+        name: one of `NAMES`.
+        dataset: a name in `hashlib_nb.datasets`.
+        root: folder of the data set's files, where it needs one.
+        seed: of target codes and encoders, or of the hyperplanes.
+        epochs: passes over the training pictures for each encoder; 0 for the architecture's recipe.
+        folds: encoders for the out-of-fold codes, at least 2.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    if name not in NAMES:
+        raise ValueError(f"name must be one of {', '.join(NAMES)}, not {name!r}")
+    if name in HYPERPLANES:
+        return of_hyperplanes(datasets.load(dataset, root=root), HYPERPLANES[name], name=name, seed=seed)
+    settings = {"root": root, "seed": seed, "folds": folds, "epochs": epochs}
+    return side_by_side([encoded(dataset, bits, **settings) for bits in ENCODERS[name]], name)
+
+
+def encoded(dataset: str, bits: int, *, seed: int = 0, epochs: int = 0, **settings) -> ImageCodes:
+    """Codes of the encoder of `bits` bits: made, or loaded from `folder`. Further arguments as in `load`."""
+    from hashlib_nb import encoder
+
+    where = folder(dataset, bits, seed=seed, epochs=epochs)
+    return encoder.codes_for(dataset, bits, seed=seed, epochs=epochs or None, folder=where, **settings)[1]
+
+
+def folder(dataset: str, bits: int, *, seed: int = 0, epochs: int = 0) -> Path:
+    """Where `encoded` keeps its codes: shared with the other notebooks unless `epochs` makes it another encoder."""
+    from hashlib_nb import encoder
+
+    arch, _ = encoder.choose("auto", echo=lambda _: None)
+    shared = artifacts.folder(dataset, bits, seed, arch)
+    return shared.with_name(f"{shared.name}-e{epochs}") if epochs else shared
+
+
+def side_by_side(parts: list[ImageCodes], name: str) -> Pool:
+    """The pool of all bits of several encoders of the same pictures."""
+
+    def joined(which: str) -> np.ndarray:
+        return np.hstack([part.arrays[which] for part in parts])
+
+    labels = {f"{split}_labels": parts[0].arrays[f"{split}_labels"] for split in ("query", "database")}
+    return Pool(
+        name,
+        reward_codes=joined("out_of_fold_codes"),
+        reward_labels=parts[0].arrays["train_labels"],
+        in_sample_codes=joined("train_codes"),
+        fold=parts[0].fold,
+        query_codes=joined("query_codes"),
+        database_codes=joined("database_codes"),
+        **labels,
+    )
+
+
+def of_hyperplanes(splits: datasets.Splits, bits: int, *, name: str = "lsh", seed: int = 0) -> Pool:
+    """The pool of `bits` random hyperplanes (`baselines.hyperplanes`)."""
+    codes = baselines.hyperplanes(splits, bits, seed=seed)
+    return Pool(
+        name,
+        reward_codes=codes["train"],
+        reward_labels=splits.train.labels,
+        in_sample_codes=codes["train"],
+        fold=np.zeros(len(splits.train), dtype=np.int64),
+        query_codes=codes["query"],
+        query_labels=splits.query.labels,
+        database_codes=codes["database"],
+        database_labels=splits.database.labels,
+    )

@@ -1,0 +1,347 @@
+"""Hamming kernels: packed codes, distances, and the two histograms that every retrieval metric is made of.
+
+A query has k+1 possible distances to the database. How many items, and how many relevant items, lie at each of them is
+all that mAP, precision and recall depend on, so the kernels count those two histograms in one pass over packed codes
+and never hold a distance matrix. numba runs them on all cores (kernels.py says how); a numpy path gives equal results
+where numba is missing or not wanted (``backend="numpy"``, or HASHLIB_NB_BACKEND=numpy).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from hashlib_nb.hamming.arrays import (
+    WORD,
+    _check_one_set,
+    _check_rows,
+    check_bits,
+    check_codes,
+    check_labels,
+    check_same_width,
+    distance_block,
+    mask_of,
+    numba,
+    numba_enabled,
+    pack_checked,
+    query_chunks,
+    toggled,
+)
+
+if numba is not None:
+    from hashlib_nb.hamming import kernels
+
+PLANES_UP_TO = 64  # kept bits; beyond, or with fewer distinct items, words are counted faster than bit planes
+MAX_WEIGHT = np.iinfo(np.uint8).max  # items that one distinct item may stand for: a kernel counts them in bytes
+
+
+@dataclass(frozen=True)
+class Histograms:
+    """What a ranking by Hamming distance holds, level by level; leading axes as documented by the maker."""
+
+    counts: np.ndarray
+    """int32 [..., q, levels]: database items at each distance 0, 1, ... (n_d)."""
+
+    relevant: np.ndarray
+    """int32 [..., q, levels]: those among them that share a concept with the query (p_d)."""
+
+    def __add__(self, other: Histograms) -> Histograms:
+        """Histograms of the same queries over two parts of a database, as those of the whole."""
+        return Histograms(self.counts + other.counts, self.relevant + other.relevant)
+
+
+class Pairs:
+    """Queries against a database, checked and packed once, for many evaluations of bit subsets.
+
+    Relevant means: shares at least one concept. With ``leave_one_out=True`` the query set is the database, row i is
+    query i, and item i is left out of its own ranking.
+
+    Queries with equal code and labels are counted once: there are `n_distinct` of them, in an order of their own, and
+    `row_of_query` int64 [q] says which of them each query is.
+
+    Args:
+        query_codes: {0,1} [q, k].
+        database_codes: {0,1} [n, k].
+        query_labels: {0,1} [q, m].
+        database_labels: {0,1} [n, m].
+        leave_one_out: leave item i out of the ranking of query i.
+        backend: "numba", "numpy", or "auto" (HASHLIB_NB_BACKEND if set, else numba where it is installed).
+
+    Raises:
+        ValueError: shapes that do not belong together, values other than 0/1, or an unknown backend.
+    """
+
+    def __init__(
+        self,
+        query_codes,
+        database_codes,
+        query_labels,
+        database_labels,
+        *,
+        leave_one_out: bool = False,
+        backend: str = "auto",
+    ):
+        self._numba = numba_enabled(backend)
+        query_codes, database_codes = check_same_width(query_codes, database_codes)
+        query_labels = check_labels(query_labels, "query_labels")
+        database_labels = check_labels(database_labels, "database_labels")
+        _check_rows(query_codes, query_labels, "query")
+        _check_rows(database_codes, database_labels, "database")
+        if query_labels.shape[1] != database_labels.shape[1]:
+            raise ValueError(
+                f"query_labels has {query_labels.shape[1]} concepts and database_labels {database_labels.shape[1]}; "
+                "both must list the same concepts"
+            )
+        if leave_one_out:
+            _check_one_set(query_codes, database_codes, query_labels, database_labels)
+        self.leave_one_out = leave_one_out
+        self.n_queries, self.k = query_codes.shape
+        self.n_database = len(database_codes)
+        # Codes fitted to labels repeat a lot: queries with the same code and labels have the same histograms, and such
+        # items are counted as one with a weight. Sorting by labels makes blocks of items that are relevant or are not.
+        words = -(-self.k // WORD)
+        rows, self.row_of_query = _distinct(query_codes, query_labels)
+        self.n_distinct = len(rows)
+        self._query, self._query_concepts = map(np.ascontiguousarray, np.split(rows, [words], axis=1))
+        self._has_concept = self._query_concepts.any(axis=1).astype(np.int32)
+        rows, self._weights = _weighted(*_distinct(database_codes, database_labels))
+        # The database lies word by word, so that the inner loops read memory in order.
+        self._database, self._database_concepts = map(np.ascontiguousarray, np.split(rows.T, [words]))
+        self._n_concepts = query_labels.shape[1]
+
+    def histograms(self, bits: Sequence[int] | None = None) -> Histograms:
+        """Histograms for one subset of the bits.
+
+        Args:
+            bits: distinct indices of the kept bits in 0..k-1; all of them if None. Nothing is repacked.
+
+        Returns:
+            Histograms of shape [q, p+1], p being the number of kept bits.
+        """
+        mask = np.ones(self.k, np.uint8) if bits is None else mask_of(bits, self.k)
+        result = self.histograms_many(mask[None])
+        return Histograms(result.counts[0], result.relevant[0])
+
+    def histograms_many(self, masks, *, distinct: bool = False) -> Histograms:
+        """Histograms for many subsets of the bits in one parallel pass.
+
+        Args:
+            masks: bool or {0,1} [e, k]; True keeps the bit. A mask that keeps nothing puts every item at distance 0.
+            distinct: give a row for each distinct query only, and q below is `n_distinct`.
+
+        Returns:
+            Histograms of shape [e, q, P+1], P being the number of bits that the largest mask keeps; levels beyond a
+            mask's own number of kept bits are empty.
+        """
+        masks = self.check_masks(masks)
+        n_kept = masks.sum(axis=1, dtype=np.int64)
+        counts = np.empty((len(masks), self.n_distinct, n_kept.max() + 1), np.int32)
+        relevant = np.empty_like(counts)
+        few = self._numba & (n_kept * self.n_database <= PLANES_UP_TO * len(self._weights))
+        for rows, count in ((few, self._count_planes), (~few, self._count_words)):
+            if rows.all():
+                count(masks, n_kept, counts, relevant)
+            elif rows.any():
+                part = np.empty((2, rows.sum(), *counts.shape[1:]), np.int32)
+                count(masks[rows], n_kept[rows], *part)
+                counts[rows], relevant[rows] = part
+        found = self._without_self(Histograms(counts, relevant), self._has_concept)
+        if distinct:
+            return found
+        return Histograms(*(np.take(each, self.row_of_query, axis=1) for each in (found.counts, found.relevant)))
+
+    def histograms_flipped(self, mask, bits: Sequence[int], *, distinct: slice | None = None) -> Histograms:
+        """Histograms of a subset of the bits with each of `bits` toggled alone: added, or removed if it is kept.
+
+        One pass over the items serves all of them, for about the price of twenty masks of 16 bits, so that a step of
+        greedy selection, which tries every bit that is left, need not pay for each try.
+
+        Args:
+            mask: bool or {0,1} [k]; True keeps the bit.
+            bits: distinct indices of the bits to toggle, in 0..k-1.
+            distinct: give a row for each of these distinct queries only, so that memory can be bounded.
+
+        Returns:
+            Histograms of shape [q, b, p+2], p being the number of bits that the mask keeps.
+        """
+        mask, bits = self.check_masks(np.asarray(mask)[None])[0], check_bits(bits, self.k)
+        rows = slice(None) if distinct is None else distinct
+        shape = (len(self._query[rows]), len(bits), int(mask.sum()) + 2)
+        counts, relevant = np.empty(shape, np.int32), np.empty(shape, np.int32)
+        (self._flip_numba if self._numba else self._flip_numpy)(mask, bits, rows, counts, relevant)
+        found = self._without_self(Histograms(counts, relevant), self._has_concept[rows, None])
+        if distinct is not None:
+            return found
+        return Histograms(found.counts[self.row_of_query], found.relevant[self.row_of_query])
+
+    def check_masks(self, masks) -> np.ndarray:
+        """Returns masks as uint8 {0,1} [e, k], or raises ValueError."""
+        masks = check_codes(masks, "masks")
+        if masks.shape[1] != self.k:
+            raise ValueError(f"masks is {masks.shape[1]} wide; the codes have {self.k} bits")
+        return masks
+
+    @cached_property
+    def _planes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Bit planes of the codes [k+1, w] (the last one 0), of what is an item [1, w], and of the concepts [m, w]."""
+        items = np.ones((1, self.n_database), np.uint64)
+        codes, concepts = (np.repeat(each, self._weights, axis=1) for each in (self._database, self._database_concepts))
+        return (
+            kernels.bit_planes(codes, self.k, 1),
+            kernels.bit_planes(items, 1),
+            kernels.bit_planes(concepts, self._n_concepts),
+        )
+
+    @cached_property
+    def _code_bytes(self) -> np.ndarray:
+        """The codes' bits as bytes, 0 or the weight, eight to a word, padded to 64 bits: uint64 [distinct, 8 words]."""
+        as_bytes = np.ascontiguousarray(self._database.T).view(np.uint8)
+        bits = np.unpackbits(as_bytes, axis=1, bitorder="little")
+        return (bits * self._weights[:, None].astype(np.uint8)).view(np.uint64)
+
+    def _count_planes(self, masks: np.ndarray, n_kept: np.ndarray, counts: np.ndarray, relevant: np.ndarray) -> None:
+        kept = np.full((len(masks), n_kept.max() + (-n_kept.max() % 8)), self.k)  # filled up with the plane of zeros
+        rows, bits = np.nonzero(masks)
+        kept[rows, np.arange(len(rows)) - np.repeat(np.cumsum(n_kept) - n_kept, n_kept)] = bits
+        planes, items, concepts = self._planes
+        kernels.count_planes(self._query, planes, items, self._query_concepts, concepts, kept, n_kept, counts, relevant)
+
+    def _count_words(self, masks: np.ndarray, n_kept: np.ndarray, counts: np.ndarray, relevant: np.ndarray) -> None:
+        count = kernels.count_words if self._numba else _count_words_numpy
+        pairs = self._query, self._database, self._weights, self._query_concepts, self._database_concepts
+        count(*pairs, pack_checked(masks), counts, relevant)
+
+    def _flip_numba(self, mask, bits, rows, counts, relevant) -> None:
+        chosen, concepts = self._query[rows], self._query_concepts[rows]
+        database = self._database, self._weights, self._code_bytes, concepts, self._database_concepts
+        kernels.count_flipped(chosen, *database, pack_checked(mask[None])[0], int(mask.sum()), bits, counts, relevant)
+
+    def _flip_numpy(self, mask, bits, rows, counts, relevant) -> None:
+        database = self._database, self._weights, self._query_concepts[rows], self._database_concepts
+        by_mask = counts.swapaxes(0, 1), relevant.swapaxes(0, 1)
+        _count_words_numpy(self._query[rows], *database, pack_checked(toggled(mask, bits)), *by_mask)
+
+    def _without_self(self, found: Histograms, has_concept: np.ndarray) -> Histograms:
+        """Takes each query out of its own ranking where asked: it is at distance 0 from itself, whatever the mask."""
+        if self.leave_one_out:
+            found.counts[..., 0] -= 1
+            found.relevant[..., 0] -= has_concept
+        return found
+
+
+def histograms_of_shards(
+    query_codes, query_labels, shards: Iterable[tuple], *, bits: Sequence[int] | None = None, backend: str = "auto"
+) -> Histograms:
+    """Histograms over a database that comes in parts, and so need not fit into memory: one part is held at a time.
+
+    Args:
+        query_codes: {0,1} [q, k].
+        query_labels: {0,1} [q, m].
+        shards: pairs (codes {0,1} [n_i, k], labels {0,1} [n_i, m]), such as a generator that reads them from files.
+        bits: distinct indices of the bits to keep; all of them if None.
+        backend: "numba", "numpy" or "auto"; see `Pairs`.
+
+    Returns:
+        Histograms of shape [q, p+1], equal to those of the whole database; `metrics.report` makes a report of them.
+
+    Raises:
+        ValueError: no shard at all, or what `histograms` refuses.
+    """
+    total = None
+    for codes, labels in shards:
+        found = Pairs(query_codes, codes, query_labels, labels, backend=backend).histograms(bits)
+        total = found if total is None else total + found
+    if total is None:
+        raise ValueError("shards is empty; give at least one pair of codes and labels")
+    return total
+
+
+def histograms(
+    query_codes,
+    database_codes,
+    query_labels,
+    database_labels,
+    *,
+    bits: Sequence[int] | None = None,
+    leave_one_out: bool = False,
+    backend: str = "auto",
+) -> Histograms:
+    """Per query and per distance: database items (n_d) and relevant database items (p_d).
+
+    Args:
+        query_codes: {0,1} [q, k].
+        database_codes: {0,1} [n, k].
+        query_labels: {0,1} [q, m]; relevant means that at least one concept is shared.
+        database_labels: {0,1} [n, m].
+        bits: distinct indices of the bits to keep; all of them if None.
+        leave_one_out: the query set is the database; item i is left out of the ranking of query i.
+        backend: "numba", "numpy" or "auto"; see `Pairs`.
+
+    Returns:
+        Histograms of shape [q, p+1], p being the number of kept bits.
+
+    Raises:
+        ValueError: shapes that do not belong together, values other than 0/1, bad bits, or an unknown backend.
+    """
+    pairs = Pairs(
+        query_codes, database_codes, query_labels, database_labels, leave_one_out=leave_one_out, backend=backend
+    )
+    return pairs.histograms(bits)
+
+
+def _distinct(codes: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct packed rows (code, then labels), equal labels together, and the row that each of the given ones is.
+
+    Rows are sorted by a hash, 16 bits of it from the labels alone: one sort of one word, whatever their width. Rows
+    that share a hash and differ may keep equal ones apart, which costs a row and changes no count.
+    """
+    codes, labels = pack_checked(codes), pack_checked(labels)
+    rows, labels = np.hstack([codes, labels]), _hash(labels)
+    order = np.argsort((labels & np.uint64(0xFFFF << 48)) | (_hash(rows) >> np.uint64(16)))
+    rows = rows[order]
+    new = np.append(True, (rows[1:] != rows[:-1]).any(axis=1))
+    row_of = np.empty(len(rows), np.int64)
+    row_of[order] = np.cumsum(new) - 1
+    return rows[new], row_of
+
+
+def _hash(words: np.ndarray) -> np.ndarray:
+    """64 bits for each row of uint64 words [n, w]: multiply and fold, word by word (a constant of splitmix64)."""
+    mixed = np.zeros(len(words), np.uint64)
+    for column in words.T:
+        mixed = (mixed ^ column) * np.uint64(0xBF58476D1CE4E5B9)
+        mixed ^= mixed >> np.uint64(32)
+    return mixed * np.uint64(0xBF58476D1CE4E5B9)
+
+
+def _weighted(rows: np.ndarray, row_of: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows that each stand for at most MAX_WEIGHT items, one repeated where it must, and int32 how many items it is."""
+    weights = np.bincount(row_of)
+    parts = -(-weights // MAX_WEIGHT)
+    shares = np.full(parts.sum(), MAX_WEIGHT, np.int32)
+    shares[np.cumsum(parts) - 1] = weights - MAX_WEIGHT * (parts - 1)
+    return np.repeat(rows, parts, axis=0), shares
+
+
+def _relevant_block(query_concepts: np.ndarray, database_concepts: np.ndarray) -> np.ndarray:
+    """Marks the pairs that share a concept, bool [c, n]."""
+    shared = np.zeros((len(query_concepts), database_concepts.shape[1]), bool)
+    for word in range(len(database_concepts)):
+        shared |= (query_concepts[:, word, None] & database_concepts[word]) != 0
+    return shared
+
+
+def _count_words_numpy(query, database, weights, query_concepts, database_concepts, masks, counts, relevant) -> None:
+    """The numpy twin of `kernels.count_words`, in chunks of queries."""
+    levels = counts.shape[2]
+    for rows in query_chunks(len(query), database.shape[1]):
+        hits = _relevant_block(query_concepts[rows], database_concepts)
+        first_bin = (2 * np.arange(len(hits))[:, None] + hits) * levels
+        for e, mask in enumerate(masks):
+            bins = first_bin + distance_block(query[rows], database, mask)
+            repeated = np.broadcast_to(weights, bins.shape).ravel()
+            flat = np.bincount(bins.ravel(), repeated, 2 * levels * len(hits)).reshape(-1, 2, levels)
+            counts[e, rows], relevant[e, rows] = flat.sum(axis=1), flat[:, 1]

@@ -1,0 +1,94 @@
+"""Measure codes from the shell.
+
+python -m hashlib_nb.metrics --codes codes.npz --out report.json        # see --help
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from hashlib_nb import artifacts
+from hashlib_nb.metrics.reports import evaluate
+
+CODES_AND_LABELS = ("query_codes", "database_codes", "query_labels", "database_labels")
+
+
+@dataclass(frozen=True)
+class Args:
+    """Measure binary codes and write a JSON report."""
+
+    codes: Path
+    """npz file with query_codes, database_codes {0,1} [n, k] and query_labels, database_labels {0,1} [n, m]."""
+
+    out: Path
+    """Where the report goes (JSON); an existing file is replaced once the new one is whole."""
+
+    selection: Path | None = None
+    """JSON file with {"bits": [...]}, the indices of the bits to keep; every bit if left out."""
+
+    top_n: tuple[int, ...] = ()
+    """Cut-offs at which mAP is reported beside the one over the whole database."""
+
+    at_n: tuple[int, ...] = (1, 10, 100, 1000)
+    """Cut-offs of P@N; those beyond the database are left out."""
+
+    radius: int = 2
+    """Radius of the Hamming ball whose precision is reported, in bits."""
+
+    denominator: Literal["min(R,N)", "R", "hits"] = "min(R,N)"
+    """What average precision is divided by; "hits" is lenient: use it only to compare with papers that do."""
+
+    leave_one_out: bool = False
+    """The query set is the database; every item is left out of its own ranking."""
+
+
+def main(args: Args) -> None:
+    """Measures the codes that args name, writes the report and prints its table.
+
+    Raises:
+        ValueError: a file that is not there or does not hold what it should, or anything that `evaluate` refuses.
+    """
+    artifacts.check_writable(args.out)
+    bits = None if args.selection is None else _read_selection(args.selection)
+    report = evaluate(
+        **artifacts.read_npz(args.codes, CODES_AND_LABELS),
+        top_n=args.top_n,
+        at_n=args.at_n,
+        radius=args.radius,
+        denominator=args.denominator,
+        bits=bits,
+        leave_one_out=args.leave_one_out,
+    )
+    artifacts.save_json(args.out, report | {"codes": str(args.codes)})
+    print(_table(report))
+    print(f"report: {args.out}")
+
+
+def _read_selection(path: Path) -> list[int]:
+    selection = artifacts.load_json(path)
+    if not isinstance(selection, dict) or "bits" not in selection:
+        raise ValueError(f'{artifacts.shown(path)} holds no "bits"; give a JSON file with {{"bits": [...]}}')
+    return selection["bits"]
+
+
+def _table(report: dict) -> str:
+    left_out = report["queries_without_relevant"]
+    lines = [
+        f"{report['n_queries']} queries ({left_out} without a relevant item left out), "
+        f"{report['n_database']} database items, {report['n_bits']} of {report['code_length']} bits",
+        f"{'':12}{'expected':>10}{'pessimistic':>13}{'optimistic':>12}{'chance':>9}",
+    ]
+    for cut_off, row in report["map"].items():
+        values = f"{row['expected']:10.4f}{row['pessimistic']:13.4f}{row['optimistic']:12.4f}{row['chance']:9.4f}"
+        lines.append(f"{'mAP@' + cut_off:12}{values}")
+    chance = report["chance_precision"]
+    radius = f"P@H<={report['radius']}"
+    lines.append(f"{radius:12}{report['precision_within_radius']:10.4f}   empty balls {report['empty_ball_rate']:.1%}")
+    lines += [f"{'P@' + n:12}{value:10.4f}{chance:34.4f}" for n, value in report["precision_at_n"].items()]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    artifacts.run(main, Args)

@@ -1,0 +1,126 @@
+"""Everything at once: `evaluate` from codes, `report` from histograms, as plain values for JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import numpy as np
+
+from hashlib_nb.hamming import Histograms, histograms
+from hashlib_nb.metrics.curves import _check_radius, _precision_at, _precision_recall, _radius_precision
+from hashlib_nb.metrics.ranking import TIES, _answerable, _check_options, average_precision_from_histograms
+
+
+def evaluate(
+    query_codes,
+    database_codes,
+    query_labels,
+    database_labels,
+    *,
+    top_n: int | Sequence[int] = (),
+    at_n: Sequence[int] = (1, 10, 100, 1000),
+    radius: int = 2,
+    denominator: str = "min(R,N)",
+    bits: Sequence[int] | None = None,
+    leave_one_out: bool = False,
+) -> dict:
+    """Everything that a results table needs, from one pass over the pairs.
+
+    Chance level: what codes drawn at random, without looking at the pictures, score in expectation. Their ranking is a
+    uniformly random order of the database, so chance mAP is the expected AP of a query all of whose items are tied, and
+    chance precision is R/n, whatever the code length; both are exact, nothing is drawn.
+
+    Args:
+        query_codes: {0,1} [q, k].
+        database_codes: {0,1} [n, k].
+        query_labels: {0,1} [q, m].
+        database_labels: {0,1} [n, m].
+        top_n: one cut-off or several, at which mAP is reported beside the one over the whole database.
+        at_n: cut-offs of P@N; those beyond the database are left out.
+        radius: radius of P@H<=radius, in bits.
+        denominator: of average precision; see `average_precision`.
+        bits: indices of the kept bits; all of them if None.
+        leave_one_out: the query set is the database; item i is left out of the ranking of query i.
+
+    Returns:
+        A dict that json.dumps takes (NaN is written as None): "map" holds an entry per cut-off, "all" first, each with
+        expected, pessimistic, optimistic and chance.
+
+    Raises:
+        ValueError: as `average_precision`, or a negative radius.
+    """
+    _check_report(top_n, radius, denominator)
+    found = histograms(
+        query_codes, database_codes, query_labels, database_labels, bits=bits, leave_one_out=leave_one_out
+    )
+    return report(found, top_n=top_n, at_n=at_n, radius=radius, denominator=denominator) | {
+        "n_database": len(database_codes),
+        "code_length": np.shape(query_codes)[1],
+        "bits": None if bits is None else [int(bit) for bit in bits],
+        "leave_one_out": leave_one_out,
+    }
+
+
+def report(
+    found: Histograms,
+    *,
+    top_n: int | Sequence[int] = (),
+    at_n: Sequence[int] = (1, 10, 100, 1000),
+    radius: int = 2,
+    denominator: str = "min(R,N)",
+) -> dict:
+    """What `evaluate` says, from histograms: those of `hamming.histograms_of_shards`, say, of a database in parts.
+
+    Args:
+        found: histograms of shape [q, k+1].
+        top_n: as in `evaluate`.
+        at_n: as in `evaluate`.
+        radius: as in `evaluate`.
+        denominator: as in `evaluate`.
+
+    Raises:
+        ValueError: an unknown option, or no query with a relevant item.
+    """
+    cut_offs = _check_report(top_n, radius, denominator)
+    counts, relevant = _answerable(found)
+    n_ranked = int(counts[0].sum())
+    at_n = [n for n in at_n if n <= n_ranked]
+    ball, curve = _radius_precision(found, radius), _precision_recall(found)
+    return {
+        "n_queries": len(found.counts),
+        "queries_without_relevant": len(found.counts) - len(counts),
+        "n_ranked": n_ranked,
+        "n_bits": counts.shape[1] - 1,
+        "denominator": denominator,
+        "map": {str(n or "all"): _map_summary(counts, relevant, n, denominator) for n in cut_offs},
+        "radius": radius,
+        "precision_within_radius": ball.precision,
+        "empty_ball_rate": ball.empty_ball_rate,
+        "precision_at_n": dict(zip(map(str, at_n), _precision_at(found, at_n).tolist(), strict=True)),
+        "chance_precision": float(np.mean(relevant.sum(axis=1) / n_ranked)),
+        "precision_recall": {name: _jsonable(values) for name, values in asdict(curve).items()},
+    }
+
+
+def _check_report(top_n: int | Sequence[int], radius: int, denominator: str) -> tuple[int | None, ...]:
+    """The cut-offs of a report, the whole database (None) first."""
+    cut_offs = (None, *np.atleast_1d(np.asarray(top_n, np.int64)).tolist())
+    for cut_off in cut_offs:
+        _check_options(cut_off, "expected", denominator)
+    _check_radius(radius)
+    return cut_offs
+
+
+def _map_summary(counts: np.ndarray, relevant: np.ndarray, top_n: int | None, denominator: str) -> dict:
+    scores = {
+        ties: average_precision_from_histograms(counts, relevant, top_n=top_n, ties=ties, denominator=denominator)
+        for ties in TIES
+    }
+    all_tied = counts.sum(axis=1, keepdims=True), relevant.sum(axis=1, keepdims=True)
+    scores["chance"] = average_precision_from_histograms(*all_tied, top_n=top_n, denominator=denominator)
+    return {name: float(score.mean()) for name, score in scores.items()}
+
+
+def _jsonable(values: np.ndarray) -> list:
+    return [None if value != value else value for value in values.tolist()]

@@ -1,0 +1,143 @@
+"""Search an index of pictures from the shell.
+
+python -m hashlib_nb.search photo.jpg --index photos-index --top 5        # see --help
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import tyro
+
+from hashlib_nb import artifacts
+from hashlib_nb.search.answers import Answer, ask
+from hashlib_nb.search.index import Index, code_of_hex, origin_of, printable
+
+GRID_QUERIES, GRID_FOUND, GRID_PIXELS = 20, 30, 160
+"""How much a picture grid draws: queries, pictures found for each, and their height and width."""
+BLANK = np.full((1, 1, 1), 235, np.uint8)
+"""What a grid shows for a query that is a code, and for a file that cannot be read."""
+
+
+@dataclass(frozen=True)
+class Args:
+    """Find the pictures of an index that are nearest to a picture or a code: a line `distance  path` for each."""
+
+    pictures: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """the queries: picture files, or folders of them"""
+    index: Path
+    """folder of an index, as hashlib_nb.encode writes it"""
+    hex: tuple[str, ...] = ()
+    """queries that are codes, as hashlib_nb.encode prints them"""
+    top: int | None = None
+    """how many to find for each query; 5 where no radius is given"""
+    radius: int | None = None
+    """find all within this Hamming distance instead"""
+    grid: Path | None = field(default_factory=lambda: artifacts.project_root() / "runs" / "search.png")
+    """PNG to draw queries and what was found in; None draws nothing"""
+    model: Path | None = None
+    """folder of the encoder that the index was made with, where it is no longer in the place that the index notes"""
+    device: str = "auto"
+    """cpu, cuda or auto: where query pictures are encoded"""
+
+
+def main(args: Args) -> None:
+    """Search the index that args name, print what is found and draw it.
+
+    Raises:
+        ValueError: an argument, an index or a picture that cannot be used.
+    """
+    _check(args)
+    start = time.perf_counter()
+    index = Index.load(args.index)
+    loading = time.perf_counter() - start
+    pictures, codes = _queries(args, index)
+    start = time.perf_counter()
+    answers = ask(index, codes, [*map(printable, pictures), *args.hex], top=args.top, radius=args.radius)
+    searching = time.perf_counter() - start
+    for answer in answers:
+        print(f"query {answer.query}: {answer.remark}")
+        for place, distance in zip(answer.indices.tolist(), answer.distances.tolist(), strict=True):
+            print(f"{distance}  {printable(index.path(place))}")
+    print(f"{len(index):,} codes of {index.n_bits} bits: loaded in {loading:.2f} s, searched in {searching:.2f} s")
+    if args.grid is not None:
+        _draw(args.grid, index, pictures, answers)
+
+
+def _check(args: Args) -> None:
+    if args.top is not None and args.radius is not None:
+        raise ValueError(f"top is {args.top} and radius {args.radius}; give one of them")
+    if args.top is not None and args.top < 1:
+        raise ValueError(f"top is {args.top}; give 1 or more neighbors to find")
+    if args.radius is not None and args.radius < 0:
+        raise ValueError(f"radius is {args.radius}; give a Hamming distance of at least 0")
+    if not args.pictures and not args.hex:
+        raise ValueError("pictures and hex are empty; name a picture to search with, or give its code")
+    if args.grid is not None:
+        artifacts.check_writable(args.grid)
+
+
+def _queries(args: Args, index: Index) -> tuple[list[Path], np.ndarray]:
+    """Files of the query pictures, and codes [q, p] of these and then of those given in hex."""
+    codes = [code_of_hex(text, index.n_bits)[None] for text in args.hex]
+    if not args.pictures:
+        return [], np.concatenate(codes)
+    from hashlib_nb.search import encode  # brings in torch, which a search by codes does not need
+
+    paths = encode.find_pictures(args.pictures)
+    model = args.model or index.model
+    index.check_model(origin_of(model))
+    encoder = encode.load_encoder(model, args.device)
+    made = encode.encode_pictures(encoder, paths, index.origin.bits, progress=len(paths) > encode.CHUNK)
+    return paths, np.concatenate([made.codes, *codes])
+
+
+def _draw(path: Path, index: Index, pictures: Sequence[Path], answers: Sequence[Answer]) -> None:
+    """A picture grid of the first queries and the nearest of what they found."""
+    from hashlib_nb import plots  # brings in matplotlib
+
+    drawn = answers[:GRID_QUERIES]
+    queries = [_pixels(file) for file in pictures[:GRID_QUERIES]]
+    queries += [BLANK] * (len(drawn) - len(queries))
+    titles = [f"{_short(answer.query)}\n{len(answer.indices):,} found" for answer in drawn]
+    found, captions = zip(*(_beside(index, answer) for answer in drawn), strict=True)
+    plots.save_png(plots.neighbors(queries, found, titles, captions), path)
+    cut = len(drawn) < len(answers) or any(len(answer.indices) > GRID_FOUND for answer in drawn)
+    limits = f" (the first {GRID_QUERIES} queries, {GRID_FOUND} pictures each, at most)" if cut else ""
+    print(f"grid: {artifacts.shown(path)}{limits}")
+
+
+def _beside(index: Index, answer: Answer) -> tuple[list[np.ndarray], list[str]]:
+    """The pictures found for a query, and what the grid says under each."""
+    files = [index.path(place) for place in answer.indices[:GRID_FOUND].tolist()]
+    pixels = [_pixels(file) for file in files]
+    names = [
+        "cannot be read" if found is BLANK else _short(file.name) for file, found in zip(files, pixels, strict=True)
+    ]
+    distances = answer.distances[:GRID_FOUND].tolist()
+    return pixels, [f"distance {distance}\n{name}" for distance, name in zip(distances, names, strict=True)]
+
+
+def _pixels(path: Path) -> np.ndarray:
+    """A picture for the grid, uint8 [h, w, c]; BLANK for a file that has gone, since its distance still counts."""
+    from hashlib_nb.datasets import decode
+
+    try:
+        return decode(path, GRID_PIXELS)
+    except (OSError, ValueError):
+        return BLANK
+
+
+def _short(name: str, most: int = 17) -> str:
+    """A file's name, or a code, with its middle left out where it is long."""
+    name = Path(name).name
+    return name if len(name) <= most else f"{name[: most // 2]}…{name[-(most // 2) :]}"
+
+
+if __name__ == "__main__":
+    artifacts.run(main, Args)

@@ -1,0 +1,293 @@
+"""The widgets of the search page: they call the functions of `demo` and show what these return, in place.
+
+`SearchPage(collection)` at the end of a cell is the page, in JupyterLab and through Voila.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+
+import ipywidgets as widgets
+import numpy as np
+from IPython.display import Javascript, display
+
+from hashlib_nb.search.page import html as html_of
+from hashlib_nb.search.page.answers import Answer, Collection, answer, average_precision_without, seen, within
+from hashlib_nb.search.page.uploads import MOST_BYTES, Upload, read_upload
+
+TOP = 10
+"""Pictures shown of what is nearest, and of the farthest inside the radius."""
+RADIUS = 2
+"""Where the slider begins: chapter 4 reports precision within radius 2."""
+NOTHING = -1
+"""What a menu holds while nothing is chosen; with None, ipywidgets shows an empty menu."""
+SEED = 0
+"""Of the order in which the button "Another picture" goes through the query pictures."""
+SCRIPT = """(() => {
+  if (window.hashlibMostBytes !== undefined) return;  // the cell was run before
+  window.hashlibMostBytes = MOST_BYTES;
+  const alert = text => document.querySelectorAll('.hnb-too-large').forEach(each => { each.textContent = text; });
+  let ours = false;
+  document.addEventListener('click', event => {
+    alert('');
+    ours = Boolean(event.target.closest && event.target.closest('.hnb-upload'));
+  }, true);
+  const check = event => {
+    const file = event.target.files[0];
+    if (!file || file.size <= window.hashlibMostBytes) return;
+    event.stopImmediatePropagation();
+    alert(`${file.name} was refused: the file has ${(file.size / 1e6).toFixed(1)} MB; ` +
+          `give a picture of at most ${window.hashlibMostBytes / 1e6} MB`);
+  };
+  const watched = new WeakSet();
+  const click = HTMLInputElement.prototype.click;
+  HTMLInputElement.prototype.click = function () {  // the widget's file input is in no document, so it is caught here
+    if (ours && this.type === 'file' && !watched.has(this)) {
+      watched.add(this);
+      this.addEventListener('change', check, true);
+    }
+    return click.call(this);
+  };
+  document.addEventListener('focusin', event => {  // the slider's handle has no name of its own
+    const slider = event.target.closest && event.target.closest('.hnb .widget-slider');
+    if (slider) event.target.setAttribute('aria-label', slider.querySelector('label').textContent);
+  });
+})();""".replace("MOST_BYTES;", f"{MOST_BYTES};")
+"""Refuses a file that is too large before it is sent, whatever the server's limit, and names the slider."""
+
+
+class SearchPage:
+    """The page over a collection. It shows `answer` and `ball`, made with the bits `used`; see `demo`.
+
+    Args:
+        collection: what is searched.
+    """
+
+    def __init__(self, collection: Collection):
+        self.collection, self.splits = collection, collection.splits
+        self.shape = self.splits.query.images.shape[1:]
+        self._order = np.random.default_rng(SEED).permutation(len(self.splits.query))
+        self._upload: Upload | None = None
+        self._upload_name = ""
+        self._make_controls()
+        self._lay_out()
+        self._choose_bits()
+        self._choose_query()
+        self._listen()
+
+    def _ipython_display_(self) -> None:
+        display(Javascript(SCRIPT))
+        display(self.widget)
+
+    # what is on the page
+
+    def _make_controls(self) -> None:
+        last, described = len(self.splits.query) - 1, {"style": {"description_width": "auto"}}
+        self.number = widgets.BoundedIntText(0, min=0, max=last, description=f"Query picture, 0 to {last}", **described)
+        self.another = widgets.Button(description="Another picture")
+        size = f"{MOST_BYTES / 1e6:g} MB"
+        self.upload = widgets.FileUpload(
+            accept=".png,.jpg,.jpeg", description=f"Upload PNG or JPEG, up to {size}", icon=""
+        )
+        self.upload.add_class("hnb-upload")
+        self.label = widgets.Dropdown(options=self._labels(), description="The upload shows", **described)
+        self.negative = widgets.Checkbox(False, description="as a negative", indent=False)
+        self.bits = widgets.Dropdown(options=self._choices(), description="Bits kept", **described)
+        self.radius = widgets.IntSlider(RADIUS, min=0, max=RADIUS, description="Radius", **described)
+        self.drop = widgets.Dropdown(options=[("none", NOTHING)], description="Drop one bit", **described)
+        self.areas = {name: widgets.HTML() for name in ("refused", "query", "code", "found", "ball", "dropped")}
+
+    def _labels(self) -> list[tuple[str, int]]:
+        """Classes that an upload may be said to show: those that the database holds."""
+        held = np.flatnonzero(self.splits.database.labels.any(axis=0)).tolist()
+        return [("(not said)", NOTHING), *((self.splits.class_names[each], each) for each in held)]
+
+    def _choices(self) -> list[tuple[str, str]]:
+        k = self.collection.database_codes.shape[1]
+        return [(f"{name}, {len(bits)} of {k}", name) for name, bits in self.collection.choices.items()]
+
+    def _lay_out(self) -> None:
+        of_uploads = [self.label, *([self.negative] if self.shape[2] == 1 else [])]
+        picture, self._upload_row = widgets.Box([self.number, self.another, self.upload]), widgets.Box(of_uploads)
+        for box in (picture, self._upload_row):
+            box.add_class("hnb-controls")
+        k = self.collection.database_codes.shape[1]
+        about = self.splits.info["name"], len(self.splits.query), len(self.splits.database), k
+        head = widgets.HTML(html_of.STYLE + html_of.title(*about))
+        radius, less = (widgets.HTML(f"<h3>{text}</h3>") for text in ("Within a radius", "One bit less"))
+        area = self.areas
+        self.widget = widgets.VBox(
+            [head, picture, area["refused"], self._upload_row, area["query"], self.bits, area["code"], area["found"]]
+            + [radius, self.radius, area["ball"], less, self.drop, area["dropped"]]
+        )
+        self.widget.add_class("hnb")
+
+    def _listen(self) -> None:
+        for control, update in (
+            (self.number, self._choose_query),
+            (self.negative, self._show_upload),
+            (self.label, self._search),
+            (self.bits, self._change_bits),
+            (self.drop, self._show_found),
+            (self.radius, self._show_ball),
+        ):
+            control.observe(self._told(update), "value")
+        self.upload.observe(self._told(self._take_upload), "value")
+        self.another.on_click(self._told(self._choose_another))
+
+    def _told(self, update: Callable[[], None]) -> Callable[[object], None]:
+        """An observer that calls `update` and says on the page why there is no answer, if, say, a file has gone."""
+
+        def observer(_: object) -> None:
+            try:
+                update()
+            except (ValueError, OSError) as error:
+                self.areas["refused"].value = html_of.alert(f"There is no answer: {error}")
+
+        return observer
+
+    # the picture to search with
+
+    def _choose_query(self) -> None:
+        """Take the query picture of that number."""
+        self._upload = None
+        self.areas["refused"].value = html_of.alert("")
+        row = self.number.value
+        self._show_query(self.splits.query.images[row], self.collection.query_codes[row])
+
+    def _choose_another(self) -> None:
+        """Take the query picture that comes next in a random order; from an upload, go back to the one before it."""
+        if self._upload is not None:
+            self._choose_query()
+            return
+        place = int(np.flatnonzero(self._order == self.number.value)[0])
+        self.number.value = int(self._order[(place + 1) % len(self._order)])
+
+    def _take_upload(self) -> None:
+        """Decode what was uploaded and forget the file; refuse in a sentence what is no picture."""
+        if not self.upload.value:
+            return
+        (file,) = self.upload.value
+        self.upload.value = ()
+        name = html_of.printable(file["name"])
+        try:
+            upload = read_upload(bytes(file["content"]), self.shape)
+        except ValueError as error:
+            self.areas["refused"].value = html_of.alert(f"{name} was refused: {error}")
+            return
+        self.areas["refused"].value = html_of.alert("")
+        self.label.value = NOTHING  # what was said of the picture before
+        self._upload, self._upload_name = upload, name
+        self._show_upload()
+
+    def _show_upload(self) -> None:
+        if self._upload is not None:
+            image = 255 - self._upload.image if self.negative.value else self._upload.image
+            self._show_query(image, self.collection.encoder.encode(image[None])[0])
+
+    def _show_query(self, image: np.ndarray, code: np.ndarray) -> None:
+        self._image, self._code = image, code
+        self._upload_row.layout.display = "none" if self._upload is None else ""
+        self._search()
+
+    def _what_it_shows(self) -> np.ndarray | None:
+        """Labels {0,1} [m] of the picture; None if they were not said, or the database holds nothing of them."""
+        if self._upload is None:
+            label = self.splits.query.labels[self.number.value]
+            return label if (self.splits.database.labels & label).any() else None
+        if self.label.value == NOTHING:
+            return None
+        return np.eye(len(self.splits.class_names), dtype=np.uint8)[self.label.value]
+
+    # the bits
+
+    def _choose_bits(self) -> None:
+        self.kept = np.sort(self.collection.choices[self.bits.value])
+        one_less = [(f"bit {bit}", int(bit)) for bit in self.kept] if len(self.kept) > 1 else []
+        self.drop.options = [("none", NOTHING), *one_less]
+
+    def _change_bits(self) -> None:
+        self.drop.value = NOTHING  # first, while the answer is that of the old bits
+        self._choose_bits()
+        self._search()
+
+    @property
+    def used(self) -> np.ndarray:
+        """int64 [p], the bits that the search uses: those kept, without one that is dropped, ascending."""
+        return self.kept[self.kept != self.drop.value]
+
+    # what is found
+
+    def _search(self) -> None:
+        """Search anew: with another picture, another label or other bits."""
+        self._shows = self._what_it_shows()
+        self.full = self._answer(self.kept)
+        self.areas["query"].value = self._query_html()
+        self._show_found()
+
+    def _answer(self, bits: np.ndarray) -> Answer:
+        n = min(TOP, len(self.splits.database))
+        return answer(self._code, bits, *self._database, self._shows, n=n)
+
+    @property
+    def _database(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.collection.database_codes, self.splits.database.labels
+
+    def _show_found(self) -> None:
+        """Show what the bits in use find, which may be one less than were kept."""
+        self.answer = self.full if self.drop.value == NOTHING else self._answer(self.used)
+        self.areas["code"].value = html_of.code(self._code, self.used)
+        found, new = self.answer.indices, ~np.isin(self.answer.indices, self.full.indices)
+        names = [self._names(label) for label in self.splits.database.labels[found]]
+        self.areas["found"].value = html_of.found(self.answer, self.splits.database.images[found], names, new)
+        self.areas["dropped"].value = self._dropped_html()
+        self.radius.max = len(self.used)
+        self._show_ball()
+
+    def _show_ball(self) -> None:
+        self.ball = ball = within(self._code, self.used, *self._database, self.radius.value, self._shows)
+        rim = ball.indices[ball.distances == ball.distances[-1]][:TOP] if len(ball.indices) else ball.indices
+        pictures, labels = self.splits.database.images[rim], self.splits.database.labels[rim]
+        figures = [html_of.figure(image, self._names(label)) for image, label in zip(pictures, labels, strict=True)]
+        self.areas["ball"].value = html_of.ball(ball, self.answer, self.splits.class_names, figures)
+
+    def _names(self, label: np.ndarray) -> str:
+        return ", ".join(self.splits.class_names[each] for each in np.flatnonzero(label)) or "none of the classes"
+
+    def _query_html(self) -> str:
+        network = seen(self.collection.encoder, self._image)
+        size = f"{network.shape[1]} x {network.shape[0]}, {'gray' if network.shape[2] == 1 else 'in color'}"
+        figures = [html_of.figure(network, f"as the network sees it: {size}")]
+        if self._upload is None:
+            return html_of.query(figures, self._query_text())
+        uploaded = html_of.figure(self._upload.shown, f"uploaded: {self._upload_name}")
+        return html_of.query([uploaded, *figures], self._upload_text())
+
+    def _query_text(self) -> str:
+        text = f"It shows: {html.escape(self._names(self.splits.query.labels[self.number.value]))}."
+        return (
+            text if self._shows is not None else f"{text} The database holds nothing of it, so there is no precision."
+        )
+
+    def _upload_text(self) -> str:
+        height, width, channels = self.shape
+        text = f"Your picture is held in memory alone. Its center was brought to {width} x {height} pixels"
+        if channels == 1:
+            text += ", in gray. All that the network knows is bright on black: on a bright ground, try the negative"
+        text += ". It answers whatever it is shown, whether it was taught that or not."
+        return text if self._shows is not None else f"{text} Say what the picture shows to get a precision."
+
+    def _dropped_html(self) -> str:
+        if len(self.kept) == 1:
+            return "<p>One bit is kept, so none can be dropped.</p>"
+        chart = ""
+        if self._shows is not None:
+            without = average_precision_without(self._code, self.kept, *self._database, self._shows)
+            chart = html_of.effects(self.kept, len(self._code), 100 * (without - self.full.average_precision))
+        bit = self.drop.value
+        if bit == NOTHING:
+            return f"{chart}<p>Choose a bit to search without it.</p>"
+        value = int(self._code[bit])
+        differ = int((self.collection.database_codes[self.full.indices, bit] != value).sum())
+        return f"{chart}<p>{html_of.dropped(bit, value, differ, self.full, self.answer)}</p>"

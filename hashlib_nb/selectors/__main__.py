@@ -1,0 +1,133 @@
+"""Choose which bits of anybody's codes to keep, from the shell.
+
+python -m hashlib_nb.selectors --codes codes.npy --labels labels.npy --bits 16 --method greedy        # see --help
+"""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hashlib_nb import artifacts
+from hashlib_nb.hamming import as_codes, as_labels, pack_bytes
+from hashlib_nb.selection import MAX_QUERIES, Reward, check_n_bits, random_masks
+from hashlib_nb.selectors.registry import _check, select
+
+
+@dataclass(frozen=True)
+class Args:
+    """Choose which bits of binary codes to keep.
+
+    The reward is tie-aware mAP on the codes given: each of them is a query against all the others (leave one out), or,
+    with more rows than n_queries, that many drawn ones are queries against the rest. What is reported was optimized on
+    these codes, so measure the kept bits on queries that had no part in it.
+    """
+
+    codes: Path
+    """npy or npz file: 0/1 or -1/+1 [n, k], or bytes packed in little bit order, uint8 [n, k/8]; it says which"""
+    bits: int
+    """p, how many bits to keep"""
+    labels: Path | None = None
+    """npy or npz file: a 0/1 matrix [n, m] or one class index a row [n]; the file of the codes if left out"""
+    method: str = "greedy"
+    """random, first, entropy, per_bit_map, mrmr, ndomset, greedy, backward, swap, random_search, cem, annealing, ppo or
+    exhaustive"""
+    budget: int | None = None
+    """most reward calls to spend; as many as the method takes (2,000 for one that would not end) if left out"""
+    seed: int = 0
+    """of the method and of the draw of queries"""
+    n_queries: int = MAX_QUERIES
+    """most rows used as queries; with fewer rows than this, every row is one"""
+    codes_array: str | None = None
+    """which array of an npz file holds the codes, such as out_of_fold_codes; "codes", or the only one, if left out"""
+    labels_array: str | None = None
+    """which array of an npz file holds the labels, such as train_labels; "labels" if left out, or the only one of
+    `labels`"""
+    code_length: int | None = None
+    """k of packed codes that are filled up to whole bytes"""
+    out: Path = Path("selection")
+    """folder for bits.npy (kept indices), codes.npy (shrunk codes, packed for binary indexes) and report.json"""
+    progress: bool = True
+    """show a bar"""
+
+
+RANDOM_SUBSETS = 20
+"""Random subsets that a report compares with."""
+
+
+def main(args: Args) -> None:
+    """Choose bits of the codes that args name; write the kept indices, the shrunk codes and a report.
+
+    Raises:
+        ValueError: a file that is not there or does not hold what it should, or anything that `select` refuses.
+    """
+    _check(args.method, args.budget, args.seed)
+    if args.out.exists() and not args.out.is_dir():
+        raise ValueError(f"out is {artifacts.shown(args.out)}, which is a file: name a folder")
+    codes, codes_found = as_codes(artifacts.read_array(args.codes, "codes", args.codes_array), args.code_length)
+    labels, labels_found = as_labels(_read_labels(args))
+    n, k = codes.shape
+    print(f"found codes: {codes_found}, {n} rows of {k} bits; labels: {labels_found}")
+    reward = Reward(codes, labels, n_queries=args.n_queries, seed=args.seed)
+    check_n_bits(args.bits, k, name="bits")
+    found = select(
+        None,
+        None,
+        args.bits,
+        method=args.method,
+        budget=args.budget,
+        seed=args.seed,
+        reward=reward,
+        progress=args.progress,
+    )
+    chance = reward(random_masks(k, args.bits, RANDOM_SUBSETS, args.seed))
+    report = {
+        "bits": found.bits.tolist(),
+        "method": found.method,
+        "reward": found.reward,
+        "reward_of_all_bits": reward.of_bits(range(k)),
+        "reward_of_random_subsets": {"mean": chance.mean(), "sd": chance.std(ddof=1), "subsets": RANDOM_SUBSETS},
+        "calls": found.calls,
+        "seconds": found.history["seconds"][-1],
+        "budget": args.budget,
+        "seed": args.seed,
+        "n": n,
+        "k": k,
+        "p": args.bits,
+        "n_queries": reward.pairs.n_queries,
+        "codes_found": codes_found,
+        "labels_found": labels_found,
+    }
+    _write(args.out, report, found.bits, pack_bytes(codes[:, found.bits]))
+    print(
+        f"kept {args.bits} of {k} bits: {' '.join(map(str, found.bits))}\n"
+        f"reward (mAP) {found.reward:.4f} after {found.calls} calls and {report['seconds']:.1f} s; all {k} bits "
+        f"{report['reward_of_all_bits']:.4f}, random subsets {chance.mean():.4f} ± {chance.std(ddof=1):.4f}\n"
+        f"saved {artifacts.shown(args.out)}"
+    )
+
+
+def _read_labels(args: Args) -> np.ndarray:
+    """The labels' array; from the file of the codes, it must be named there, or it could be the codes themselves."""
+    if args.labels is not None:
+        return artifacts.read_array(args.labels, "labels", args.labels_array)
+    if not zipfile.is_zipfile(args.codes):
+        raise ValueError(
+            f"labels is left out, but {artifacts.shown(args.codes)} holds one array: name a file of labels"
+        )
+    return artifacts.read_array(args.codes, "labels", args.labels_array or "labels")
+
+
+def _write(folder: Path, report: dict, bits: np.ndarray, packed: np.ndarray) -> None:
+    """Write the three files; the report last, so that it stands for whole ones."""
+    for name, array in (("bits.npy", bits), ("codes.npy", packed)):
+        with artifacts.atomic(folder / name) as partial, open(partial, "wb") as file:
+            np.save(file, array)
+    artifacts.save_json(folder / "report.json", report)
+
+
+if __name__ == "__main__":
+    artifacts.run(main, Args)
