@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_selection import noisy_codes
+from tests.test_selection import noisy_codes
 
 from hashlib_nb.budget import BudgetSpent, Search
 from hashlib_nb.selection import BitSelectionVectorEnv, Reward, random_masks

@@ -15,7 +15,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_selection import noisy_codes
+from tests.test_selection import noisy_codes
 
 from hashlib_nb import artifacts, ppo
 from hashlib_nb.budget import BudgetSpent, Search

@@ -268,7 +268,7 @@ def test_unknown_reward_codes_are_named(made):
 
 
 def test_help_needs_no_torch():
-    code = "import sys, hashlib_nb.results; sys.exit('torch' in sys.modules)"
+    code = "import sys, hashlib_nb.experiments.results; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 

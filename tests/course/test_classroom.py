@@ -14,7 +14,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from hashlib_nb.course import assignments as classroom
 
-CONFIG = Path(__file__).parents[1] / "assignments" / classroom.CONFIG
+CONFIG = Path(__file__).resolve().parents[2] / "assignments" / classroom.CONFIG
 SECONDS = 4
 STUB = "    # YOUR CODE HERE\n    raise NotImplementedError()"
 

@@ -232,7 +232,7 @@ def test_a_kill_in_the_middle_of_writing_leaves_the_old_index(index):
     program = f"""
 import sys, numpy as np
 from pathlib import Path
-from hashlib_nb.index import Index
+from hashlib_nb.search import Index
 sys.stdin.readline()
 index, n = Index.load(Path({str(index.folder)!r})), 20_000
 names = [index.folder / str(row) for row in range(n)]

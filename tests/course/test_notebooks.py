@@ -13,7 +13,7 @@ import nbformat
 import papermill
 import pytest
 
-NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("0[1-9]_*.ipynb"))
+NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("0[1-9]_*.ipynb"))
 """The lessons; 00_start.ipynb, which lists them, is tested in test_jupyterlab.py."""
 SMALL = {
     "01_hash_codes": {"code_length": 12, "epochs": 5, "table_seeds": 1},

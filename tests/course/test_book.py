@@ -24,11 +24,11 @@ import hashlib_nb
 from hashlib_nb import codes, metrics, ppo, selectors
 from hashlib_nb.datasets import Split, Splits
 from hashlib_nb.experiments import results
-from tests.browser import chromium, needs_chromium
+from tests.course.browser import chromium, needs_chromium
 
 pytestmark = pytest.mark.xdist_group("book")  # built once, for all of them
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 BOOK = ROOT / "book"
 LESSONS = sorted((ROOT / "notebooks").glob("0[1-9]_*.ipynb"))
 SMALL = ("code_length=12", "epochs=5", "table_seeds=1")

@@ -1,6 +1,6 @@
 """The search page: its answers are those of plain loops, uploads are pictures or a sentence, a browser shows the same.
 
-python -m tests.test_demo        # draws figures/06_page.png from the full-size page, with Chromium
+python -m tests.course.test_demo        # draws figures/06_page.png from the full-size page, with Chromium
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from hashlib_nb.experiments import results
 from hashlib_nb.search import page as demo
 from hashlib_nb.search.page import SearchPage, uploads
 from hashlib_nb.search.page import html as demo_html
-from tests.browser import chromium, free_port, needs_chromium, serving
-from tests.test_notebooks import SMALL
+from tests.course.browser import chromium, free_port, needs_chromium, serving
+from tests.course.test_notebooks import SMALL
 
 K, N = 9, 60
 PARAMETERS = SMALL["06_retrieval_demo"]

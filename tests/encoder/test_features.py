@@ -174,7 +174,7 @@ def test_mirrored_views_are_trained_on():
 def test_a_saved_encoder_of_a_frozen_trunk_encodes_pictures_by_itself(tmp_path, monkeypatch):
     fitted = fit(IMAGES, TARGETS, **QUICK)
     fitted.save(tmp_path)
-    monkeypatch.setattr("hashlib_nb.networks._loaded", lambda *_: pytest.fail("read the ImageNet weights"))
+    monkeypatch.setattr("hashlib_nb.encoder.networks._loaded", lambda *_: pytest.fail("read the ImageNet weights"))
     loaded = Encoder.load(tmp_path, device="cpu")
     np.testing.assert_array_equal(loaded.encode(IMAGES), fitted.encode(IMAGES))
     assert (loaded.head, loaded.size) == (QUICK["recipe"].head, (32, 32))

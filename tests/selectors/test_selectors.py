@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sklearn.metrics import mutual_info_score
-from test_selection import noisy_codes
+from tests.test_selection import noisy_codes
 
 from hashlib_nb import artifacts, selectors
 from hashlib_nb.metrics import __main__ as metrics_command

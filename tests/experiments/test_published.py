@@ -15,7 +15,7 @@ import tyro
 from hashlib_nb import artifacts, codes
 from hashlib_nb.experiments import published, results
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 STORED = sorted((ROOT / "results").glob("*.json"))
 TABLES = [path for path in STORED if not path.stem.startswith("stage1")]
 STAGE1 = [path for path in STORED if path.stem.startswith("stage1")]

@@ -131,7 +131,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from hashlib_nb import comparison
-from test_comparison import POOL, SMALL
+from tests.experiments.test_comparison import POOL, SMALL
 if __name__ == "__main__":
     comparison.run_grid([POOL], workers=1, folder=Path(sys.argv[2]), **SMALL | {"seeds": range(500)})
 """

@@ -1,6 +1,6 @@
 """The assignments: what a source holds, what students get of it, and what five kinds of submissions score.
 
-`tests/assignments/<name>.py` has the half-right submission of an assignment: WRONG gives tasks (by the solution cell's
+`tests/course/assignments/<name>.py` has the half-right submission of an assignment: WRONG gives tasks (by the solution cell's
 grade_id) the body of a plausible mistake, POINTS what every cell of checks must then give. A task that is not in WRONG
 is solved if its checks score anything in POINTS, and left untouched if they do not.
 """
@@ -27,7 +27,7 @@ from nbformat import NotebookNode
 from hashlib_nb.course import assignments as classroom
 from hashlib_nb.course.assignments import role
 
-COURSE = Path(__file__).parents[1] / "assignments"
+COURSE = Path(__file__).resolve().parents[2] / "assignments"
 NAMES = sorted(path.parent.name for path in (COURSE / "source").glob("*/*.ipynb"))
 LESSONS = {path.stem for path in (COURSE.parent / "notebooks").glob("0[1-5]_*.ipynb")}
 SECONDS = 15
@@ -58,7 +58,7 @@ def tasks_of(notebook: NotebookNode) -> dict[str, list[str]]:
 
 
 def half_right(name: str) -> tuple[dict[str, str], dict[str, float]]:
-    """WRONG and POINTS of tests/assignments/<name>.py, whose name begins with a digit."""
+    """WRONG and POINTS of tests/course/assignments/<name>.py, whose name begins with a digit."""
     path = Path(__file__).parent / "assignments" / f"{name}.py"
     spec = importlib.util.spec_from_file_location(f"half_right_{name}", path)
     module = importlib.util.module_from_spec(spec)

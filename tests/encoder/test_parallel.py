@@ -64,7 +64,7 @@ def fails_in_one() -> None:
 
 
 def start(script: str, home: Path) -> subprocess.CompletedProcess:
-    start = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import test_parallel as t; {script}"
+    start = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import tests.encoder.test_parallel as t; {script}"
     (home / "script.py").write_text(start)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     env = {**os.environ, "OMP_NUM_THREADS": "1", "HASHLIB_NB_HOME": str(home)}

@@ -15,10 +15,10 @@ import pytest
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
-from tests.browser import chromium, free_port, needs_chromium, serving
-from tests.test_notebooks import NOTEBOOKS, SMALL, ids
+from tests.course.browser import chromium, free_port, needs_chromium, serving
+from tests.course.test_notebooks import NOTEBOOKS, SMALL, ids
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 START = ROOT / "notebooks" / "00_start.ipynb"
 LISTED = re.findall(r"^\| \[(.+?)\]\((.+?)\)", nbformat.read(START, as_version=4).cells[1].source, re.MULTILINE)
 
