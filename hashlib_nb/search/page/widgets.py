@@ -1,18 +1,18 @@
-"""The widgets of the search page: they call the functions of `demo` and show what these return, in place.
+"""The widgets of the search page: they call the functions of `answers` and show what these return, in place.
 
 `SearchPage(collection)` at the end of a cell is the page, in JupyterLab and through Voila.
 """
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable
+from importlib import resources
 
 import ipywidgets as widgets
 import numpy as np
 from IPython.display import Javascript, display
 
-from hashlib_nb.search.page import html as html_of
+from hashlib_nb.search.page import html
 from hashlib_nb.search.page.answers import Answer, Collection, answer, average_precision_without, seen, within
 from hashlib_nb.search.page.uploads import MOST_BYTES, Upload, read_upload
 
@@ -24,41 +24,16 @@ NOTHING = -1
 """What a menu holds while nothing is chosen; with None, ipywidgets shows an empty menu."""
 SEED = 0
 """Of the order in which the button "Another picture" goes through the query pictures."""
-SCRIPT = """(() => {
-  if (window.hashlibMostBytes !== undefined) return;  // the cell was run before
-  window.hashlibMostBytes = MOST_BYTES;
-  const alert = text => document.querySelectorAll('.hnb-too-large').forEach(each => { each.textContent = text; });
-  let ours = false;
-  document.addEventListener('click', event => {
-    alert('');
-    ours = Boolean(event.target.closest && event.target.closest('.hnb-upload'));
-  }, true);
-  const check = event => {
-    const file = event.target.files[0];
-    if (!file || file.size <= window.hashlibMostBytes) return;
-    event.stopImmediatePropagation();
-    alert(`${file.name} was refused: the file has ${(file.size / 1e6).toFixed(1)} MB; ` +
-          `give a picture of at most ${window.hashlibMostBytes / 1e6} MB`);
-  };
-  const watched = new WeakSet();
-  const click = HTMLInputElement.prototype.click;
-  HTMLInputElement.prototype.click = function () {  // the widget's file input is in no document, so it is caught here
-    if (ours && this.type === 'file' && !watched.has(this)) {
-      watched.add(this);
-      this.addEventListener('change', check, true);
-    }
-    return click.call(this);
-  };
-  document.addEventListener('focusin', event => {  // the slider's handle has no name of its own
-    const slider = event.target.closest && event.target.closest('.hnb .widget-slider');
-    if (slider) event.target.setAttribute('aria-label', slider.querySelector('label').textContent);
-  });
-})();""".replace("MOST_BYTES;", f"{MOST_BYTES};")
-"""Refuses a file that is too large before it is sent, whatever the server's limit, and names the slider."""
+
+
+def script() -> str:
+    """JavaScript that refuses a file that is too large before it is sent, and names the slider: see `page.js`."""
+    text = resources.files(__package__).joinpath("page.js").read_text(encoding="utf-8")
+    return f"{text}hashlibSearchPage({MOST_BYTES});"
 
 
 class SearchPage:
-    """The page over a collection. It shows `answer` and `ball`, made with the bits `used`; see `demo`.
+    """The page over a collection. It shows `answer` and `ball`, made with the bits `used`; see `answers`.
 
     Args:
         collection: what is searched.
@@ -77,7 +52,7 @@ class SearchPage:
         self._listen()
 
     def _ipython_display_(self) -> None:
-        display(Javascript(SCRIPT))
+        display(Javascript(script()))
         display(self.widget)
 
     # what is on the page
@@ -114,7 +89,7 @@ class SearchPage:
             box.add_class("hnb-controls")
         k = self.collection.database_codes.shape[1]
         about = self.splits.info["name"], len(self.splits.query), len(self.splits.database), k
-        head = widgets.HTML(html_of.STYLE + html_of.title(*about))
+        head = widgets.HTML(html.title(*about))
         radius, less = (widgets.HTML(f"<h3>{text}</h3>") for text in ("Within a radius", "One bit less"))
         area = self.areas
         self.widget = widgets.VBox(
@@ -143,7 +118,7 @@ class SearchPage:
             try:
                 update()
             except (ValueError, OSError) as error:
-                self.areas["refused"].value = html_of.alert(f"There is no answer: {error}")
+                self.areas["refused"].value = html.alert(f"There is no answer: {error}")
 
         return observer
 
@@ -152,7 +127,7 @@ class SearchPage:
     def _choose_query(self) -> None:
         """Take the query picture of that number."""
         self._upload = None
-        self.areas["refused"].value = html_of.alert("")
+        self.areas["refused"].value = html.alert("")
         row = self.number.value
         self._show_query(self.splits.query.images[row], self.collection.query_codes[row])
 
@@ -170,13 +145,13 @@ class SearchPage:
             return
         (file,) = self.upload.value
         self.upload.value = ()
-        name = html_of.printable(file["name"])
+        name = html.printable(file["name"])
         try:
             upload = read_upload(bytes(file["content"]), self.shape)
         except ValueError as error:
-            self.areas["refused"].value = html_of.alert(f"{name} was refused: {error}")
+            self.areas["refused"].value = html.alert(f"{name} was refused: {error}")
             return
-        self.areas["refused"].value = html_of.alert("")
+        self.areas["refused"].value = html.alert("")
         self.label.value = NOTHING  # what was said of the picture before
         self._upload, self._upload_name = upload, name
         self._show_upload()
@@ -237,10 +212,10 @@ class SearchPage:
     def _show_found(self) -> None:
         """Show what the bits in use find, which may be one less than were kept."""
         self.answer = self.full if self.drop.value == NOTHING else self._answer(self.used)
-        self.areas["code"].value = html_of.code(self._code, self.used)
+        self.areas["code"].value = html.code(self._code, self.used)
         found, new = self.answer.indices, ~np.isin(self.answer.indices, self.full.indices)
         names = [self._names(label) for label in self.splits.database.labels[found]]
-        self.areas["found"].value = html_of.found(self.answer, self.splits.database.images[found], names, new)
+        self.areas["found"].value = html.found(self.answer, self.splits.database.images[found], names, new)
         self.areas["dropped"].value = self._dropped_html()
         self.radius.max = len(self.used)
         self._show_ball()
@@ -249,8 +224,8 @@ class SearchPage:
         self.ball = ball = within(self._code, self.used, *self._database, self.radius.value, self._shows)
         rim = ball.indices[ball.distances == ball.distances[-1]][:TOP] if len(ball.indices) else ball.indices
         pictures, labels = self.splits.database.images[rim], self.splits.database.labels[rim]
-        figures = [html_of.figure(image, self._names(label)) for image, label in zip(pictures, labels, strict=True)]
-        self.areas["ball"].value = html_of.ball(ball, self.answer, self.splits.class_names, figures)
+        figures = [html.figure(image, self._names(label)) for image, label in zip(pictures, labels, strict=True)]
+        self.areas["ball"].value = html.ball(ball, self.answer, self.splits.class_names, figures)
 
     def _names(self, label: np.ndarray) -> str:
         return ", ".join(self.splits.class_names[each] for each in np.flatnonzero(label)) or "none of the classes"
@@ -258,14 +233,14 @@ class SearchPage:
     def _query_html(self) -> str:
         network = seen(self.collection.encoder, self._image)
         size = f"{network.shape[1]} x {network.shape[0]}, {'gray' if network.shape[2] == 1 else 'in color'}"
-        figures = [html_of.figure(network, f"as the network sees it: {size}")]
+        figures = [html.figure(network, f"as the network sees it: {size}")]
         if self._upload is None:
-            return html_of.query(figures, self._query_text())
-        uploaded = html_of.figure(self._upload.shown, f"uploaded: {self._upload_name}")
-        return html_of.query([uploaded, *figures], self._upload_text())
+            return html.query(figures, self._query_text())
+        uploaded = html.figure(self._upload.shown, f"uploaded: {self._upload_name}")
+        return html.query([uploaded, *figures], self._upload_text())
 
     def _query_text(self) -> str:
-        text = f"It shows: {html.escape(self._names(self.splits.query.labels[self.number.value]))}."
+        text = f"It shows: {self._names(self.splits.query.labels[self.number.value])}."
         return (
             text if self._shows is not None else f"{text} The database holds nothing of it, so there is no precision."
         )
@@ -280,14 +255,20 @@ class SearchPage:
 
     def _dropped_html(self) -> str:
         if len(self.kept) == 1:
-            return "<p>One bit is kept, so none can be dropped.</p>"
-        chart = ""
-        if self._shows is not None:
-            without = average_precision_without(self._code, self.kept, *self._database, self._shows)
-            chart = html_of.effects(self.kept, len(self._code), 100 * (without - self.full.average_precision))
+            return html.dropped("", "One bit is kept, so none can be dropped.")
+        return html.dropped(self._chart(), self._dropped_text())
+
+    def _chart(self) -> str:
+        """What dropping each kept bit does; nothing where there is no precision."""
+        if self._shows is None:
+            return ""
+        without = average_precision_without(self._code, self.kept, *self._database, self._shows)
+        return html.effects(self.kept, len(self._code), 100 * (without - self.full.average_precision))
+
+    def _dropped_text(self) -> str:
         bit = self.drop.value
         if bit == NOTHING:
-            return f"{chart}<p>Choose a bit to search without it.</p>"
+            return "Choose a bit to search without it."
         value = int(self._code[bit])
         differ = int((self.collection.database_codes[self.full.indices, bit] != value).sum())
-        return f"{chart}<p>{html_of.dropped(bit, value, differ, self.full, self.answer)}</p>"
+        return html.without(bit, value, differ, self.full, self.answer)
