@@ -1,12 +1,12 @@
 """Picture files to an index, and an index to answers."""
 
 from hashlib_nb.hamming import Nearest, Neighbors, nearest, within_radius
-from hashlib_nb.search.answers import Answer, ask
+from hashlib_nb.search.answers import Found, ask
 from hashlib_nb.search.encode import add_pictures, encode_pictures, find_pictures, load_encoder
 from hashlib_nb.search.index import Index, Origin, code_of_hex, hex_of, origin_of, printable
 
 __all__ = [
-    "Answer",
+    "Found",
     "Index",
     "Nearest",
     "Neighbors",

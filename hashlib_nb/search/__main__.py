@@ -15,7 +15,7 @@ import numpy as np
 import tyro
 
 from hashlib_nb import artifacts
-from hashlib_nb.search.answers import Answer, ask
+from hashlib_nb.search.answers import Found
 from hashlib_nb.search.index import Index, code_of_hex, origin_of, printable
 
 GRID_QUERIES, GRID_FOUND, GRID_PIXELS = 20, 30, 160
@@ -31,9 +31,9 @@ class Args:
     pictures: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """the queries: picture files, or folders of them"""
     index: Path
-    """folder of an index, as hashlib_nb.encode writes it"""
+    """folder of an index, as hashlib-nb encode writes it"""
     hex: tuple[str, ...] = ()
-    """queries that are codes, as hashlib_nb.encode prints them"""
+    """queries that are codes, as hashlib-nb encode prints them"""
     top: int | None = None
     """how many to find for each query; 5 where no radius is given"""
     radius: int | None = None
@@ -58,7 +58,7 @@ def main(args: Args) -> None:
     loading = time.perf_counter() - start
     pictures, codes = _queries(args, index)
     start = time.perf_counter()
-    answers = ask(index, codes, [*map(printable, pictures), *args.hex], top=args.top, radius=args.radius)
+    answers = index.search(codes, [*map(printable, pictures), *args.hex], top=args.top, radius=args.radius)
     searching = time.perf_counter() - start
     for answer in answers:
         print(f"query {answer.query}: {answer.remark}")
@@ -97,7 +97,7 @@ def _queries(args: Args, index: Index) -> tuple[list[Path], np.ndarray]:
     return paths, np.concatenate([made.codes, *codes])
 
 
-def _draw(path: Path, index: Index, pictures: Sequence[Path], answers: Sequence[Answer]) -> None:
+def _draw(path: Path, index: Index, pictures: Sequence[Path], answers: Sequence[Found]) -> None:
     """A picture grid of the first queries and the nearest of what they found."""
     from hashlib_nb import plots  # brings in matplotlib
 
@@ -112,7 +112,7 @@ def _draw(path: Path, index: Index, pictures: Sequence[Path], answers: Sequence[
     print(f"grid: {artifacts.shown(path)}{limits}")
 
 
-def _beside(index: Index, answer: Answer) -> tuple[list[np.ndarray], list[str]]:
+def _beside(index: Index, answer: Found) -> tuple[list[np.ndarray], list[str]]:
     """The pictures found for a query, and what the grid says under each."""
     files = [index.path(place) for place in answer.indices[:GRID_FOUND].tolist()]
     pixels = [_pixels(file) for file in files]

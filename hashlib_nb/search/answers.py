@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hashlib_nb.hamming import Nearest, nearest, within_radius
-from hashlib_nb.search.index import Index
+
+if TYPE_CHECKING:
+    from hashlib_nb.search.index import Index
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
+class Found:
     """What was found for one query."""
 
     query: str
@@ -27,19 +30,21 @@ class Answer:
 
 def ask(
     index: Index, codes: np.ndarray, queries: Sequence[str], *, top: int | None = None, radius: int | None = None
-) -> list[Answer]:
+) -> list[Found]:
     """Search an index of pictures.
 
     Args:
         index: of n pictures.
         codes: {0,1} [q, p], with p the index' bits.
         queries: q texts that say what the codes are of.
-        top: how many to find, all n where there are fewer; None is 5 if there is no radius either.
+        top: how many to find, all n where there are fewer; 5 where no radius is given either.
         radius: find all within this Hamming distance instead.
 
     Raises:
-        ValueError: what `nearest` and `within_radius` refuse.
+        ValueError: both top and radius, or what `nearest` and `within_radius` refuse.
     """
+    if top is not None and radius is not None:
+        raise ValueError(f"top is {top} and radius {radius}; give one of them")
     database = index.unpacked()
     if radius is not None:
         found = within_radius(codes, database, radius)
@@ -50,7 +55,7 @@ def ask(
         nearby = nearest(codes, database, min(wanted, len(index)))
         rows = list(zip(nearby.indices, nearby.distances, strict=True))
         remarks = [_remark(nearby, row, wanted, len(index)) for row in range(len(codes))]
-    return [Answer(query, *row, remark) for query, row, remark in zip(queries, rows, remarks, strict=True)]
+    return [Found(query, *row, remark) for query, row, remark in zip(queries, rows, remarks, strict=True)]
 
 
 def _remark(found: Nearest, row: int, wanted: int, n: int) -> str:

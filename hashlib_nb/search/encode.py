@@ -199,7 +199,7 @@ def add_pictures(
     kept, missing = index.plan(readable, list(contents.values()))
     new = [readable[row] for row in missing]
     made = encode_pictures(encoder, new, index.origin.bits, on_error=on_error, progress=progress)
-    grown = kept.added(made.codes, made.paths, [contents[path] for path in made.paths])
+    grown = kept.add(made.codes, made.paths, [contents[path] for path in made.paths])
     made = replace(made, failures=failures + made.failures)
     return Added(grown, made, known=len(readable) - len(new), stale=len(index) - len(kept))
 
@@ -269,7 +269,7 @@ def _write(args: Args, made: Encoded, origin: Origin) -> None:
     if args.out is not None:
         names = np.array([printable(path) for path in made.paths], np.str_)
         artifacts.save_npz(
-            args.out, {"codes": made.codes, "names": names}, made_by="hashlib_nb.encode", args=asdict(origin)
+            args.out, {"codes": made.codes, "names": names}, made_by="hashlib_nb.search.encode", args=asdict(origin)
         )
     if args.text is not None:
         with artifacts.atomic(args.text) as partial:

@@ -1,4 +1,4 @@
-"""An index of pictures: their codes, their files, and what made the codes. `encode` fills it, `search` asks it.
+"""An index of pictures: their codes, their files, and what made the codes. `encode` fills it, `answers` asks it.
 
 It is one file, `index.npz` in the index' folder, not compressed: a million codes of 64 bits with their names are 95 MB,
 written in 0.1 s and read in 0.05 s, where a compressed file of names as numpy strings takes 3.2 and 0.5 s. Every change
@@ -17,6 +17,7 @@ import numpy as np
 
 from hashlib_nb import artifacts
 from hashlib_nb.hamming import check_bits, pack_bytes, unpack_bytes
+from hashlib_nb.search.answers import Found, ask
 
 FILE = "index.npz"
 ARRAYS = {"codes", "contents", "names", "name_ends"}
@@ -97,14 +98,14 @@ def code_of_hex(text: str, n_bits: int) -> np.ndarray:
         packed = np.zeros(0, np.uint8)
     if 2 * len(packed) != digits or np.unpackbits(packed, bitorder="little")[n_bits:].any():
         raise ValueError(
-            f"hex is {text!r}; a code of {n_bits} bits has {digits} hex digits, as hashlib_nb.encode writes"
+            f"hex is {text!r}; a code of {n_bits} bits has {digits} hex digits, as hashlib-nb encode writes"
         )
     return unpack_bytes(packed[None], n_bits)[0]
 
 
 @dataclass(frozen=True, eq=False)
 class Index:
-    """Pictures and their codes, in the order in which they were added. Never changed: `plan` and `added` make others.
+    """Pictures and their codes, in the order in which they were added. Never changed: `plan` and `add` make others.
 
     A picture's file is noted relative to the index' folder, unless the two have no folder in common but the top one, so
     that a folder that holds both can be moved.
@@ -144,7 +145,7 @@ class Index:
         path = folder / FILE
         if not path.is_file():
             raise artifacts.ArtifactError(
-                f"index: {artifacts.shown(folder)} holds no {FILE}; make one with python -m hashlib_nb encode --index"
+                f"index: {artifacts.shown(folder)} holds no {FILE}; make one with hashlib-nb encode --index"
             )
         found = _stamp(path)
         arrays, about = artifacts.load_npz(path)
@@ -215,6 +216,27 @@ class Index:
         together = path.parts[:2] == folder.parts[:2]  # the top folder and the first one in it
         return os.path.relpath(path, folder) if together else str(path)
 
+    def search(
+        self,
+        codes: np.ndarray,
+        queries: Sequence[str] | None = None,
+        *,
+        top: int | None = None,
+        radius: int | None = None,
+    ) -> list[Found]:
+        """The nearest pictures to each code, or all within a radius; `path` names their files.
+
+        Args:
+            codes: {0,1} [q, p].
+            queries: q texts that say what the codes are of; None says them in hex.
+            top: how many to find, all where there are fewer; 5 where no radius is given either.
+            radius: find all within this Hamming distance instead.
+
+        Raises:
+            ValueError: both top and radius, or codes, top or radius that cannot be.
+        """
+        return ask(self, codes, hex_of(codes) if queries is None else queries, top=top, radius=radius)
+
     def check_model(self, origin: Origin) -> None:
         """Raise ValueError if the origin is another model's."""
         if origin.model != self.origin.model or origin.k != self.origin.k:
@@ -259,14 +281,15 @@ class Index:
                 missing.append(place)
         return kept, missing
 
-    def added(self, codes: np.ndarray, paths: Sequence[Path], contents: Sequence[bytes]) -> Index:
-        """The index with further pictures at its end.
+    def add(self, codes: np.ndarray, paths: Sequence[Path], contents: Sequence[bytes] | None = None) -> Index:
+        """The index with further pictures at its end, not yet saved. `add_pictures` makes their codes as well.
 
         Args:
             codes: {0,1} [m, p].
             paths: their files.
-            contents: SHA-256 of each.
+            contents: SHA-256 of each; None reads the files.
         """
+        contents = [artifacts.sha256(path) for path in paths] if contents is None else contents
         names = [os.fsencode(self.name_of(path)) for path in paths]
         return replace(
             self,

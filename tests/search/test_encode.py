@@ -284,6 +284,7 @@ def test_a_search_by_picture_finds_what_plain_distances_say_also_after_a_move(mo
     assert lines == [[str(differing[row].sum()), str(paths[row])] for row in order]
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 def test_a_kill_while_pictures_are_encoded_leaves_the_old_index(model, photos, tmp_path):
     """The last picture is a pipe: read once for its content, it then keeps the program waiting as it encodes."""
@@ -310,6 +311,7 @@ def test_a_kill_while_pictures_are_encoded_leaves_the_old_index(model, photos, t
     assert Index.load(folder).origin == origin_of(model)
 
 
+@pytest.mark.process
 def test_the_shell_gets_one_sentence_and_status_one(model, tmp_path):
     command = [sys.executable, "-m", "hashlib_nb", "encode", str(tmp_path / "gone.jpg"), "--model", str(model)]
     done = subprocess.run(command, capture_output=True, text=True)

@@ -47,7 +47,7 @@ def photos(tmp_path) -> list[Path]:
 def index(tmp_path, photos) -> Index:
     """An index of them, saved."""
     made = Index.new(tmp_path / "index", ORIGIN, tmp_path / "model")
-    made = made.added(random_codes(3), photos, [content(place) for place in range(3)])
+    made = made.add(random_codes(3), photos, [content(place) for place in range(3)])
     made.save()
     return Index.load(tmp_path / "index")
 
@@ -134,7 +134,7 @@ def test_only_codes_of_the_same_model_and_bits_can_be_compared(index):
 
 def test_what_is_added_in_two_parts_is_there_after_loading(index, photos, tmp_path):
     odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9 \xc3\xbc.jpg"))  # a name that is no UTF-8
-    index.added(random_codes(1), [odd], [content("odd")]).save()
+    index.add(random_codes(1), [odd], [content("odd")]).save()
     loaded = Index.load(index.folder)
     assert (len(loaded), loaded.n_bits, loaded.origin, loaded.model) == (4, 9, ORIGIN, tmp_path / "model")
     assert [loaded.path(row) for row in range(4)] == [*photos, odd]
@@ -187,7 +187,7 @@ def test_a_picture_that_was_renamed_is_found_under_its_new_name(index, photos):
 def test_files_are_noted_relative_to_the_index_unless_nothing_holds_both(picture, noted):
     index = Index.new(Path("/data/set/index"), ORIGIN, Path("/data/model"))
     assert index.name_of(Path(picture)) == noted
-    assert index.added(random_codes(1), [Path(picture)], [content(0)]).path(0) == Path(picture)
+    assert index.add(random_codes(1), [Path(picture)], [content(0)]).path(0) == Path(picture)
 
 
 def test_an_index_moves_along_with_its_pictures(index, tmp_path, tmp_path_factory):
@@ -200,7 +200,7 @@ def test_an_index_moves_along_with_its_pictures(index, tmp_path, tmp_path_factor
 
 
 def test_a_change_by_another_program_is_not_overwritten(index):
-    one, other = (index.added(random_codes(1), [index.folder / name], [content(name)]) for name in ("x", "y"))
+    one, other = (index.add(random_codes(1), [index.folder / name], [content(name)]) for name in ("x", "y"))
     one.save()
     before = (index.folder / FILE).read_bytes()
     with pytest.raises(ValueError, match="was changed by another program meanwhile"):
@@ -226,6 +226,7 @@ def test_a_foreign_or_missing_file_is_named(tmp_path):
         Index.load(tmp_path)
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 def test_a_kill_in_the_middle_of_writing_leaves_the_old_index(index):
     """The killed program writes into a pipe that is put where its temporary file would be, and stops in its middle."""
@@ -236,7 +237,7 @@ from hashlib_nb.search import Index
 sys.stdin.readline()
 index, n = Index.load(Path({str(index.folder)!r})), 20_000
 names = [index.folder / str(row) for row in range(n)]
-index.added(np.zeros((n, 9), np.uint8), names, [bytes(32)] * n).save()
+index.add(np.zeros((n, 9), np.uint8), names, [bytes(32)] * n).save()
 """
     with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, text=True) as writing:
         pipe = index.folder / f".{FILE}.{writing.pid}.partial"
@@ -249,5 +250,5 @@ index.added(np.zeros((n, 9), np.uint8), names, [bytes(32)] * n).save()
             writing.wait()
     again = Index.load(index.folder)
     np.testing.assert_array_equal(again.unpacked(), index.unpacked())
-    again.added(random_codes(1), [index.folder / "more.jpg"], [content("more")]).save()
+    again.add(random_codes(1), [index.folder / "more.jpg"], [content("more")]).save()
     assert len(Index.load(index.folder)) == 4
