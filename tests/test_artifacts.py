@@ -158,6 +158,35 @@ def test_npy_files_hold_one_plain_array(home):
             artifacts.load_npy(home / name)
 
 
+def test_an_array_is_found_in_any_file(home):
+    np.save(home / "a.npy", ARRAYS["codes"])
+    np.savez(home / "one.npz", whatever=ARRAYS["codes"])
+    np.savez_compressed(home / "two.npz", codes=ARRAYS["codes"], labels=ARRAYS["codes"][:, :2])
+    artifacts.save_npz(home / "ours.npz", {"train_codes": ARRAYS["codes"]}, made_by="test")
+    for name in ("a.npy", "one.npz", "two.npz", "ours.npz"):
+        np.testing.assert_array_equal(artifacts.read_array(home / name, "codes"), ARRAYS["codes"])
+    np.testing.assert_array_equal(artifacts.read_array(home / "two.npz", "codes", "labels"), ARRAYS["codes"][:, :2])
+
+
+def test_a_file_that_does_not_say_gets_a_sentence(home):
+    np.save(home / "a.npy", ARRAYS["codes"])
+    np.savez(home / "two.npz", left=ARRAYS["codes"], right=ARRAYS["codes"])
+    np.save(home / "pickled.npy", np.array([{}], dtype=object))
+    (home / "cut.npz").write_bytes((home / "two.npz").read_bytes()[:-30])
+    (home / "text.npy").write_text("1 0 1")
+    for name, array, sentence in (
+        ("two.npz", None, "two.npz holds left, right: say which are the codes with codes_array"),
+        ("two.npz", "middle", "two.npz lacks middle"),
+        ("a.npy", "codes", "codes_array is 'codes', but .*a.npy is no npz file"),
+        ("pickled.npy", None, "pickled.npy is truncated or no npy file"),
+        ("cut.npz", None, "cut.npz is truncated or no npy file"),
+        ("text.npy", None, "text.npy is truncated or no npy file"),
+        ("none.npy", None, "none.npy does not exist"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            artifacts.read_array(home / name, "codes", array)
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from hashlib_nb.datasets._splits import Splits, read_split
 
 def names() -> tuple[str, ...]:
     """The datasets that `load` knows, sorted."""
-    modules = (module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)]))
+    modules = (module.name for module in pkgutil.iter_modules(sys.modules[__package__].__path__))
     helpers = ("_", Path(__file__).stem)
     return tuple(sorted(name.replace("_", "-") for name in modules if not name.startswith(helpers)))
 

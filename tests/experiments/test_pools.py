@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 
-from hashlib_nb import datasets, metrics, selection
+from hashlib_nb import baselines, datasets, metrics, selection
 from hashlib_nb.encoder import ImageCodes
 from hashlib_nb.experiments import pools
 
@@ -67,40 +65,15 @@ def test_test_map_is_that_of_the_query_against_the_database(union):
     assert union.test_map(bits) == pytest.approx(expected)
 
 
-def test_hyperplanes_are_signs_of_projections_of_centered_pictures():
-    pool = pools.of_hyperplanes(SPLITS, 6, seed=3)
-    mean = SPLITS.train.images.reshape(1500, -1).mean(axis=0) / 255
-    directions = np.random.default_rng(3).standard_normal((784, 6), dtype=np.float32)
-    for row in (0, 17, 499):
-        projected = (SPLITS.query.images[row].ravel() / 255 - mean) @ directions
-        sure = np.abs(projected) > 1e-4  # float32 and float64 may disagree about the rest
-        np.testing.assert_array_equal(pool.query_codes[row][sure], (projected > 0)[sure])
+def test_a_pool_of_hyperplanes_learns_nothing():
+    pool = pools.load("lsh-512", seed=3)
+    codes = baselines.hyperplanes(SPLITS, 512, seed=3)
+    np.testing.assert_array_equal(pool.query_codes, codes["query"])
+    np.testing.assert_array_equal(pool.database_codes, codes["database"])
+    np.testing.assert_array_equal(pool.reward_codes, codes["train"])
     np.testing.assert_array_equal(pool.in_sample_codes, pool.reward_codes)
-
-
-def test_hamming_distance_of_hyperplanes_estimates_the_angle():
-    pool = pools.of_hyperplanes(SPLITS, 4096, seed=0)
-    flat = SPLITS.train.images.reshape(1500, -1) / 255
-    one, other = (flat - flat.mean(axis=0))[[0, 1]]
-    angle = np.arccos(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
-    differing = np.mean(pool.reward_codes[0] != pool.reward_codes[1])
-    assert differing == pytest.approx(angle / np.pi, abs=4 * 0.5 / np.sqrt(4096))  # 4 standard errors
-
-
-def test_hyperplanes_know_no_label():
-    shuffled = dataclasses.replace(SPLITS.train, labels=np.roll(SPLITS.train.labels, 1, axis=1))
-    other = pools.of_hyperplanes(dataclasses.replace(SPLITS, train=shuffled), 8)
-    pool = pools.of_hyperplanes(SPLITS, 8)
-    for part in ("reward_codes", "query_codes", "database_codes"):
-        np.testing.assert_array_equal(getattr(pool, part), getattr(other, part))
-    assert (pool.reward_labels != other.reward_labels).any()
-
-
-def test_equal_seeds_give_equal_hyperplanes_and_others_do_not():
-    one, same, other = (pools.load("lsh-512", seed=seed) for seed in (0, 0, 1))
-    np.testing.assert_array_equal(one.database_codes, same.database_codes)
-    assert (one.database_codes != other.database_codes).any()
-    assert one.k == pools.size("lsh-512") == 512
+    np.testing.assert_array_equal(pool.reward_labels, SPLITS.train.labels)
+    assert pool.k == pools.size("lsh-512") == 512
 
 
 def test_an_unknown_pool_names_the_known_ones():
@@ -109,8 +82,7 @@ def test_an_unknown_pool_names_the_known_ones():
 
 
 @pytest.mark.slow
-def test_a_pool_of_learned_bits_is_what_the_encoders_left_and_is_loaded_the_second_time(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("HASHLIB_NB_HOME", str(tmp_path))
+def test_a_pool_of_learned_bits_is_what_the_encoders_left_and_is_loaded_the_second_time(home, capsys):
     first = pools.load("union", epochs=1, folds=2)
     assert "saved" in capsys.readouterr().out
     again = pools.load("union", epochs=1, folds=2)

@@ -139,19 +139,6 @@ def test_class_index_is_map_of_the_predicted_classes_written_in_binary(made):
     assert row_of(made, method="class index", seed=0)["map"] == pytest.approx(np.mean(scores))
 
 
-def test_nearest_target_wins_and_the_first_class_of_several():
-    labels = np.eye(3, dtype=np.uint8)[[2, 0, 1, 2]]
-    targets = np.array([[1, 1, 1, 1], [0, 0, 0, 0], [0, 0, 1, 1], [1, 1, 1, 1]], dtype=np.uint8)
-    codes = np.array([[0, 1, 1, 1], [0, 0, 0, 1], [1, 1, 1, 1]], dtype=np.uint8)
-    assert results.predict_classes(codes, targets, labels).tolist() == [1, 0, 2]
-
-
-def test_label_sets_are_numbered_by_their_first_concepts():
-    labels = np.array([[0, 1], [1, 1], [1, 0]], dtype=np.uint8)
-    targets = np.array([[1, 1], [0, 1], [0, 0]], dtype=np.uint8)
-    assert results.predict_classes(targets, targets, labels).tolist() == [1, 2, 0]
-
-
 def test_summary_averages_draws_then_seeds():
     row = dict.fromkeys(results.MEASURES, 0.5) | {"method": "random", "bits": 4, "reward": None, "calls": None}
     values = {0: (0.1, 0.3), 1: (0.4, 0.8)}
@@ -280,10 +267,3 @@ def test_literal_targets_have_folders_of_their_own(made):
     assert len(np.unique(literal.targets, axis=0)) > 10
     assert len(np.unique(repaired["targets"], axis=0)) == 10
     assert np.array_equal(codes_file(made)["query_codes"], repaired["query_codes"])
-
-
-def test_a_class_whose_pictures_have_several_targets_is_their_majority():
-    targets = np.array([[1, 1, 0], [1, 1, 1], [1, 0, 0], [0, 0, 1]], dtype=np.uint8)
-    labels = np.array([[1, 0], [1, 0], [1, 0], [0, 1]], dtype=np.uint8)
-    predicted = results.predict_classes(np.array([[1, 1, 0], [0, 0, 1]], dtype=np.uint8), targets, labels)
-    assert predicted.tolist() == [0, 1]

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hashlib_nb import artifacts, hamming
-from hashlib_nb.artifacts import read_array
+from hashlib_nb import hamming
 from hashlib_nb.hamming import as_codes, as_labels, pack_bytes
 
 RNG = np.random.default_rng(0)
@@ -126,32 +125,3 @@ def test_a_label_matrix(kind):
 def test_other_labels_get_a_sentence(array):
     with pytest.raises(ValueError, match=r"labels is \w+ \[.*give a 0/1 matrix"):
         as_labels(array)
-
-
-def test_an_array_is_found_in_any_file(tmp_path):
-    np.save(tmp_path / "a.npy", CODES)
-    np.savez(tmp_path / "one.npz", whatever=CODES)
-    np.savez_compressed(tmp_path / "two.npz", codes=CODES, labels=CODES[:, :2])
-    artifacts.save_npz(tmp_path / "ours.npz", {"train_codes": CODES}, made_by="test")
-    for name in ("a.npy", "one.npz", "two.npz", "ours.npz"):
-        np.testing.assert_array_equal(read_array(tmp_path / name, "codes"), CODES)
-    np.testing.assert_array_equal(read_array(tmp_path / "two.npz", "codes", "labels"), CODES[:, :2])
-
-
-def test_a_file_that_does_not_say_gets_a_sentence(tmp_path):
-    np.save(tmp_path / "a.npy", CODES)
-    np.savez(tmp_path / "two.npz", left=CODES, right=CODES)
-    np.save(tmp_path / "pickled.npy", np.array([{}], dtype=object))
-    (tmp_path / "cut.npz").write_bytes((tmp_path / "two.npz").read_bytes()[:-30])
-    (tmp_path / "text.npy").write_text("1 0 1")
-    for name, array, sentence in (
-        ("two.npz", None, "two.npz holds left, right: say which are the codes with codes_array"),
-        ("two.npz", "middle", "two.npz lacks middle"),
-        ("a.npy", "codes", "codes_array is 'codes', but .*a.npy is no npz file"),
-        ("pickled.npy", None, "pickled.npy is truncated or no npy file"),
-        ("cut.npz", None, "cut.npz is truncated or no npy file"),
-        ("text.npy", None, "text.npy is truncated or no npy file"),
-        ("none.npy", None, "none.npy does not exist"),
-    ):
-        with pytest.raises(ValueError, match=sentence):
-            read_array(tmp_path / name, "codes", array)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hashlib_nb import hamming
+from hashlib_nb.hamming import arrays
+from tests.helpers import run_python
 
 BACKENDS = ("numba", "numpy")
 
@@ -37,7 +36,7 @@ def count_slowly(query_codes, database_codes, query_labels, database_labels, lea
     return counts, relevant
 
 
-def assert_same(found: hamming.Histograms, counts, relevant):
+def assert_counts(found: hamming.Histograms, counts, relevant):
     np.testing.assert_array_equal(found.counts, counts)
     np.testing.assert_array_equal(found.relevant, relevant)
 
@@ -66,7 +65,7 @@ def test_pack_keeps_every_bit(k):
 
 @pytest.mark.parametrize("k", [1, 64, 65, 1024])
 def test_distances_count_differing_bits(k, monkeypatch):
-    monkeypatch.setattr(hamming, "NUMPY_PAIRS", 50)  # several chunks
+    monkeypatch.setattr(arrays, "NUMPY_PAIRS", 50)  # several chunks
     query, database, *_ = random_pairs(1, 9, 20, k, 1)
     found = hamming.distances(query, database)
     assert found.dtype == np.uint16
@@ -81,10 +80,10 @@ def test_distance_of_complementary_codes_is_k():
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(("k", "m"), [(1, 1), (12, 3), (64, 10), (65, 64), (130, 70), (1024, 200)])
 def test_histograms_match_a_double_loop(k, m, backend, monkeypatch):
-    monkeypatch.setattr(hamming, "NUMPY_PAIRS", 64)
+    monkeypatch.setattr(arrays, "NUMPY_PAIRS", 64)
     pairs = random_pairs(k + m, 7, 23, k, m, density=0.02 if m > 64 else 0.3)
     found = hamming.histograms(*pairs, backend=backend)
-    assert_same(found, *count_slowly(*pairs))
+    assert_counts(found, *count_slowly(*pairs))
     assert found.counts.dtype == found.relevant.dtype == np.int32
 
 
@@ -103,7 +102,7 @@ def test_bits_equal_slicing_the_codes(k, backend):
     query, database, query_labels, database_labels = random_pairs(2, 6, 30, k, 4)
     bits = np.random.default_rng(3).permutation(k)[: k // 2 + 1]
     found = hamming.histograms(query, database, query_labels, database_labels, bits=bits, backend=backend)
-    assert_same(found, *count_slowly(query[:, bits], database[:, bits], query_labels, database_labels))
+    assert_counts(found, *count_slowly(query[:, bits], database[:, bits], query_labels, database_labels))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -111,14 +110,14 @@ def test_leave_one_out_matches_a_double_loop(backend):
     codes, _, labels, _ = random_pairs(4, 25, 1, 10, 3)
     labels[0] = 0  # an item without any concept is not relevant to itself either
     found = hamming.histograms(codes, codes, labels, labels, leave_one_out=True, backend=backend)
-    assert_same(found, *count_slowly(codes, codes, labels, labels, leave_one_out=True))
+    assert_counts(found, *count_slowly(codes, codes, labels, labels, leave_one_out=True))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("leave_one_out", [False, True])
 @pytest.mark.parametrize("k", [20, 70])
 def test_many_masks_equal_one_subset_at_a_time(k, leave_one_out, backend, monkeypatch):
-    monkeypatch.setattr(hamming, "NUMPY_PAIRS", 64)
+    monkeypatch.setattr(arrays, "NUMPY_PAIRS", 64)
     query, database, query_labels, database_labels = random_pairs(5, 12, 12, k, 3)
     if leave_one_out:
         query, query_labels = database, database_labels
@@ -129,7 +128,7 @@ def test_many_masks_equal_one_subset_at_a_time(k, leave_one_out, backend, monkey
     assert many.counts.shape == many.relevant.shape == (4, 12, k + 1)
     for e, mask in enumerate(masks):
         one = pairs.histograms(np.flatnonzero(mask))
-        assert_same(one, many.counts[e, :, : mask.sum() + 1], many.relevant[e, :, : mask.sum() + 1])
+        assert_counts(one, many.counts[e, :, : mask.sum() + 1], many.relevant[e, :, : mask.sum() + 1])
         assert not many.counts[e, :, mask.sum() + 1 :].any()
 
 
@@ -153,7 +152,7 @@ def test_histograms_ignore_flipped_bits_bit_order_and_database_order(seed, k, n)
         hamming.histograms(query, database, query_labels, database_labels, bits=bits),
         hamming.histograms(query, database, query_labels, database_labels, backend="numpy"),
     ):
-        assert_same(found, moved.counts, moved.relevant)
+        assert_counts(found, moved.counts, moved.relevant)
 
 
 @settings(max_examples=20, deadline=None)
@@ -163,14 +162,14 @@ def test_histograms_of_database_shards_add_up(seed, cut):
     whole = hamming.histograms(query, database, query_labels, database_labels)
     head = hamming.histograms(query, database[:cut], query_labels, database_labels[:cut])
     tail = hamming.histograms(query, database[cut:], query_labels, database_labels[cut:])
-    assert_same(whole, head.counts + tail.counts, head.relevant + tail.relevant)
+    assert_counts(whole, head.counts + tail.counts, head.relevant + tail.relevant)
 
 
 @pytest.mark.parametrize("dtype", [bool, np.int8, np.uint16, np.int64])
 def test_codes_and_labels_of_any_integer_type_are_taken(dtype):
     pairs = random_pairs(8, 3, 9, 10, 2)
     found = hamming.histograms(*(array.astype(dtype) for array in pairs))
-    assert_same(found, *count_slowly(*pairs))
+    assert_counts(found, *count_slowly(*pairs))
     assert hamming.check_codes(pairs[0].astype(dtype)).dtype == np.uint8
 
 
@@ -228,14 +227,7 @@ def test_the_environment_chooses_the_backend(monkeypatch):
         hamming.numba_enabled()
 
 
-def run_python(source: str) -> str:
-    return subprocess.run([sys.executable, "-c", source], check=True, capture_output=True, text=True).stdout
-
-
-def test_importing_takes_no_torch():
-    assert run_python("import sys, hashlib_nb.hamming; print('torch' in sys.modules)") == "False\n"
-
-
+@pytest.mark.process
 def test_without_numba_the_numpy_path_answers_and_says_so():
     source = """
 import sys, warnings
@@ -279,11 +271,11 @@ def test_flipped_bits_are_as_many_masks(n, k, kept, backend, leave_one_out):
     levels = many.counts.shape[2]
     assert found.counts.shape == (n, len(bits), kept + 2)
     assert not found.counts[..., levels:].any()
-    assert_same(found, *(pad_levels(each.swapaxes(0, 1), kept + 2) for each in (many.counts, many.relevant)))
+    assert_counts(found, *(pad_levels(each.swapaxes(0, 1), kept + 2) for each in (many.counts, many.relevant)))
     distinct = pairs.histograms_flipped(mask, bits, distinct=slice(None))
-    assert_same(found, distinct.counts[pairs.row_of_query], distinct.relevant[pairs.row_of_query])
+    assert_counts(found, distinct.counts[pairs.row_of_query], distinct.relevant[pairs.row_of_query])
     part = pairs.histograms_flipped(mask, bits, distinct=slice(1, 3))
-    assert_same(part, distinct.counts[1:3], distinct.relevant[1:3])
+    assert_counts(part, distinct.counts[1:3], distinct.relevant[1:3])
 
 
 def pad_levels(histogram: np.ndarray, levels: int) -> np.ndarray:
@@ -302,10 +294,10 @@ def test_planes_and_words_count_the_same(k, m):
     for mask, size in zip(masks, sizes, strict=True):
         mask[rng.permutation(k)[:size]] = 1
     found, expected = fast.histograms_many(masks), slow.histograms_many(masks)
-    assert_same(found, expected.counts, expected.relevant)
+    assert_counts(found, expected.counts, expected.relevant)
     for mask, counts, relevant in zip(masks, found.counts, found.relevant, strict=True):
         alone = fast.histograms_many(mask[None])
-        assert_same(alone, counts[None, :, : mask.sum() + 1], relevant[None, :, : mask.sum() + 1])
+        assert_counts(alone, counts[None, :, : mask.sum() + 1], relevant[None, :, : mask.sum() + 1])
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -316,7 +308,7 @@ def test_equal_queries_are_counted_once_and_each_gets_its_row(backend):
     pairs = hamming.Pairs(query, database, query_labels, database_labels, backend=backend)
     assert pairs.n_distinct == 4
     assert pairs.row_of_query[0] == pairs.row_of_query[3] != pairs.row_of_query[4]
-    assert_same(pairs.histograms(), *count_slowly(query, database, query_labels, database_labels))
+    assert_counts(pairs.histograms(), *count_slowly(query, database, query_labels, database_labels))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -327,7 +319,7 @@ def test_shards_add_up_to_the_whole(bits, backend):
     shards = ((database[cut], database_labels[cut]) for cut in cuts)  # a generator: each is taken once
     found = hamming.histograms_of_shards(query, query_labels, shards, bits=bits, backend=backend)
     whole = hamming.histograms(query, database, query_labels, database_labels, bits=bits, backend=backend)
-    assert_same(found, whole.counts, whole.relevant)
+    assert_counts(found, whole.counts, whole.relevant)
 
 
 def test_no_shards_is_an_error():
@@ -335,9 +327,11 @@ def test_no_shards_is_an_error():
         hamming.histograms_of_shards([[0]], [[1]], [])
 
 
+@pytest.mark.process
 def test_a_second_process_loads_the_compiled_kernel():
     source = """
-from hashlib_nb import hamming, kernels
+from hashlib_nb import hamming
+from hashlib_nb.hamming import kernels
 hamming.histograms([[0]], [[1]], [[1]], [[1]])
 stats = kernels.count_planes.stats
 print(sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))

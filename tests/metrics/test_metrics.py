@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import subprocess
-import sys
 from fractions import Fraction
 
 import numpy as np
@@ -14,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
-from hashlib_nb import artifacts, baselines, hamming, metrics
+from hashlib_nb import baselines, hamming, metrics
 from hashlib_nb.metrics import __main__ as command
+from hashlib_nb.metrics import ranking
+from tests.helpers import refusal, run_main
 
 OPTIONS = list(itertools.product(metrics.TIES, metrics.DENOMINATORS))
 
@@ -189,7 +189,7 @@ def test_average_precision_takes_any_leading_axes(ties):
 
 @pytest.mark.parametrize("top_n", [None, 9])
 def test_map_of_masks_equals_the_map_of_sliced_codes(top_n, monkeypatch):
-    monkeypatch.setattr(metrics, "HISTOGRAM_CELLS", 1)  # one mask at a time
+    monkeypatch.setattr(ranking, "HISTOGRAM_CELLS", 1)  # one mask at a time
     query, database, query_labels, database_labels = random_pairs(2, 6, 40, 70)
     masks = np.random.default_rng(1).random((4, 70)) < 0.2
     scores = metrics.map_of_masks(hamming.Pairs(query, database, query_labels, database_labels), masks, top_n=top_n)
@@ -203,7 +203,7 @@ def test_map_of_masks_equals_the_map_of_sliced_codes(top_n, monkeypatch):
 @pytest.mark.parametrize("top_n", [None, 9])
 def test_map_of_flipped_equals_the_map_of_each_mask(top_n, cells, number, monkeypatch):
     """To the last bit, since a memo may answer with either; for few bits and for many."""
-    monkeypatch.setattr(metrics, "HISTOGRAM_CELLS", cells)
+    monkeypatch.setattr(ranking, "HISTOGRAM_CELLS", cells)
     query, database, query_labels, database_labels = random_pairs(5, 9, 60, 70)
     pairs = hamming.Pairs(query, database, query_labels, database_labels)
     mask = (np.random.default_rng(2).random(70) < 0.2).astype(np.uint8)
@@ -344,28 +344,6 @@ def test_codes_that_say_nothing_score_exactly_chance():
     assert metrics.map_of_masks(pairs, nothing_kept)[0] == pytest.approx(chance)
 
 
-def test_random_codes_follow_their_seed():
-    codes = baselines.random_codes(400, 50, 1)
-    np.testing.assert_array_equal(codes, baselines.random_codes(400, 50, 1))
-    assert (codes != baselines.random_codes(400, 50, 2)).any()
-    assert set(np.unique(codes)) == {0, 1}
-    assert abs(codes.mean() - 0.5) < 0.02  # more than five standard errors
-
-
-@pytest.mark.parametrize(("n_classes", "width"), [(1, 1), (2, 1), (10, 4), (16, 4), (17, 5)])
-def test_class_index_codes_name_each_class_once(n_classes, width):
-    codes = baselines.class_index_codes(np.arange(n_classes), n_classes)
-    assert codes.shape == (n_classes, width)
-    assert codes.dtype == np.uint8
-    np.testing.assert_array_equal(codes @ (1 << np.arange(width)), np.arange(n_classes))
-
-
-def test_a_perfect_classifier_retrieves_perfectly():
-    classes = np.random.default_rng(0).integers(0, 10, 80)
-    codes, labels = baselines.class_index_codes(classes, 10), np.eye(10, dtype=np.uint8)[classes]
-    assert metrics.mean_average_precision(codes, codes, labels, labels) == pytest.approx(1)
-
-
 PAIRS = random_pairs(10, 3, 8, 4)
 
 
@@ -381,8 +359,6 @@ PAIRS = random_pairs(10, 3, 8, 4)
         (lambda: metrics.evaluate(*PAIRS, top_n=[5, 0]), "top_n is 0"),
         (lambda: metrics.precision_within_radius(*PAIRS, radius=-1), "radius is -1; give a Hamming radius"),
         (lambda: metrics.precision_at_n(*PAIRS, n=[1, 9]), r"each N must lie in 1\.\.8"),
-        (lambda: baselines.class_index_codes([0, 3], 3), r"classes runs from 0 to 3; n_classes=3 asks for 0\.\.2"),
-        (lambda: baselines.class_index_codes(np.eye(3, dtype=int), 3), "classes is int64 .*argmax"),
     ],
 )
 def test_bad_arguments_get_a_sentence(call, sentence):
@@ -409,12 +385,6 @@ def test_labels_that_never_meet_are_refused(metric):
         metric(query, database, query_labels, database_labels)
 
 
-def test_importing_takes_no_torch():
-    source = "import sys, hashlib_nb.metrics; print('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", source], check=True, capture_output=True, text=True)
-    assert done.stdout == "False\n"
-
-
 NAMES = ("query_codes", "database_codes", "query_labels", "database_labels")
 
 
@@ -425,25 +395,17 @@ def codes_npz(tmp_path):
     return path
 
 
-def test_the_command_line_measures_a_selection(codes_npz, tmp_path):
+def test_the_command_line_measures_a_selection(codes_npz, tmp_path, capsys):
     selection, out = tmp_path / "selection.json", tmp_path / "reports" / "report.json"
     selection.write_text(json.dumps({"bits": [2, 7, 11], "method": "greedy"}))
-    command = [sys.executable, "-m", "hashlib_nb.metrics", "--codes", codes_npz, "--out", out]
     options = ["--selection", selection, "--top-n", "5", "20", "--at-n", "3", "--radius", "1"]
-    done = subprocess.run([*command, *options], check=True, capture_output=True, text=True)
+    run_main(command, "--codes", codes_npz, "--out", out, *options)
     report = json.loads(out.read_text())
     pairs = random_pairs(11, 6, 40, 12)
     expected = metrics.evaluate(*pairs, bits=[2, 7, 11], top_n=[5, 20], at_n=[3], radius=1)
     assert {key: report[key] for key in expected} == expected
-    assert f"mAP@20      {expected['map']['20']['expected']:10.4f}" in done.stdout
+    assert f"mAP@20      {expected['map']['20']['expected']:10.4f}" in capsys.readouterr().out
     assert [path.name for path in out.parent.iterdir()] == ["report.json"]  # no temporary file stays
-
-
-def run_main(monkeypatch, *options):
-    monkeypatch.setattr(sys, "argv", ["metrics", *map(str, options)])
-    with pytest.raises(SystemExit) as stopped:
-        artifacts.run(command.main, command.Args)
-    return stopped.value.code  # a string: printed to stderr, exit status 1
 
 
 def damage(path, how):
@@ -463,24 +425,24 @@ def damage(path, how):
 
 
 @pytest.mark.parametrize("how", ["truncated", "flipped", "text", "npy", "pickled"])
-def test_a_damaged_or_foreign_codes_file_is_named(how, codes_npz, tmp_path, monkeypatch):
+def test_a_damaged_or_foreign_codes_file_is_named(how, codes_npz, tmp_path):
     damage(codes_npz, how)
     out = tmp_path / "report.json"
-    message = run_main(monkeypatch, "--codes", codes_npz, "--out", out)
+    message = refusal(command, "--codes", codes_npz, "--out", out)
     assert message.startswith(f"error: {codes_npz} is truncated or no npz file (")
     assert not out.exists()
 
 
-def test_missing_files_and_arrays_are_named(codes_npz, tmp_path, monkeypatch):
+def test_missing_files_and_arrays_are_named(codes_npz, tmp_path):
     out = tmp_path / "report.json"
     absent = tmp_path / "absent.npz"
-    assert f"{absent} does not exist" in run_main(monkeypatch, "--codes", absent, "--out", out)
-    message = run_main(monkeypatch, "--codes", codes_npz, "--out", out, "--selection", absent)
+    assert f"{absent} does not exist" in refusal(command, "--codes", absent, "--out", out)
+    message = refusal(command, "--codes", codes_npz, "--out", out, "--selection", absent)
     assert f"{absent} does not exist" in message
     np.savez(absent, query_codes=np.zeros((2, 3), np.uint8), query_labels=np.ones((2, 1), np.uint8))
-    message = run_main(monkeypatch, "--codes", absent, "--out", out)
+    message = refusal(command, "--codes", absent, "--out", out)
     assert "lacks database_codes, database_labels; give an npz file with query_codes, " in message
-    assert f"{tmp_path} is a folder" in run_main(monkeypatch, "--codes", codes_npz, "--out", tmp_path)
+    assert f"{tmp_path} is a folder" in refusal(command, "--codes", codes_npz, "--out", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -493,15 +455,15 @@ def test_missing_files_and_arrays_are_named(codes_npz, tmp_path, monkeypatch):
         ('{"bits": ["a"]}', "give a non-empty flat list of bit indices"),
     ],
 )
-def test_a_bad_selection_file_is_explained(text, sentence, codes_npz, tmp_path, monkeypatch):
+def test_a_bad_selection_file_is_explained(text, sentence, codes_npz, tmp_path):
     selection = tmp_path / "selection.json"
     selection.write_text(text)
     options = ("--codes", codes_npz, "--out", tmp_path / "report.json", "--selection", selection)
-    assert sentence in run_main(monkeypatch, *options)
+    assert sentence in refusal(command, *options)
 
 
-def test_a_failed_run_leaves_the_previous_report(codes_npz, tmp_path, monkeypatch):
+def test_a_failed_run_leaves_the_previous_report(codes_npz, tmp_path):
     out = tmp_path / "report.json"
     out.write_text("previous")
-    assert "top_n is 0" in run_main(monkeypatch, "--codes", codes_npz, "--out", out, "--top-n", "0")
+    assert "top_n is 0" in refusal(command, "--codes", codes_npz, "--out", out, "--top-n", "0")
     assert out.read_text() == "previous"

@@ -1,0 +1,62 @@
+"""Codes that anybody could have without learning: what they are, and what they need not be told."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hashlib_nb import baselines, metrics
+
+
+def test_random_codes_follow_their_seed():
+    codes = baselines.random_codes(400, 50, 1)
+    np.testing.assert_array_equal(codes, baselines.random_codes(400, 50, 1))
+    assert (codes != baselines.random_codes(400, 50, 2)).any()
+    assert set(np.unique(codes)) == {0, 1}
+    assert abs(codes.mean() - 0.5) < 0.02  # more than five standard errors
+
+
+@pytest.mark.parametrize(("n_classes", "width"), [(1, 1), (2, 1), (10, 4), (16, 4), (17, 5)])
+def test_class_index_codes_name_each_class_once(n_classes, width):
+    codes = baselines.class_index_codes(np.arange(n_classes), n_classes)
+    assert codes.shape == (n_classes, width)
+    assert codes.dtype == np.uint8
+    np.testing.assert_array_equal(codes @ (1 << np.arange(width)), np.arange(n_classes))
+
+
+def test_a_perfect_classifier_retrieves_perfectly():
+    classes = np.random.default_rng(0).integers(0, 10, 80)
+    codes, labels = baselines.class_index_codes(classes, 10), np.eye(10, dtype=np.uint8)[classes]
+    assert metrics.mean_average_precision(codes, codes, labels, labels) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda: baselines.class_index_codes([0, 3], 3), r"classes runs from 0 to 3; n_classes=3 asks for 0\.\.2"),
+        (lambda: baselines.class_index_codes(np.eye(3, dtype=int), 3), "classes is int64 .*argmax"),
+    ],
+)
+def test_bad_arguments_get_a_sentence(call, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        call()
+
+
+def test_nearest_target_wins_and_the_first_class_of_several():
+    labels = np.eye(3, dtype=np.uint8)[[2, 0, 1, 2]]
+    targets = np.array([[1, 1, 1, 1], [0, 0, 0, 0], [0, 0, 1, 1], [1, 1, 1, 1]], dtype=np.uint8)
+    codes = np.array([[0, 1, 1, 1], [0, 0, 0, 1], [1, 1, 1, 1]], dtype=np.uint8)
+    assert baselines.predict_classes(codes, targets, labels).tolist() == [1, 0, 2]
+
+
+def test_label_sets_are_numbered_by_their_first_concepts():
+    labels = np.array([[0, 1], [1, 1], [1, 0]], dtype=np.uint8)
+    targets = np.array([[1, 1], [0, 1], [0, 0]], dtype=np.uint8)
+    assert baselines.predict_classes(targets, targets, labels).tolist() == [1, 2, 0]
+
+
+def test_a_class_whose_pictures_have_several_targets_is_their_majority():
+    targets = np.array([[1, 1, 0], [1, 1, 1], [1, 0, 0], [0, 0, 1]], dtype=np.uint8)
+    labels = np.array([[1, 0], [1, 0], [1, 0], [0, 1]], dtype=np.uint8)
+    predicted = baselines.predict_classes(np.array([[1, 1, 0], [0, 0, 1]], dtype=np.uint8), targets, labels)
+    assert predicted.tolist() == [0, 1]
