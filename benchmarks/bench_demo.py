@@ -46,7 +46,7 @@ class Args:
     sizes: tuple[int, ...] = (1_000, 10_000, 100_000)
     """pictures that are searched"""
     shown: int = 10_000
-    """one of these sizes: it goes into the README's table"""
+    """one of these sizes: it goes into benchmarks/README.md"""
     answers: int = 100
     """how often each event and part is timed"""
     cifar10: str = ""
@@ -160,7 +160,7 @@ def measure(args: Args, case: str, collection: demo.Collection, files: dict[str,
 
 
 def ratios(args: Args, rows: list[dict]) -> list[timing.Ratio]:
-    """The worst time of each event at the size for the README."""
+    """The worst time of each event at the size for benchmarks/README.md."""
     return [
         timing.Ratio(
             f"search page, {row['n']:,} pictures ({row['case']}): {row['what']}, worst of {row['runs']}",

@@ -1,4 +1,4 @@
-"""The ratios of all scripts as one table, in the README between two marker comments.
+"""benchmarks/README.md: the ratios of all scripts as one table, and what was measured without a rival as another.
 
 python -m benchmarks.summary      # reads benchmarks/results/*.json
 """
@@ -12,11 +12,17 @@ from hashlib_nb import artifacts
 
 NAMES = ("metrics", "stream", "reward", "codes", "encode", "ppo", "demo")
 """Results with ratios, in the order of the table."""
-BEGIN, END = "<!-- benchmarks: written by make bench -->", "<!-- benchmarks: end -->"
+NO_RIVALS = ("limit for an answer", "its codes alone, packed")
+"""Yardsticks of our own: a ratio to one says nothing of another program, so that it is left out."""
+INTRODUCTION = """# Speed
+
+Written by `make bench`, which measures ours and others in one run, taking turns (4 minutes). Below 1 in the last column
+the other side is better. Each script in this folder says what is compared and why that is fair; `results/` holds every
+size, and by how much mAP is off where a sort decides the order of ties."""
 
 
-def table(folder: Path) -> str:
-    """Markdown of all ratios in `folder`, and the machine under it.
+def page(folder: Path) -> str:
+    """The text of benchmarks/README.md: the ratios in `folder`, and the machine under them.
 
     Raises:
         ValueError: two results come from different machines, or there are none.
@@ -27,9 +33,13 @@ def table(folder: Path) -> str:
     if any(result["machine"] != results[0]["machine"] for result in results):
         raise ValueError(f"{artifacts.shown(folder)} holds results of different machines: run make bench again")
     ratios = [Ratio(**one) for result in results for one in result["ratios"]]
-    lines = ["| what | ours | against | theirs | times better |", "|---|---|---|---|---|", *map(_line, ratios)]
+    lines = ["| what | ours | against | theirs | times better |", "|---|---|---|---|---|"]
+    lines += [_line(one) for one in ratios if one.against not in NO_RIVALS]
+    alone = [f"| {one.what} | {_value(one.ours, one.unit)} |" for one in ratios if one.against in NO_RIVALS]
+    if alone:
+        lines += ["", "Measured without a rival:", "", "| what | measured |", "|---|---|", *alone]
     about = ", ".join(f"{key} {text}" for key, text in results[0]["machine"].items())
-    return "\n".join([*lines, "", f"Medians of one run; {about}."])
+    return "\n".join([INTRODUCTION, "", *lines, "", f"Medians of one run; {about}.", ""])
 
 
 def _line(one: Ratio) -> str:
@@ -44,23 +54,12 @@ def _value(value: float, unit: str) -> str:
     return f"{digits} {unit}"
 
 
-def put(text: str, table: str) -> str:
-    """`text` with the table between its markers.
-
-    Raises:
-        ValueError: the markers are not there once each.
-    """
-    return artifacts.between(text, BEGIN, END, table)
-
-
 def main() -> None:
-    """Print the table and write it into the README, where there is one."""
-    found, readme = table(results_folder()), artifacts.project_root() / "README.md"
+    """Print the page and write it beside the scripts."""
+    found, path = page(results_folder()), results_folder().parent / "README.md"
     print(found)
-    if readme.exists():
-        text = put(readme.read_text(encoding="utf-8"), found)
-        with artifacts.atomic(readme) as partial:
-            partial.write_text(text, encoding="utf-8")
+    with artifacts.atomic(path) as partial:
+        partial.write_text(found, encoding="utf-8")
 
 
 if __name__ == "__main__":

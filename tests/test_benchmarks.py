@@ -1,9 +1,10 @@
-"""Every benchmark runs small, without its peers as well, and the README shows what the committed results say."""
+"""Every benchmark runs small, without its peers as well, and the READMEs show what the committed results say."""
 
 from __future__ import annotations
 
 import importlib
 import json
+import re
 from dataclasses import asdict
 from pathlib import Path
 
@@ -107,38 +108,45 @@ def test_a_ratio_above_one_means_that_ours_is_better(unit, ratio):
     assert timing.Ratio("", "", ours=3.0, theirs=6.0, unit=unit).ratio == ratio
 
 
-def write_results(folder: Path, name: str, machine: dict[str, str]) -> None:
+def write_results(folder: Path, name: str, machine: dict[str, str], against: str = "argsort") -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    ratio = asdict(timing.Ratio("mAP", "argsort", 0.02, 3.0))
+    ratio = asdict(timing.Ratio("mAP", against, 0.02, 3.0))
     (folder / f"{name}.json").write_text(json.dumps({"machine": machine, "ratios": [ratio]}))
 
 
-def test_the_summary_replaces_what_stands_between_the_markers(home):
+def test_the_summary_is_a_page_beside_the_scripts(home):
     write_results(timing.results_folder(), "metrics", {"processor": "abacus"})
-    readme = home / "README.md"
-    readme.write_text(f"before\n{summary.BEGIN}\nold\n{summary.END}\nafter\n")
+    page = home / "benchmarks" / "README.md"
+    page.write_text("old")
     summary.main()
-    first = readme.read_text()
-    assert first.startswith("before\n")
-    assert first.endswith("after\n")
+    first = page.read_text()
     assert "| mAP | 20 ms | argsort | 3 s | 150 |" in first
     assert "abacus" in first
     assert "old" not in first
+    assert "without a rival" not in first
     summary.main()
-    assert readme.read_text() == first
+    assert page.read_text() == first
+
+
+@pytest.mark.parametrize("yardstick", summary.NO_RIVALS)
+def test_what_has_no_rival_gets_no_ratio(tmp_path, yardstick):
+    write_results(tmp_path, "demo", {"processor": "abacus"}, against=yardstick)
+    page = summary.page(tmp_path)
+    assert page.endswith("| mAP | 20 ms |\n\nMedians of one run; processor abacus.\n")
+    assert yardstick not in page
 
 
 def test_the_summary_refuses_what_it_cannot_put_together(tmp_path):
     with pytest.raises(ValueError, match="holds no results: run make bench first"):
-        summary.table(tmp_path)
-    with pytest.raises(ValueError, match="README.md must hold the lines"):
-        summary.put("no markers", "table")
+        summary.page(tmp_path)
     write_results(tmp_path, "metrics", {"processor": "abacus"})
     write_results(tmp_path, "codes", {"processor": "slide rule"})
     with pytest.raises(ValueError, match="different machines: run make bench again"):
-        summary.table(tmp_path)
+        summary.page(tmp_path)
 
 
-def test_the_readme_shows_what_the_results_say():
+def test_the_page_shows_what_the_results_say_and_the_readme_quotes_three_rows_of_it():
+    page = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
+    assert page == summary.page(ROOT / "benchmarks" / "results")
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert summary.put(readme, summary.table(ROOT / "benchmarks" / "results")) == readme
+    assert sum(line in readme.splitlines() for line in page.splitlines() if re.search(r"\| [\d.]+ \|$", line)) == 3

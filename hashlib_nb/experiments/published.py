@@ -3,6 +3,7 @@
 python -m hashlib_nb published --cifar10 DIR --coco DIR --lists DIR    # make what its folders are given for (hours)
 python -m hashlib_nb published --only fashion-mini                     # make the course's own (6 minutes)
 python -m hashlib_nb published                                         # show what is stored
+python -m hashlib_nb published --banner                                # and draw the README's first picture
 
 Each table is one JSON file in `results/`: the command that made it, every row, the versions of packages. `markdown`
 makes results/README.md of them, whole, and a test compares the two.
@@ -16,17 +17,20 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
-from hashlib_nb import artifacts, codes
+from hashlib_nb import artifacts, codes, hamming, plots
+from hashlib_nb.encoder import Settings
 from hashlib_nb.experiments import results
 
 COCO = ("query=1000", "train=4000", "train_from_database=false", "size=160")
-FROZEN = results.Args(arch="efficientnet_lite0_frozen", size=160)
-TUNED = replace(FROZEN, arch="efficientnet_lite0", size=96, folds=2, direct=False)
+FROZEN = results.Args(settings=Settings(arch="efficientnet_lite0_frozen", size=160))
+TUNED = results.Args(settings=Settings(arch="efficientnet_lite0", size=96), folds=2, direct=False)
 TABLES = {
     "fashion-mini": results.Args(),
-    "cifar10-frozen": replace(FROZEN, dataset="cifar10", size=128),
+    "cifar10-frozen": replace(FROZEN, dataset="cifar10", settings=replace(FROZEN.settings, size=128)),
     "cifar10-tuned": replace(TUNED, dataset="cifar10", seeds=(0,)),
     "coco18-frozen": replace(FROZEN, dataset="coco", options=COCO),
     "coco18-no-person-frozen": replace(FROZEN, dataset="coco", options=(*COCO, "exclude=person")),
@@ -46,6 +50,8 @@ SHOWN = {
     "coco18-frozen": ("COCO-18", "frozen EfficientNet-Lite0 at 160 px"),
     "coco18-no-person-frozen": ("COCO-18 without person", "frozen EfficientNet-Lite0 at 160 px"),
 }
+SNEAKER = 2
+"""Row of the query picture in the banner: one whose neighbors are of several kinds."""
 INTRODUCTION = """# Results
 
 Written by `make results` from the JSON files in this folder. Each holds every row and the command behind it.
@@ -105,6 +111,8 @@ class Args:
     """folder with nuswide_21/, nuswide_81_m/ and coco/, each holding the published train.txt"""
     only: tuple[str, ...] = ()
     """tables to make, by the names of their files in results/; by default all whose folder is given"""
+    banner: bool = False
+    """draw the README's first picture too, runs/figures/banner.png, from codes of the course (made if missing)"""
 
 
 def folder() -> Path:
@@ -211,6 +219,25 @@ def markdown() -> str:
     return "\n".join([INTRODUCTION, "", *map_tables(), "", *lists_table(), "", NOTES, ""])
 
 
+def banner() -> Figure:
+    """The drawing at the top of the README: a query of the course, and the first picture at each small distance."""
+    setup = TABLES["fashion-mini"].setup(seed=0)
+    made, data, bits = setup.codes(), setup.splits, setup.select("ppo", 16).bits
+    far = hamming.distances(made.query[SNEAKER : SNEAKER + 1, bits], made.database[:, bits])[0]
+    distances, first, counts = (found[:5] for found in np.unique(far, return_index=True, return_counts=True))
+    right = (data.query.labels[SNEAKER] & data.database.labels[first]).any(axis=1)
+    captions = [
+        f"{_count(distance, 'bit')} away:\n{_count(n, 'picture')}"
+        for distance, n in zip(distances, counts, strict=True)
+    ]
+    query, found = data.query.images[SNEAKER], data.database.images[first]
+    return plots.banner(query, made.query[SNEAKER], bits, found, right, captions)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def main(args: Args) -> None:
     """Make, then show."""
     if unknown := [name for name in args.only if name not in TABLES]:
@@ -224,6 +251,8 @@ def main(args: Args) -> None:
     make_tables(args)
     if args.lists is not None:
         measure_lists(args)
+    if args.banner:
+        plots.save_fig(banner(), "banner")
     page = folder() / "README.md"
     with artifacts.atomic(page) as partial:
         partial.write_text(markdown(), encoding="utf-8")
