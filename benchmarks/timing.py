@@ -182,7 +182,7 @@ def save(name: str, args: Any, rows: Sequence[Mapping[str, Any]], ratios: Sequen
 def figure(
     name: str, curves: Mapping[str, tuple[Sequence, Sequence]], xlabel: str, ylabel: str, *, log: bool = True
 ) -> None:
-    """Save `figures/<name>.png`: one line (x, y) for each side."""
+    """Save `runs/figures/<name>.png`: one line (x, y) for each side."""
     with matplotlib.rc_context(plots.RC):
         fig = Figure(figsize=(5.6, 3.2), layout="constrained")
         ax = fig.subplots()
