@@ -29,7 +29,7 @@ exclude_patterns = ["_build", "extensions"]
 nitpicky = True  # a reference that leads nowhere is an error, too
 # Inventories of other packages are on the net, and the book is built without it: only our own names must resolve.
 nitpick_ignore_regex = [("py:.*", r"(?!hashlib_nb\.).*")]
-nitpick_ignore = [("py:class", "hashlib_nb.parallel.Value")]  # a type variable
+nitpick_ignore = [("py:class", "hashlib_nb.encoder.parallel.Value")]  # a type variable
 
 # Notebooks are shown as they ran, never run by Sphinx.
 nb_execution_mode = "off"
@@ -47,6 +47,7 @@ napoleon_numpy_docstring = False
 napoleon_use_rtype = False
 python_maximum_signature_line_length = 100
 python_use_unqualified_type_names = True
+add_module_names = False  # a page says which module it shows, and names are imported from its room
 toc_object_entries_show_parents = "hide"
 
 html_theme = "sphinx_book_theme"

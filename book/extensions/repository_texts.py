@@ -1,7 +1,7 @@
 """Pages whose text stands elsewhere in the repository, with links that work in the book.
 
-A link to a lesson leads to the lesson's page. Of a link to another file of the repository its words remain: the book is
-read without the files, and those of the assignments hold the solutions.
+A link to a lesson or to a page of the book leads there. Of a link to another file of the repository its words remain:
+the book is read without the files, and those of the assignments hold the solutions.
 """
 
 from __future__ import annotations
@@ -13,10 +13,16 @@ from executed_lessons import write
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
-TEXTS = {"classroom.md": "assignments/README.md", "contributing.md": "CONTRIBUTING.md"}
+TEXTS = {
+    "classroom.md": "assignments/README.md",
+    "contributing.md": "CONTRIBUTING.md",
+    "results.md": "results/README.md",
+    "speed.md": "benchmarks/README.md",
+}
 """Page of the book, and the file that it shows, seen from the repository's root."""
 LINK = re.compile(r"(?<!!)\[(?P<words>[^\]]+)\]\((?!https?:|#)(?P<target>[^)]+)\)")
-LESSON = re.compile(r"notebooks/(0[1-9]_\w+\.ipynb)$")
+LESSON = re.compile(r"notebooks/((?!00_)\d\d_\w+\.ipynb)$")
+PAGE = re.compile(r"(?:^|/)book/(.+\.md)$")
 
 
 def place(app: Sphinx, config: Config) -> None:
@@ -27,13 +33,15 @@ def place(app: Sphinx, config: Config) -> None:
 
 
 def for_the_book(text: str) -> str:
-    """Markdown whose links to files of the repository lead to lessons, or are words alone."""
+    """Markdown whose links to files of the repository lead to lessons and pages, or are words alone."""
     return LINK.sub(_in_the_book, text)
 
 
 def _in_the_book(link: re.Match) -> str:
-    lesson = LESSON.search(link["target"])
-    return f"[{link['words']}](lessons/{lesson[1]})" if lesson else link["words"]
+    if lesson := LESSON.search(link["target"]):
+        return f"[{link['words']}](lessons/{lesson[1]})"
+    page = PAGE.search(link["target"])
+    return f"[{link['words']}]({page[1]})" if page else link["words"]
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
