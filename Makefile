@@ -5,6 +5,9 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
 BIN := .venv/bin
 INSTALLED := .venv/installed
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# PyTorch's wheels without GPU libraries, for make install TORCH=cpu: the address PyTorch documents, not tried here.
+CPU_WHEELS := https://download.pytorch.org/whl/cpu
 NOTEBOOKS = $(wildcard notebooks/*.ipynb assignments/source/*/*.ipynb)
 RUNS := $(or $(HASHLIB_NB_HOME),.)/runs
 LESSONS := $(patsubst notebooks/%,$(RUNS)/%,$(sort $(wildcard notebooks/0[1-9]_*.ipynb)))
@@ -12,7 +15,7 @@ LESSONS := $(patsubst notebooks/%,$(RUNS)/%,$(sort $(wildcard notebooks/0[1-9]_*
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 21
 
-install: $(INSTALLED) ## make .venv and install the package with the tested versions (about 2 minutes)
+install: $(INSTALLED) ## make .venv and install the tested versions (2 minutes); TORCH=cpu takes 0.2 instead of 5.5 GB
 
 course: $(INSTALLED) ## run notebooks 01 to 04 and print the results table
 	$(BIN)/python -m hashlib_nb run_course
@@ -37,7 +40,7 @@ test: lint ## check the code and the notebooks, then run every test
 	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup --durations 10
 
 bench: $(INSTALLED) ## measure speed against other packages (4 minutes) and put the ratios into the README
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	$(PIP) -e '.[bench]'
 	$(BIN)/python -m benchmarks
 
 results: $(INSTALLED) ## make the stored results anew: make results CIFAR10=folder COCO=folder LISTS=folder (hours)
@@ -54,6 +57,8 @@ clean: ## remove runs/, artifacts/ and the book: executed notebooks, what the st
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Python 3.11 or newer is needed, and $(PYTHON) is not: install it, or say make PYTHON=/path/to/python3.11"; exit 1; }
+	@case '$(TORCH)' in ''|cpu) ;; *) echo 'TORCH is $(TORCH): say TORCH=cpu, or leave it out for the wheels of PyPI'; exit 1;; esac
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	$(if $(filter cpu,$(TORCH)),$(PIP) --no-deps --index-url $(CPU_WHEELS) torch torchvision)
+	$(PIP) -e '.[test]'
 	@touch $@

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -74,6 +75,35 @@ def test_old_python_gets_one_clear_sentence(tmp_path):
     done = subprocess.run(["make", "-C", str(tmp_path), "install", "PYTHON=false"], capture_output=True, text=True)
     assert done.returncode != 0
     assert "Python 3.11 or newer is needed, and false is not" in done.stdout + done.stderr
+    assert not (tmp_path / ".venv").exists()
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_torch_for_cpus_comes_first_and_from_pytorchs_own_index(tmp_path):
+    pytorch, rest = pip_commands(tmp_path, "TORCH=cpu")
+    wheels = "https://download.pytorch.org/whl/cpu"
+    assert pytorch.endswith(f"-c constraints.txt --no-deps --index-url {wheels} torch torchvision")
+    assert rest.endswith("-c constraints.txt -e '.[test]'")
+    assert pip_commands(tmp_path) == [rest]
+
+
+def pip_commands(folder: Path, *words: str) -> list[str]:
+    """What `make install` would tell pip in a folder with the files that it reads."""
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, folder)
+    command = ["make", "-C", str(folder), "-n", "install", *words]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return [line for line in shown.splitlines() if " -m pip install " in line]
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_another_word_for_torch_gets_one_clear_sentence(tmp_path):
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    command = ["make", "-C", str(tmp_path), "install", "TORCH=gpu", f"PYTHON={sys.executable}"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "TORCH is gpu: say TORCH=cpu, or leave it out" in done.stdout
     assert not (tmp_path / ".venv").exists()
 
 
