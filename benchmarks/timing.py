@@ -182,7 +182,7 @@ def save(name: str, args: Any, rows: Sequence[Mapping[str, Any]], ratios: Sequen
 def figure(
     name: str, curves: Mapping[str, tuple[Sequence, Sequence]], xlabel: str, ylabel: str, *, log: bool = True
 ) -> None:
-    """Save `runs/figures/<name>.png`: one line (x, y) for each side."""
+    """Save `figures/<name>.png`: one line (x, y) for each side."""
     with matplotlib.rc_context(plots.RC):
         fig = Figure(figsize=(5.6, 3.2), layout="constrained")
         ax = fig.subplots()
@@ -196,7 +196,7 @@ def figure(
             ax.set_xticks(sizes, [f"{size:,}" for size in sizes])
             ax.xaxis.minorticks_off()
         fig.legend(loc="outside right upper")
-    plots.save_fig(fig, name)
+    plots.save_png(fig, artifacts.project_root() / "figures" / f"{name}.png")
 
 
 def run(main: Callable[[Any], None], args_type: type) -> None:

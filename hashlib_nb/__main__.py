@@ -18,8 +18,9 @@ COMMANDS = {
     "search": ("search.__main__", "search an index of pictures"),
     "results": ("experiments.results", "chapter 4's table, what it lacks made first"),
     "comparison": ("experiments.comparison", "every way to choose bits, compared at one budget"),
-    "published": ("experiments.published", "the stored tables on real photographs: made, and shown"),
+    "published": ("experiments.published", "the stored tables: made, and shown in results/README.md"),
     "run_course": ("course.lessons", "run the notebooks headless and print the results table"),
+    "figures": ("plots.__main__", "take the figures of a run over into figures/, which the repository keeps"),
     "demo": ("course.demo", "serve the search page to this machine"),
     "classroom": ("course.assignments", "check the assignments and write what students get"),
 }

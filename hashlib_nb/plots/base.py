@@ -1,22 +1,30 @@
-"""Every figure of the course: arrays in, a matplotlib figure out, and one place to save it.
+"""What every figure shares: its theme, the look of each method, the ways to draw with seaborn, and where it is saved.
 
-A cell ends with `plots.save_fig(plots.convergence(...), "01_convergence")`: the picture goes to `figures/` and is shown
-once. Figures live outside pyplot, so nothing stays open and no backend has to be chosen. A method has one color, line
-style and marker in every figure (`METHODS`); line style and marker alone tell methods apart in grey.
+A cell ends with `plots.save_fig(plots.convergence(...), "01_convergence")`: the picture goes to `runs/figures/` and is
+shown once; `make figures` takes it over into `figures/`, which the repository keeps. Figures live outside pyplot, so
+nothing stays open and no backend has to be chosen. A method has one color, line style and marker in every figure
+(`style`); line style and marker alone tell methods apart in grey.
 
-To add a figure, write a function below, in the order in which the course shows it: decorate it with `@_styled`, start
-it with `_figure(...)`, label its axes with units, and give it a case in `tests/test_plots.py`.
+To add a figure, write a function in the file of its chapter: decorate it with `@styled`, start it with `subplots(...)`,
+draw with `line`, `heatmap` or a seaborn function that takes `ax`, label the axes with units, and give it a line in
+`__init__` and a case in `tests/plots/test_plots.py`.
 """
 
 from __future__ import annotations
 
 import io
+import itertools
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
+import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 
 from hashlib_nb import artifacts
@@ -25,16 +33,16 @@ METHODS = {
     # ways to choose bits, and the rows they are compared with
     "PPO": ("#0072B2", "-", "o"),
     "greedy": ("#D55E00", "--", "s"),
-    "random": ("#888888", ":", "x"),
+    "random": ("#888888", ":", "X"),
     "first p": ("#E69F00", "-.", "^"),
     "all bits": ("#000000", "-", "None"),
-    "random codes": ("#BBBBBB", (0, (1, 3)), "+"),
+    "random codes": ("#BBBBBB", (0, (1, 3)), "P"),
     "class index": ("#CC79A7", (0, (5, 1, 1, 1, 1, 1)), "D"),
     "direct": ("#009E73", (0, (7, 2)), "v"),
     "PPO, thesis": ("#332288", (0, (2, 1)), "p"),
     "best random": ("#666666", (0, (4, 1, 1, 1)), "*"),
     "greedy + swap": ("#8B1A1A", "-", "D"),
-    "PPO, untrained": ("#88CCEE", "-.", "x"),
+    "PPO, untrained": ("#88CCEE", "-.", "X"),
     "backward": ("#7A5230", "-.", "v"),
     "cross-entropy": ("#44AA99", "--", "P"),
     "annealing": ("#999933", "-.", "p"),
@@ -52,25 +60,30 @@ METHODS = {
     "discrete finish": ("#117733", "-.", "*"),
     "lower bound": ("#444444", ":", "None"),
 }
-"""Color, line style and marker of each method; no two share a color, nor both line style and marker."""
+"""Color, line style and marker of the methods that the course shows; no two share a color, nor both of the others."""
+LINES = ("-", "--", ":", "-.", (0, (7, 2)), (0, (2, 1)))
+MARKERS = ("o", "s", "X", "^", "P", "D", "v", "p", "*", "d", "<", ">", "h", "8")
+DERIVED = [look for look in itertools.product(LINES, MARKERS) if look not in {known[1:] for known in METHODS.values()}]
+"""Line styles and markers that `METHODS` leaves to other titles."""
+HUES = sns.husl_palette(len(DERIVED), s=0.8, l=0.5).as_hex()
+"""A color for each of `DERIVED`."""
 RC = {
+    **sns.axes_style("ticks"),
+    **sns.plotting_context("paper", font_scale=0.94),  # letters of 9 points, along the axes 8
     "font.family": "DejaVu Sans",  # ships with matplotlib: the same picture on every machine
-    "font.size": 9,
-    "axes.titlesize": 9,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
-    "legend.fontsize": 8,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "lines.linewidth": 1.5,
-    "lines.markersize": 5,
     "legend.frameon": False,
 }
+"""The theme, seaborn's: complete, so that no setting of the caller's session shows in a figure."""
 VALUES = "Blues"  # light to dark, so that a grey print keeps the order
+RANGE = ("pi", 100)  # seaborn's name for a band from the lowest to the highest
+MARKERS_A_LINE = 8  # about, however many points it has
 DPI = 150
 MOST_NAMES = 24  # tick labels that fit beside a picture of 3 inches
-MOST_NUMBERS = 12  # rows and columns whose entries can be read as numbers
-_styled = matplotlib.rc_context(RC)
+TICKS = 8  # labels along the bits of a code
+styled = matplotlib.rc_context(RC)
 
 
 class _Figure(Figure):
@@ -81,7 +94,7 @@ class _Figure(Figure):
 
 
 def save_fig(fig: Figure, name: str) -> Figure:
-    """Write `fig` to `figures/<name>.png` under the project root and return it, so that a cell can end with the call.
+    """Write `fig` to `runs/figures/<name>.png` under the project root and return it: a cell can end with the call.
 
     Equal data gives equal bytes: the file carries no date and no version.
 
@@ -90,7 +103,7 @@ def save_fig(fig: Figure, name: str) -> Figure:
     """
     if not name or name != Path(name).stem:
         raise ValueError(f"name is {name!r}; give a file name without folder and ending, such as '01_convergence'")
-    save_png(fig, artifacts.project_root() / "figures" / f"{name}.png")
+    save_png(fig, artifacts.project_root() / "runs" / "figures" / f"{name}.png")
     return fig
 
 
@@ -100,23 +113,34 @@ def save_png(fig: Figure, path: Path) -> None:
         partial.write_bytes(_png(fig))
 
 
-def style(method: str) -> dict:
+def style(method: str) -> dict[str, Any]:
     """Keyword arguments of `Axes.plot` for a method: color, line style, marker and label.
 
-    Raises:
-        ValueError: a method that `METHODS` does not list.
+    A title that `METHODS` does not list, such as that of a selector of one's own, has a look that is derived from its
+    letters: the same in every figure, in line style and marker unlike every listed method's. Two such titles can meet
+    in one of color and lines (of about 60 each), hardly in both; a line in `METHODS` parts them.
     """
-    if method not in METHODS:
-        raise ValueError(f"method is {method!r}; plots.METHODS has {', '.join(METHODS)}: add a line there")
-    color, linestyle, marker = METHODS[method]
+    if method in METHODS:
+        color, linestyle, marker = METHODS[method]
+    else:
+        number = zlib.crc32(method.encode())
+        linestyle, marker = DERIVED[number % len(DERIVED)]
+        color = HUES[number // len(DERIVED) % len(HUES)]
     return {"color": color, "linestyle": linestyle, "marker": marker, "label": method}
 
 
-def _figure(width: float, height: float) -> Figure:
+def figure(width: float, height: float) -> Figure:
+    """An empty figure of that many inches."""
     return _Figure(figsize=(width, height), layout="constrained")
 
 
-@_styled
+def subplots(width: float, height: float, *shape: int, **options: Any) -> tuple[Figure, Any]:
+    """An empty figure and its axes; `shape` and `options` are those of `Figure.subplots`."""
+    fig = figure(width, height)
+    return fig, fig.subplots(*shape, **options)
+
+
+@styled
 def _png(fig: Figure) -> bytes:
     fig.draw_without_rendering()
     fig.set_layout_engine("none")  # keep this layout: each further pass would move the axes by a little
@@ -125,19 +149,57 @@ def _png(fig: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def _line(ax: Axes, x: np.ndarray, y: np.ndarray, method: str) -> None:
-    """A line in the method's style with about eight markers, however many points it has."""
-    ax.plot(x, y, markevery=max(1, len(x) // 8), **style(method))
+def line(ax: Axes, x: Sequence[float], y: np.ndarray, method: str, **options: Any) -> None:
+    """Draw a method's values in its look; of several seeds their mean and, by `errorbar`, how far they spread.
+
+    Where a seed has no value (NaN) nothing is drawn.
+
+    Args:
+        ax: where. Scale an axis after drawing: seaborn takes the mean on the axis' scale.
+        x: [n].
+        y: [n], or [seeds, n].
+        method: a title.
+        options: of `seaborn.lineplot`, or of the line.
+    """
+    seeds = np.atleast_2d(y)
+    known = ~np.isnan(seeds).any(axis=0)
+    look = style(method) | {"markevery": max(1, int(known.sum()) // MARKERS_A_LINE)}
+    look["markeredgecolor"] = look["color"]  # seaborn's white edge would eat small markers
+    several = {"estimator": "mean"} if len(seeds) > 1 else {"estimator": None, "errorbar": None}
+    x, y = np.tile(np.asarray(x)[known], len(seeds)), seeds[:, known].ravel()
+    sns.lineplot(x=x, y=y, sort=False, legend=False, ax=ax, **look | {"errorbar": None} | options | several)
 
 
-def _legend_above(ax: Axes, columns: int = 4) -> None:
-    """Above the axes, where it covers no data; a method drawn twice is named once."""
-    handles = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
-    ax.legend(handles.values(), handles, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=columns, handlelength=3)
+def level(ax: Axes, value: float, method: str) -> None:
+    """Draw the one value that a method has everywhere, as a horizontal line in its look."""
+    ax.axhline(value, **style(method) | {"marker": "None"})
 
 
-def _name_rows(ax: Axes, positions: Sequence[float], names: Sequence[str]) -> None:
-    """Class names beside the rows of a matrix; every few rows only where there are too many to read."""
-    every = -(-len(names) // MOST_NAMES)
-    ax.set_yticks(positions[::every], names[::every])
-    ax.tick_params(axis="y", length=0)
+def heatmap(ax: Axes, matrix: np.ndarray, *, names: Sequence[str] = (), **options: Any) -> QuadMesh:
+    """Draw a matrix as shades of one color, and return them for a color bar.
+
+    Args:
+        ax: where.
+        matrix: [r, c].
+        names: r names beside the rows; where there are too many to read, every few rows only.
+        options: of `seaborn.heatmap`.
+    """
+    every = max(1, -(-len(names) // MOST_NAMES))
+    defaults = {
+        "cmap": VALUES,
+        "cbar": False,
+        "xticklabels": max(1, np.shape(matrix)[1] // TICKS),
+        "yticklabels": every if len(names) else False,
+    }
+    table = pd.DataFrame(matrix, index=names if len(names) else None)
+    sns.heatmap(table, ax=ax, **defaults | options)
+    ax.tick_params(length=0, rotation=0)
+    return ax.collections[0]
+
+
+def legend_above(fig: Figure, *, columns: int = 4) -> None:
+    """One legend above all axes, where it covers no data; what several of them draw is named once."""
+    handles = {}
+    for ax in fig.axes:
+        handles |= dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
+    fig.legend(handles.values(), handles, loc="outside upper center", ncols=columns, handlelength=3)

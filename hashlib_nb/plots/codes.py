@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, StrMethodFormatter
+from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
-from hashlib_nb.plots.base import MOST_NUMBERS, VALUES, _figure, _legend_above, _line, _name_rows, _styled, style
+from hashlib_nb.plots.base import MOST_NAMES, heatmap, legend_above, level, line, style, styled, subplots
+
+MOST_NUMBERS = 12  # rows and columns whose entries can be read as numbers
 
 
-@_styled
+@styled
 def similarity_matrices(
     similarity: np.ndarray, inner_products: np.ndarray, classes: np.ndarray, class_names: Sequence[str]
 ) -> Figure:
@@ -24,24 +27,20 @@ def similarity_matrices(
         classes: int [r], ascending: the pictures are sorted by class.
         class_names: name of each class.
     """
-    fig = _figure(6.2, 3.1)
-    left, right = fig.subplots(1, 2, sharey=True)
-    shown, starts = np.unique(classes, return_index=True)
-    edges = np.append(starts, len(classes))
-    for ax, matrix, title in (
-        (left, similarity, "wanted: $S$"),
-        (right, inner_products, "found: $Z Z^T / k$"),
-    ):
-        image = ax.imshow(matrix, vmin=-1, vmax=1, cmap=VALUES, extent=(0, len(classes), len(classes), 0))
-        ax.set(title=title, xlabel="picture, sorted by class", xticks=[])
-        ax.tick_params(length=0)
-    left.set_ylabel("picture, sorted by class")
-    _name_rows(left, (edges[:-1] + edges[1:]) / 2, [class_names[c] for c in shown])
-    fig.colorbar(image, ax=[left, right], label="similarity (no unit)", ticks=[-1, -0.5, 0, 0.5, 1], shrink=0.8)
+    fig, panels = subplots(6.2, 3.1, 1, 2, sharey=True)
+    titles = {"wanted: $S$": similarity, "found: $Z Z^T / k$": inner_products}
+    for ax, (title, matrix) in zip(panels, titles.items(), strict=True):
+        shades = heatmap(ax, matrix, vmin=-1, vmax=1, square=True, xticklabels=False)
+        ax.set(title=title, xlabel="picture, sorted by class")
+    shown, starts, members = np.unique(classes, return_index=True, return_counts=True)
+    every = -(-len(shown) // MOST_NAMES)
+    panels[0].set_yticks((starts + members / 2)[::every], [class_names[c] for c in shown[::every]])
+    panels[0].set_ylabel("picture, sorted by class")
+    fig.colorbar(shades, ax=panels, label="similarity (no unit)", ticks=[-1, -0.5, 0, 0.5, 1], shrink=0.8)
     return fig
 
 
-@_styled
+@styled
 def convergence(histories: Mapping[str, Mapping[str, np.ndarray]], lower_bound: float) -> Figure:
     """How far the codes' objective is above the lower bound after each Adam step, and after each sweep of the finish.
 
@@ -50,25 +49,24 @@ def convergence(histories: Mapping[str, Mapping[str, np.ndarray]], lower_bound: 
             and `finish` [sweeps], which may be empty.
         lower_bound: of the objective. Where it is 0 the excess has no percentage, and the objective itself is shown.
     """
-    fig = _figure(5.2, 3.2)
-    ax = fig.subplots()
+    fig, ax = subplots(5.2, 3.2)
     unit = lower_bound or 1.0
     for method, history in histories.items():
         binarized, finish = (100 * (np.asarray(history[part]) - lower_bound) / unit for part in ("binarized", "finish"))
         last = len(binarized) - 1
-        _line(ax, np.arange(last + 1), binarized, method)
+        line(ax, np.arange(last + 1), binarized, method)
         if finish.size:
-            _line(ax, last + 1 + np.arange(len(finish)), finish, "discrete finish")
+            line(ax, last + 1 + np.arange(len(finish)), finish, "discrete finish")
             ax.axvspan(last + 0.5, last + len(finish) + 0.5, color="0.93", zorder=0)
-    ax.axhline(0, **style("lower bound"))
+    level(ax, 0, "lower bound")
     ax.set_xlabel("step: of Adam (white), then sweep of the finish (shaded)")
     ax.set_ylabel("objective above the bound (%)" if lower_bound else "objective (%)")
     _percent_axis(ax)
-    _legend_above(ax)
+    legend_above(fig)
     return fig
 
 
-@_styled
+@styled
 def class_codes(class_means: Mapping[str, np.ndarray], class_names: Sequence[str]) -> Figure:
     """The code matrix, classes by bits, one panel a method: dark is 1, light is 0, between them a class disagrees.
 
@@ -76,22 +74,18 @@ def class_codes(class_means: Mapping[str, np.ndarray], class_names: Sequence[str
         class_means: for each method [c, k], the share of a class' pictures whose bit is 1.
         class_names: the c names.
     """
-    fig = _figure(5.2, 0.6 + 1.9 * len(class_means))
-    panels = fig.subplots(len(class_means), 1, sharex=True, squeeze=False)[:, 0]
-    for ax, (method, means) in zip(panels, class_means.items(), strict=True):
-        image = ax.imshow(means, vmin=0, vmax=1, cmap=VALUES, aspect="auto", interpolation="nearest")
+    n = len(class_means)
+    fig, panels = subplots(5.2, 0.6 + 1.9 * n, n, 1, sharex=True, squeeze=False)
+    for ax, (method, means) in zip(panels.flat, class_means.items(), strict=True):
+        shades = heatmap(ax, means, names=class_names, vmin=0, vmax=1)
+        ax.hlines(np.arange(1, len(means)), *ax.get_xlim(), color="white", linewidth=1)
         ax.set(title=method, ylabel="class")
-        ax.set_yticks(np.arange(1, len(means)) - 0.5, minor=True)
-        ax.grid(axis="y", which="minor", color="white", linewidth=1)
-        ax.tick_params(which="both", length=0)
-        _name_rows(ax, np.arange(len(means)), class_names)
-    panels[-1].set_xlabel("bit")
-    panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
-    fig.colorbar(image, ax=list(panels), label="share of pictures with bit = 1", ticks=[0, 0.5, 1], aspect=30)
+    panels[-1, 0].set_xlabel("bit")
+    fig.colorbar(shades, ax=panels, label="share of pictures with bit = 1", ticks=[0, 0.5, 1], aspect=30)
     return fig
 
 
-@_styled
+@styled
 def class_distances(distances: np.ndarray, bits: int, class_names: Sequence[str]) -> Figure:
     """Hamming distances between the class codes, as a table and as a histogram with the largest mean that is possible.
 
@@ -102,38 +96,27 @@ def class_distances(distances: np.ndarray, bits: int, class_names: Sequence[str]
     """
     c = len(distances)
     pairs = distances[np.triu_indices(c, 1)]
-    fig = _figure(6.6, 3.2)
-    table, histogram = fig.subplots(1, 2, width_ratios=[1.5, 1])
-    span = max(1, np.ptp(pairs))
-    image = table.imshow(distances, cmap=VALUES, vmin=pairs.min() - span / 2, vmax=pairs.max() + span / 2)
-    table.set(title="distance between class codes (bits)", ylabel="class", xlabel="class, in the same order", xticks=[])
-    _name_rows(table, np.arange(c), class_names)
-    if c <= MOST_NUMBERS:
-        _annotate(table, distances, dark=pairs.max())
-    else:
-        fig.colorbar(image, ax=table, label="Hamming distance (bits)", extend="min")
+    fig, (table, histogram) = subplots(6.6, 3.2, 1, 2, width_ratios=[1.5, 1])
+    ends = {"vmin": pairs.min() - max(1, np.ptp(pairs)) / 2, "vmax": pairs.max()}
+    small = c <= MOST_NUMBERS
+    text = {"annot": small, "fmt": "d", "annot_kws": {"fontsize": 7}}
+    bar = {"cbar": not small, "cbar_kws": {"label": "Hamming distance (bits)", "extend": "min"}}
+    heatmap(table, distances, names=class_names, square=True, xticklabels=False, **ends, **text, **bar)
+    table.set(title="distance between class codes (bits)", ylabel="class", xlabel="class, in the same order")
     most = bits / 2 * c / (c - 1)
-    histogram.bar(*np.unique(pairs, return_counts=True), width=0.8, color="0.75", edgecolor="0.2")
+    sns.histplot(x=pairs, discrete=True, shrink=0.8, color="0.75", edgecolor="0.2", alpha=1, ax=histogram)
     histogram.axvline(pairs.mean(), color="black", label=f"mean, {pairs.mean():.1f}")
     histogram.axvline(most, **style("lower bound") | {"label": f"largest mean possible, {most:.1f}"})
     histogram.set(xlabel="Hamming distance (bits)", ylabel="pairs of classes")
-    for axis in (histogram.xaxis, histogram.yaxis):
-        axis.set_major_locator(MaxNLocator(5, integer=True))
-    _legend_above(histogram, columns=1)
+    histogram.locator_params(nbins=5, integer=True)
+    histogram.legend(loc="lower center", bbox_to_anchor=(0.5, 1), handlelength=3)
     return fig
-
-
-def _annotate(ax: Axes, matrix: np.ndarray, *, dark: float) -> None:
-    """Write each entry into its cell, white from the value `dark` on."""
-    for (row, column), value in np.ndenumerate(matrix):
-        color = "white" if value >= dark else "black"
-        ax.text(column, row, str(value), ha="center", va="center", fontsize=7, color=color)
 
 
 def _percent_axis(ax: Axes) -> None:
     """A y axis from 0 on that is linear up to 1% and logarithmic above, with plain numbers."""
     ax.set_yscale("symlog", linthresh=1, linscale=0.7)
-    top = max(1.0, *(np.max(line.get_ydata(), initial=0) for line in ax.lines)) * 1.3
+    top = max(1.0, *(np.max(drawn.get_ydata(), initial=0) for drawn in ax.lines)) * 1.3
     ax.set_ylim(-0.15, top)
     ax.yaxis.set_major_locator(FixedLocator([0, 0.5, 1, 2, 5, 10, 20, 50, 100, 200]))
     ax.yaxis.set_minor_locator(NullLocator())

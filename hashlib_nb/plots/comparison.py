@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 
-from hashlib_nb.plots.base import METHODS, VALUES, _figure, _legend_above, _name_rows, _styled, style
+from hashlib_nb.plots.base import RANGE, legend_above, line, style, styled, subplots
+from hashlib_nb.plots.selection import above_own_map
 
-EVERY = 0.12  # markers along a line of many points, as a share of the axes' diagonal
 
-
-@_styled
+@styled
 def anytime(
     curves: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]], *, xlabel: str, levels: Mapping[str, float]
 ) -> Figure:
@@ -29,18 +29,15 @@ def anytime(
     fig, panels = _panels(curves)
     for ax, (pool, methods) in zip(panels, curves.items(), strict=True):
         for method, (cost, best) in methods.items():
-            known = ~np.isnan(best).any(axis=0)
-            x, y = cost[known], best[:, known]
-            ax.fill_between(x, y.min(axis=0), y.max(axis=0), color=METHODS[method][0], alpha=0.15, linewidth=0)
-            _spaced(ax, x, y.mean(axis=0), method)
+            line(ax, cost, best, method, errorbar=RANGE, err_kws={"alpha": 0.15, "linewidth": 0})
         ax.set_ylim(bottom=levels[pool])
         ax.set(title=pool, xscale="log", xlabel=xlabel, ylabel="best reward so far")
         _plain_numbers(ax)
-    _legend_of_panels(fig, panels)
+    legend_above(fig)
     return fig
 
 
-@_styled
+@styled
 def reward_and_test(
     subsets: Mapping[str, tuple[np.ndarray, np.ndarray]],
     found: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]],
@@ -52,17 +49,18 @@ def reward_and_test(
         found: for each pool and method reward and test mAP [seeds].
     """
     fig, panels = _panels(subsets)
+    hollow = {"linestyle": "None", "fillstyle": "none", "markeredgewidth": 1.2, "markevery": None}
     for ax, (pool, (reward, test)) in zip(panels, subsets.items(), strict=True):
-        ax.scatter(reward, test, s=7, color="0.8", label="random subsets")
+        sns.scatterplot(x=reward, y=test, s=7, color="0.8", linewidth=0, label="random subsets", legend=False, ax=ax)
         for method, (x, y) in found[pool].items():
-            ax.plot(x, y, **style(method) | {"linestyle": "None", "fillstyle": "none"})
+            line(ax, x, y, method, **hollow)
         ax.set(title=pool, xlabel="reward", ylabel="test mAP")
         ax.xaxis.set_major_locator(MaxNLocator(4))
-    _legend_of_panels(fig, panels)
+    legend_above(fig)
     return fig
 
 
-@_styled
+@styled
 def differences(lines: Sequence[str], measures: Mapping[str, np.ndarray], xlabel: str) -> Figure:
     """Mean difference of two methods with its confidence interval: a line each, one panel a measure.
 
@@ -73,24 +71,24 @@ def differences(lines: Sequence[str], measures: Mapping[str, np.ndarray], xlabel
         measures: for each measure [lines, 3]: mean, lower and upper end; NaN ends where there is one seed.
         xlabel: of what the difference is taken.
     """
-    fig = _figure(6.6, 0.9 + 0.19 * len(lines))
-    panels = fig.subplots(1, len(measures), sharey=True, squeeze=False)[0]
+    fig, panels = subplots(6.6, 0.9 + 0.19 * len(lines), 1, len(measures), sharey=True, squeeze=False)
     place = np.arange(len(lines))
-    for ax, (measure, values) in zip(panels, measures.items(), strict=True):
+    blue = style("PPO")["color"]
+    for ax, (measure, values) in zip(panels.flat, measures.items(), strict=True):
         mean, low, high = values.T
-        sure = (low > 0) | (high < 0)
         ax.axvline(0, color="0.6", linewidth=0.8)
         ax.hlines(place, low, high, color="0.3", linewidth=1.2)
-        ax.scatter(mean, place, s=24, zorder=3, color=np.where(sure, "#0072B2", "white"), edgecolor="#0072B2")
+        dots = {"palette": {True: blue, False: "white"}, "edgecolor": blue, "linewidth": 1, "s": 24, "zorder": 3}
+        sns.scatterplot(x=mean, y=place, hue=(low > 0) | (high < 0), legend=False, ax=ax, **dots)
         ax.set(title=measure, xlabel=xlabel)
         ax.xaxis.set_major_locator(MaxNLocator(4))
-    panels[0].set_ylim(len(lines) - 0.5, -0.5)
-    panels[0].set_yticks(place, lines)
-    panels[0].set_ylabel("pool, bits kept")
+    panels[0, 0].set_ylim(len(lines) - 0.5, -0.5)
+    panels[0, 0].set_yticks(place, lines)
+    panels[0, 0].set_ylabel("pool, bits kept")
     return fig
 
 
-@_styled
+@styled
 def optimality_gap(calls: np.ndarray, best: Mapping[str, np.ndarray], optimum: float) -> Figure:
     """How far the best subset so far is from the best of all, against reward calls.
 
@@ -99,19 +97,17 @@ def optimality_gap(calls: np.ndarray, best: Mapping[str, np.ndarray], optimum: f
         best: for each method [seeds, t], the best reward so far; NaN before the first subset of p bits.
         optimum: the highest reward of any subset.
     """
-    fig = _figure(5.6, 3.4)
-    ax = fig.subplots()
+    fig, ax = subplots(5.6, 3.4)
     for method, values in best.items():
-        known = ~np.isnan(values).any(axis=0)
-        _spaced(ax, calls[known], 100 * (optimum - values[:, known]).mean(axis=0), method)
+        line(ax, calls, 100 * (optimum - values), method)
     ax.axhline(0, color="0.6", linewidth=0.8, zorder=0)
     ax.set(xscale="log", xlabel="reward calls: distinct subsets evaluated", ylabel="below the optimum (mAP, points)")
     _plain_numbers(ax)
-    _legend_above(ax)
+    legend_above(fig)
     return fig
 
 
-@_styled
+@styled
 def chosen_shares(shares: Mapping[str, np.ndarray], bit_map: np.ndarray) -> Figure:
     """How often each method's seeds keep each bit, with the bits in the order of their own mAP.
 
@@ -119,18 +115,11 @@ def chosen_shares(shares: Mapping[str, np.ndarray], bit_map: np.ndarray) -> Figu
         shares: for each method [k], from 0 to 1.
         bit_map: [k], mAP of the one-bit codes.
     """
-    fig = _figure(6.4, 1.9 + 0.26 * len(shares))
     order = np.argsort(-bit_map, kind="stable")
-    rows, bars = fig.subplots(2, 1, sharex=True, height_ratios=[0.28 * len(shares) + 0.2, 1.1])
-    image = rows.imshow(np.stack([*shares.values()])[:, order], cmap=VALUES, aspect="auto", vmin=0, vmax=1)
-    rows.set_ylabel("kept by")
-    rows.tick_params(axis="x", length=0)
-    _name_rows(rows, np.arange(len(shares)), list(shares))
-    bars.bar(np.arange(len(order)), bit_map[order], width=1, color="0.6")
-    bars.set(xlabel="bit, by its own mAP", ylabel="its own mAP")
-    bars.set_ylim(max(0.0, bit_map.min() - 0.15 * (np.ptp(bit_map) or 1)), None)
-    bars.xaxis.set_major_locator(MaxNLocator(integer=True))
-    fig.colorbar(image, ax=[rows, bars], label="share of seeds")
+    rows = np.stack([*shares.values()])[:, order]
+    fig, shades = above_own_map(rows, list(shares), bit_map[order], dark=np.zeros(len(order), bool), vmin=0, vmax=1)
+    fig.axes[1].set_xlabel("bit, by its own mAP")
+    fig.colorbar(shades, ax=fig.axes, label="share of seeds")
     return fig
 
 
@@ -138,27 +127,13 @@ def _panels(names: Mapping[str, object]) -> tuple[Figure, np.ndarray]:
     """A figure with one panel a name, at most two beside each other, and the panels in a flat array."""
     columns = min(2, len(names))
     rows = -(-len(names) // columns)
-    fig = _figure(6.8 if columns == 2 else 5.0, 0.8 + 2.3 * rows)
-    panels = fig.subplots(rows, columns, squeeze=False).ravel()
-    for ax in panels[len(names) :]:
+    fig, panels = subplots(6.8 if columns == 2 else 5.0, 0.8 + 2.3 * rows, rows, columns, squeeze=False)
+    for ax in panels.flat[len(names) :]:
         ax.remove()
-    return fig, panels[: len(names)]
+    return fig, panels.flat[: len(names)]
 
 
 def _plain_numbers(ax: Axes) -> None:
     """1, 10, 100 along a logarithmic x axis, and no numbers between."""
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     ax.xaxis.set_minor_formatter(NullFormatter())
-
-
-def _legend_of_panels(fig: Figure, panels: np.ndarray) -> None:
-    """One legend above all panels, with each method that any of them shows."""
-    handles = {}
-    for ax in panels:
-        handles |= dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
-    fig.legend(handles.values(), handles, loc="outside upper center", ncols=4, handlelength=3)
-
-
-def _spaced(ax: Axes, x: np.ndarray, y: np.ndarray, method: str) -> None:
-    """A line in the method's style with markers at equal distances on the page; a single point keeps its marker."""
-    ax.plot(x, y, markevery=EVERY if len(x) > 1 else None, **style(method))

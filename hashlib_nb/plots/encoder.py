@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator, StrMethodFormatter
 
-from hashlib_nb.plots.base import METHODS, VALUES, _figure, _legend_above, _line, _styled, style
+from hashlib_nb.plots.base import RANGE, legend_above, line, style, styled, subplots
+from hashlib_nb.plots.pictures import barcode, picture
 
 MOST_BARS = 130  # bars of a histogram that can be told apart
 
 
-@_styled
+@styled
 def training_curves(loss: np.ndarray, bit_accuracy: np.ndarray, held_out: np.ndarray, majority: float) -> Figure:
     """Loss and bit accuracy after each epoch, beside what a network that sees nothing can reach.
 
@@ -23,19 +25,17 @@ def training_curves(loss: np.ndarray, bit_accuracy: np.ndarray, held_out: np.nda
         held_out: [folds, epochs], bit accuracy of each fold's encoder on the pictures it does not train on.
         majority: bit accuracy of always answering with each bit's more frequent value.
     """
-    fig = _figure(6.8, 3.0)
-    left, right = fig.subplots(1, 2)
+    fig, (left, right) = subplots(6.8, 3.0, 1, 2)
     epochs = np.arange(1, len(loss) + 1)
-    _line(left, epochs, loss, "in sample")
+    line(left, epochs, loss, "in sample")
     left.axhline(np.log(2), color="0.3", linestyle=":", label="no idea: ln 2")
     left.set(ylabel="loss per bit (nats)", ylim=(0, None))
     left.legend(loc="upper right", bbox_to_anchor=(1, 0.93), handlelength=3)
-    _line(right, epochs, 100 * bit_accuracy, "in sample")
-    _line(right, epochs, 100 * held_out.mean(axis=0), "out of fold")
-    lowest, highest = 100 * held_out.min(axis=0), 100 * held_out.max(axis=0)
-    right.fill_between(epochs, lowest, highest, color="0.85", label="range of the folds")
+    line(right, epochs, 100 * bit_accuracy, "in sample")
+    band = {"label": "range of the folds", "linewidth": 0}
+    line(right, epochs, 100 * held_out, "out of fold", errorbar=RANGE, err_kws=band)
     right.axhline(100 * majority, color="0.3", linestyle=":", label="more frequent value")
-    right.set(ylabel="bits that are right (%)", ylim=(min(100 * majority, lowest.min()) - 3, 101))
+    right.set(ylabel="bits that are right (%)", ylim=(100 * min(majority, held_out.min()) - 3, 101))
     right.legend(loc="lower right", bbox_to_anchor=(1, 0.1), handlelength=3)
     for ax in (left, right):
         ax.set_xlabel("epoch")
@@ -43,27 +43,27 @@ def training_curves(loss: np.ndarray, bit_accuracy: np.ndarray, held_out: np.nda
     return fig
 
 
-@_styled
+@styled
 def bit_accuracy(accuracies: Mapping[str, np.ndarray]) -> Figure:
     """Share of pictures whose bit is right, bit by bit, in ascending order of the method named first.
 
     Args:
         accuracies: for each method [k], 0..1. The first is drawn as a line, the others as points.
     """
-    fig = _figure(5.6, 3.3)
-    ax = fig.subplots()
-    order = np.argsort(next(iter(accuracies.values())), kind="stable")
-    ranks = np.arange(1, len(order) + 1)
-    for number, (method, values) in enumerate(accuracies.items()):
-        look = style(method) | ({"marker": "None"} if number == 0 else {"linestyle": "None", "markersize": 4})
-        ax.plot(ranks, 100 * values[order], **look)
-    ax.set(xlabel=f"bits, sorted by accuracy ({next(iter(accuracies))})", ylabel="pictures with the right bit (%)")
+    fig, ax = subplots(5.6, 3.3)
+    first = next(iter(accuracies))
+    order = np.argsort(accuracies[first], kind="stable")
+    for method, values in accuracies.items():
+        points = {"linestyle": "None", "markersize": 4, "markevery": None}
+        options = {"marker": "None"} if method == first else points
+        line(ax, np.arange(1, len(order) + 1), 100 * values[order], method, **options)
+    ax.set(xlabel=f"bits, sorted by accuracy ({first})", ylabel="pictures with the right bit (%)")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _legend_above(ax)
+    legend_above(fig)
     return fig
 
 
-@_styled
+@styled
 def coded_pictures(images: np.ndarray, codes: np.ndarray, wanted: np.ndarray, captions: Sequence[str]) -> Figure:
     """Pictures beside their codes as barcodes: dark is 1, light is 0, a triangle marks each bit that is wrong.
 
@@ -73,25 +73,20 @@ def coded_pictures(images: np.ndarray, codes: np.ndarray, wanted: np.ndarray, ca
         wanted: {0,1} [r, k], the target code of each picture's own class.
         captions: one line of text for each picture.
     """
-    fig = _figure(6.4, 0.5 + 0.55 * len(images))
-    panels = fig.subplots(len(images), 2, width_ratios=[1, 11], squeeze=False)
+    fig, panels = subplots(6.4, 0.5 + 0.55 * len(images), len(images), 2, width_ratios=[1, 11], squeeze=False)
     for (left, right), image, code, target, caption in zip(panels, images, codes, wanted, captions, strict=True):
-        left.imshow(image.squeeze(axis=-1) if image.shape[-1] == 1 else image, cmap="gray", vmin=0, vmax=255)
-        right.imshow(code[None], cmap=VALUES, vmin=0, vmax=1.2, aspect="auto", extent=(-0.5, len(code) - 0.5, 0, 1))
+        picture(left, image)
+        barcode(right, code)
         wrong = np.flatnonzero(code != target)
-        right.plot(wrong, np.full(wrong.size, -0.25), "^", color="black", markersize=3)
-        right.text(-0.5, 1.1, caption, va="bottom", fontsize=8)
-        right.set(xlim=(-0.7, len(code) - 0.3), ylim=(-0.5, 1.8))
-        for ax in (left, right):
-            ax.spines[:].set_visible(False)
-            ax.tick_params(length=0, labelleft=False, labelbottom=False)
-    panels[-1, 1].tick_params(length=3, left=False, labelbottom=True)
-    panels[-1, 1].xaxis.set_major_locator(MaxNLocator(integer=True))
+        right.plot(wrong + 0.5, np.full(wrong.size, 1.3), "^", color="black", markersize=3)
+        right.text(0, -0.1, caption, va="bottom", fontsize=8)
+        right.set_ylim(1.55, -0.8)
+        right.tick_params(labelbottom=right is panels[-1, 1])
     panels[-1, 1].set_xlabel("bit (triangle: not as in the target code of its class)")
     return fig
 
 
-@_styled
+@styled
 def distance_histogram(within: np.ndarray, between: np.ndarray, targets: np.ndarray) -> Figure:
     """Hamming distances of pairs of pictures of one class and of two, and of the target codes of two classes.
 
@@ -100,23 +95,20 @@ def distance_histogram(within: np.ndarray, between: np.ndarray, targets: np.ndar
         between: [k + 1], pairs of different classes at each distance.
         targets: [k + 1], pairs of different target codes at each distance.
     """
-    fig = _figure(5.6, 3.3)
-    ax = fig.subplots()
+    fig, ax = subplots(5.6, 3.3)
+    distances = np.arange(len(within))
     width = -(-len(within) // MOST_BARS)  # distances a bar
-    starts = np.arange(0, len(within), width)
-    share = {}
-    for name, counts in (("within", within), ("between", between), ("targets", targets)):
-        share[name] = 100 * np.add.reduceat(counts, starts) / max(1, counts.sum())
-    middle = starts + (width - 1) / 2
-    ax.bar(middle, share["between"], width, color="0.75", label="two classes")
-    edges = np.append(starts, starts[-1] + width) - 0.5
-    ax.stairs(share["within"], edges, color=METHODS["query"][0], linewidth=1.5, label="one class")
-    drawn = share["targets"] > 0
-    ax.plot(middle[drawn], share["targets"][drawn], linestyle="None", marker="o", fillstyle="none", color="black")
-    ax.lines[-1].set_label("target codes of two classes")
+    edges = np.arange(0, len(within) + width, width) - 0.5
+    common = {"x": distances, "bins": list(edges), "stat": "percent", "ax": ax}
+    sns.histplot(weights=between, color="0.75", alpha=1, linewidth=0, label="two classes", **common)
+    outline = {"element": "step", "fill": False, "linewidth": 1.5, "color": style("query")["color"]}
+    sns.histplot(weights=within, label="one class", **outline, **common)
+    share = 100 * np.histogram(distances, edges, weights=targets)[0] / max(1, targets.sum())
+    points = {"facecolor": "none", "edgecolor": "black", "linewidth": 1, "label": "target codes of two classes"}
+    sns.scatterplot(x=(edges[:-1] + width / 2)[share > 0], y=share[share > 0], ax=ax, legend=False, **points)
     ax.set_yscale("log")
     ax.set(xlabel="Hamming distance (bits)", ylabel="share of pairs (%)", ylim=(0.01, 130), xlim=(-1.5, edges[-1] + 1))
     ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     ax.yaxis.set_minor_locator(NullLocator())
-    _legend_above(ax)
+    legend_above(fig)
     return fig

@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-from hashlib_nb.plots.base import _figure, _legend_above, _line, _styled, style
+from hashlib_nb.plots.base import legend_above, level, line, styled, subplots
 
 
-@_styled
+@styled
 def map_by_length(
     lengths: Sequence[int], scores: Mapping[str, np.ndarray], levels: Mapping[str, float], spread: np.ndarray
 ) -> Figure:
@@ -24,37 +24,34 @@ def map_by_length(
         levels: for each method whose code length is fixed, its mean; drawn as a horizontal line.
         spread: [l], standard deviation over random subsets of one seed, drawn as a band around "random".
     """
-    fig = _figure(5.6, 3.6)
-    ax = fig.subplots()
+    fig, ax = subplots(5.6, 3.6)
     if "random" in scores:
         middle = scores["random"].mean(axis=0)
         ax.fill_between(lengths, middle - spread, middle + spread, color="0.9", zorder=0)
     _seed_lines(ax, lengths, scores)
-    for method, level in levels.items():
-        ax.axhline(level, **style(method) | {"marker": "None"})
-    ax.set(xlabel="bits kept", ylabel="mAP")
-    ax.set_xticks(lengths)
-    _legend_above(ax)
+    for method, value in levels.items():
+        level(ax, value, method)
+    ax.set(xlabel="bits kept", ylabel="mAP", xticks=lengths)
+    legend_above(fig)
     return fig
 
 
-@_styled
+@styled
 def precision_recall(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
     """Precision against recall, one point a Hamming radius, from the smallest ball that holds anything to all items.
 
     Args:
         curves: for each method recall and precision [radii]; NaN where nothing is retrieved.
     """
-    fig = _figure(5.6, 3.5)
-    ax = fig.subplots()
+    fig, ax = subplots(5.6, 3.5)
     for method, (recall, precision) in curves.items():
-        ax.plot(recall, precision, **style(method))
+        line(ax, recall, precision, method, markevery=None)
     ax.set(xlabel="recall", ylabel="precision", ylim=(0, 1.02))
-    _legend_above(ax)
+    legend_above(fig)
     return fig
 
 
-@_styled
+@styled
 def precision_radius2(
     lengths: Sequence[int], precision: Mapping[str, np.ndarray], empty: Mapping[str, np.ndarray]
 ) -> Figure:
@@ -65,18 +62,17 @@ def precision_radius2(
         precision: for each method [seeds, l]; an empty ball counts 0.
         empty: for each method [seeds, l], from 0 to 1.
     """
-    fig = _figure(6.8, 3.3)
-    left, right = fig.subplots(1, 2)
+    fig, (left, right) = subplots(6.8, 3.3, 1, 2)
     _seed_lines(left, lengths, precision)
     _seed_lines(right, lengths, {method: 100 * values for method, values in empty.items()})
     left.set(xlabel="bits kept", ylabel="precision within radius 2", xticks=lengths)
     right.set(xlabel="bits kept", ylabel="queries with an empty ball (%)", xticks=lengths, ylim=(0, None))
     left.yaxis.set_major_locator(MaxNLocator(5))
-    fig.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=6, handlelength=3)
+    legend_above(fig, columns=6)
     return fig
 
 
-@_styled
+@styled
 def precision_at_n(cut_offs: np.ndarray, curves: Mapping[str, np.ndarray], relevant: float) -> Figure:
     """Precision of the first N items against N.
 
@@ -85,16 +81,15 @@ def precision_at_n(cut_offs: np.ndarray, curves: Mapping[str, np.ndarray], relev
         curves: for each method [c].
         relevant: mean number of relevant items a query: up to here a perfect ranking has precision 1.
     """
-    fig = _figure(5.6, 3.4)
-    ax = fig.subplots()
+    fig, ax = subplots(5.6, 3.4)
     for method, values in curves.items():
-        _line(ax, cut_offs, values, method)
+        line(ax, cut_offs, values, method)
     ax.axvline(relevant, color="0.6", linewidth=0.8, zorder=0)
     where = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "ha": "right", "fontsize": 8}
     ax.annotate("relevant items", (relevant, 0.02), (-4, 0), **where)
     ax.set(xscale="log", xlabel="N, items looked at", ylabel="precision of the first N")
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    _legend_above(ax)
+    legend_above(fig)
     return fig
 
 
@@ -103,7 +98,7 @@ def _seed_lines(ax: Axes, x: Sequence[int], scores: Mapping[str, np.ndarray]) ->
 
     Methods stand a little beside each other, so that their bars can be told apart.
     """
-    beside = 0.02 * (np.ptp(x) or 1) * np.linspace(-1, 1, len(scores))
+    beside = 0.1 * np.diff(x).min(initial=np.ptp(x) or 1) * np.linspace(-1, 1, len(scores))
+    bars = {"errorbar": "sd", "err_style": "bars", "err_kws": {"capsize": 2, "elinewidth": 0.8}}
     for (method, values), shift in zip(scores.items(), beside, strict=True):
-        deviation = values.std(axis=0, ddof=1) if len(values) > 1 else None
-        ax.errorbar(np.asarray(x) + shift, values.mean(axis=0), deviation, **style(method), capsize=2, elinewidth=0.8)
+        line(ax, np.asarray(x) + shift, values, method, markevery=None, **bars)

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from hashlib_nb.plots.base import VALUES, _figure, _styled
+from hashlib_nb.plots.base import figure, heatmap, styled, subplots
 
 MOST_BESIDE = 5  # pictures beside a query whose names can be read
 
 
-@_styled
+@styled
 def top_matches(
     queries: np.ndarray, found: np.ndarray, right: np.ndarray, titles: Sequence[str], captions: Sequence[Sequence[str]]
 ) -> Figure:
@@ -28,20 +27,19 @@ def top_matches(
         captions: for each query t texts under the pictures found.
     """
     rows, columns = right.shape
-    fig = _figure(6.6, 0.4 + 1.35 * rows)
-    panels = fig.subplots(rows, columns + 1, squeeze=False)
+    fig, panels = subplots(6.6, 0.4 + 1.35 * rows, rows, columns + 1, squeeze=False)
     for ax, head in zip(panels[0], ("query", *(f"nearest, {place}" for place in range(1, columns + 1))), strict=True):
         ax.set_title(head)
     for row in range(rows):
-        _picture(panels[row, 0], queries[row], titles[row])
+        picture(panels[row, 0], queries[row], titles[row])
         for column in range(columns):
             ax = panels[row, column + 1]
-            _picture(ax, found[row, column], captions[row][column])
-            _frame(ax, bool(right[row, column]))
+            picture(ax, found[row, column], captions[row][column])
+            frame(ax, bool(right[row, column]))
     return fig
 
 
-@_styled
+@styled
 def neighbors(
     queries: Sequence[np.ndarray],
     found: Sequence[Sequence[np.ndarray]],
@@ -58,15 +56,13 @@ def neighbors(
     """
     columns = min(MOST_BESIDE, max(1, *map(len, found)))
     rows = [max(1, -(-len(pictures) // columns)) for pictures in found]
-    fig = _figure(6.6, 0.3 + 1.35 * sum(rows))
-    panels = fig.subplots(sum(rows), columns + 1, squeeze=False)
-    for row, query, pictures, title, texts in zip(
-        np.cumsum(rows) - rows, queries, found, titles, captions, strict=True
-    ):
-        _picture(panels[row, 0], query, title)
+    fig, panels = subplots(6.6, 0.3 + 1.35 * sum(rows), sum(rows), columns + 1, squeeze=False)
+    starts = np.cumsum(rows) - rows
+    for row, query, nearest, title, texts in zip(starts, queries, found, titles, captions, strict=True):
+        picture(panels[row, 0], query, title)
         panels[row, 0].spines[:].set(visible=True, linewidth=2)
-        for ax, picture, text in zip(panels[row:, 1:].flat, pictures, texts, strict=False):
-            _picture(ax, picture, text)
+        for ax, image, text in zip(panels[row:, 1:].flat, nearest, texts, strict=False):
+            picture(ax, image, text)
     panels[0, 0].set_title("query")
     panels[0, 1].set_title("nearest first", loc="left")
     for ax in panels.flat:
@@ -75,7 +71,7 @@ def neighbors(
     return fig
 
 
-@_styled
+@styled
 def search_answer(
     query: np.ndarray, code: np.ndarray, used: np.ndarray, found: np.ndarray, right: np.ndarray, captions: Sequence[str]
 ) -> Figure:
@@ -90,34 +86,34 @@ def search_answer(
         captions: t texts under the pictures found.
     """
     rows = -(-len(found) // MOST_BESIDE)
-    fig = _figure(6.6, 1.4 + 1.45 * rows)
+    fig = figure(6.6, 1.4 + 1.45 * rows)
     grid = fig.add_gridspec(1 + rows, MOST_BESIDE)
-    _picture(fig.add_subplot(grid[0, 0]), query, "query")
+    picture(fig.add_subplot(grid[0, 0]), query, "query")
     bars = fig.add_subplot(grid[0, 1:])
-    values = np.full(len(code), np.nan)
-    values[used] = np.asarray(code)[used]
-    bars.imshow(values[None], cmap=VALUES, vmin=-0.25, vmax=1, aspect="auto", extent=(-0.5, len(code) - 0.5, 0, 1))
-    bars.set(ylim=(-0.4, 1.4), xlabel="bit (dark: 1, light: 0, empty: not kept)")
-    bars.spines[:].set_visible(False)
-    bars.tick_params(left=False, labelleft=False)
-    bars.xaxis.set_major_locator(MaxNLocator(integer=True))
-    for place, (picture, good, caption) in enumerate(zip(found, right, captions, strict=True)):
+    barcode(bars, code, mask=~np.isin(np.arange(len(code)), used))
+    bars.set(ylim=(1.4, -0.4), xlabel="bit (dark: 1, light: 0, empty: not kept)")
+    for place, (image, good, caption) in enumerate(zip(found, right, captions, strict=True)):
         ax = fig.add_subplot(grid[1 + place // MOST_BESIDE, place % MOST_BESIDE])
-        _picture(ax, picture, caption)
-        _frame(ax, bool(good))
+        picture(ax, image, caption)
+        frame(ax, bool(good))
     return fig
 
 
-def _picture(ax: Axes, image: np.ndarray, caption: str) -> None:
-    """A uint8 picture [h, w, c] with a caption under it."""
+def picture(ax: Axes, image: np.ndarray, caption: str = "") -> None:
+    """Draw a uint8 picture [h, w, c] with a caption under it."""
     ax.imshow(image.squeeze(axis=-1) if image.shape[-1] == 1 else image, cmap="gray", vmin=0, vmax=255)
     ax.set_xlabel(caption, fontsize=7.5)
     ax.spines[:].set_visible(False)
     ax.tick_params(bottom=False, left=False, labelbottom=False, labelleft=False)
 
 
-def _frame(ax: Axes, right: bool) -> None:
-    """Green, solid and ticked, or red, dashed and crossed, so that a grey print says it too."""
+def barcode(ax: Axes, code: np.ndarray, mask: np.ndarray | None = None) -> None:
+    """Draw a code {0,1} [k] as a row of bars, dark for 1 and light for 0; bits where `mask` [k] is true stay empty."""
+    heatmap(ax, np.asarray(code)[None], mask=None if mask is None else mask[None], vmin=-0.25, vmax=1.1)
+
+
+def frame(ax: Axes, right: bool) -> None:
+    """Frame a picture green, solid and ticked, or red, dashed and crossed: a grey print says it too."""
     color, linestyle, mark = ("#117733", "-", "\N{CHECK MARK}") if right else ("#CC3311", (0, (3, 2)), "\N{BALLOT X}")
     ax.spines[:].set(visible=True, color=color, linewidth=2.5, linestyle=linestyle)
     box = {"facecolor": "white", "edgecolor": "none", "pad": 1}

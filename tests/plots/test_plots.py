@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import io
 import itertools
 
 import matplotlib
 import numpy as np
 import pytest
 from matplotlib._pylab_helpers import Gcf
-from matplotlib.colors import to_rgb
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.text import Text
@@ -86,6 +88,9 @@ CASES = {
     "top_matches": lambda: plots.top_matches(
         MATCHES[:, 0], MATCHES, np.array([[True, False]]), ["Trouser"], [["distance 0", "distance 2"]]
     ),
+    "banner": lambda: plots.banner(  # each further picture makes it wider: README shows it across the page
+        MATCHES[0, 0], np.array([1, 0, 1, 1]), np.array([0, 3]), MATCHES[0, :1], np.array([True]), ["Trouser"]
+    ),
     "neighbors": lambda: plots.neighbors(
         MATCHES[0], [[*MATCHES[0]] * 4, []], ["a.jpg", "b.jpg"], [[f"distance {d}\n{d}.jpg" for d in range(8)], []]
     ),
@@ -101,22 +106,27 @@ CASES = {
 """One example of each figure; every test below that takes `figure` runs over all of them."""
 
 
-@pytest.fixture(params=sorted(CASES))
+@pytest.fixture(scope="module", params=sorted(CASES))
 def figure(request) -> Figure:
+    """Drawn once for all tests that only look at it."""
     return CASES[request.param]()
 
 
 def test_every_figure_function_has_a_case():
     functions = inspect.getmembers(plots, inspect.isfunction)
-    public = {name for name, function in functions if function.__module__ == plots.__name__ and name[0] != "_"}
+    public = {name for name, function in functions if function.__module__.startswith(plots.__name__)}
     assert public - {"save_fig", "save_png", "style"} == set(CASES)
+
+
+def read(labels: list[Text]) -> list[str]:
+    return [label.get_text() for label in labels if label.get_visible() and label.get_text()]
 
 
 def test_axes_have_labels_and_letters_that_can_be_read(figure):
     figure.draw_without_rendering()
-    for ax in figure.axes:
-        assert ax.get_ylabel() or not ax.yaxis.get_tick_params()["labelleft"]  # a neighbor shows the shared axis
-        assert ax.get_xlabel() or not any(label.get_text() for label in ax.get_xticklabels())
+    for ax in (ax for ax in figure.axes if ax.axison):
+        assert ax.get_ylabel() or not read(ax.get_yticklabels())  # a neighbor shows the shared axis
+        assert ax.get_xlabel() or not read(ax.get_xticklabels())
     assert min(text.get_fontsize() for text in figure.findobj(Text) if text.get_text()) >= 7
     assert 4.5 <= figure.get_figwidth() <= 7  # inches: about as wide as a page's text
 
@@ -132,20 +142,27 @@ def test_nothing_is_cut_off(figure):
 def test_figures_stay_outside_pyplot_and_show_what_is_saved(figure, tmp_path, monkeypatch):
     monkeypatch.setenv("HASHLIB_NB_HOME", str(tmp_path))
     assert plots.save_fig(figure, "01_example") is figure
-    assert (tmp_path / "figures" / "01_example.png").read_bytes() == figure._repr_png_()
+    assert (tmp_path / "runs" / "figures" / "01_example.png").read_bytes() == figure._repr_png_()
+    assert not (tmp_path / "figures").exists()  # the tracked ones: only `make figures` refreshes them
     assert Gcf.figs == {}
 
 
-@pytest.mark.parametrize("name", sorted(CASES))
-def test_equal_data_gives_equal_bytes_whatever_the_users_settings(name, tmp_path, monkeypatch):
-    monkeypatch.setenv("HASHLIB_NB_HOME", str(tmp_path))
-    plots.save_fig(CASES[name](), "first")
-    with matplotlib.rc_context({"font.size": 20, "lines.linewidth": 9, "xtick.labelsize": 20}):
-        plots.save_fig(CASES[name](), "second")
-    first, second = ((tmp_path / "figures" / f"{which}.png").read_bytes() for which in ("first", "second"))
+@pytest.mark.parametrize("name", ["anytime", "class_distances", "coded_pictures"])  # lines, shades, pictures
+def test_equal_data_gives_equal_bytes_whatever_the_users_settings(name):
+    first = CASES[name]()._repr_png_()
+    theirs = {"font.size": 20, "lines.linewidth": 9, "xtick.labelsize": 20, "axes.grid": True, "image.cmap": "jet"}
+    with matplotlib.rc_context(theirs):
+        second = CASES[name]()._repr_png_()
+        assert {key: matplotlib.rcParams[key] for key in theirs} == theirs  # nor do figures change the settings
     assert first == second
     assert b"tEXt" not in first  # no version, no date
-    assert imread(tmp_path / "figures" / "first.png").std() > 0
+    assert imread(io.BytesIO(first)).std() > 0
+
+
+def test_every_figure_is_drawn_in_the_theme():
+    """What the three figures above stand for: no function draws outside it."""
+    functions = [getattr(plots, name) for name in CASES]
+    assert all(hasattr(function, "__wrapped__") for function in functions)
 
 
 @pytest.mark.parametrize("name", ["", "01.png", "folder/01", "../01"])
@@ -160,9 +177,30 @@ def test_no_two_methods_look_alike_in_color_or_in_grey():
         assert a[1:] != b[1:], (one, other)
 
 
-def test_unknown_method_names_the_known_ones():
-    with pytest.raises(ValueError, match=r"'Greedy'.*PPO, greedy"):
-        plots.style("Greedy")
+def test_a_title_of_ones_own_has_a_look_unlike_the_listed_ones_wherever_it_is_drawn():
+    own = plots.style("my own way")
+    assert own == plots.style("my own way")
+    assert own["label"] == "my own way"
+    assert (own["linestyle"], own["marker"]) not in {look[1:] for look in plots.METHODS.values()}
+    assert own["color"] not in {look[0] for look in plots.METHODS.values()}
+    subsets = {"64": (MEANS[0], MEANS[1])}
+    figures = {
+        "anytime": plots.anytime({"64": {"my own way": (CALLS, SO_FAR["PPO"])}}, xlabel="calls", levels={"64": 0.5}),
+        "reward_and_test": plots.reward_and_test(subsets, {"64": {"my own way": FOUND["PPO"]}}),
+        "optimality_gap": plots.optimality_gap(CALLS, {"my own way": SO_FAR["PPO"]}, 0.73),
+        "map_by_length": plots.map_by_length([4, 8], {"my own way": SEEDS["PPO"]}, {}, np.zeros(2)),
+    }
+    for figure in figures.values():
+        assert "my own way" in [text.get_text() for text in figure.legends[0].get_texts()]
+        assert own["color"] in [drawn.get_color() for drawn in figure.axes[0].lines]
+    kept = plots.kept_bits({"my own way": np.array([True, False])}, np.array([0.4, 0.5]))
+    assert to_hex(kept.axes[0].collections[0].to_rgba(1)) == own["color"]
+
+
+def test_titles_of_ones_own_hardly_look_alike():
+    own = [plots.style(f"method {number}") for number in range(20)]
+    for one, other in itertools.combinations(own, 2):
+        assert any(one[key] != other[key] for key in ("color", "linestyle", "marker"))
 
 
 def test_convergence_draws_percent_above_the_bound_and_the_finish_after_the_last_step():
@@ -222,7 +260,7 @@ def test_anytime_draws_the_mean_of_the_seeds_inside_their_range_from_the_first_s
 def test_a_line_of_one_point_shows_it():
     late = {"PPO": np.array([[np.nan, np.nan, 0.7]])}
     one = plots.optimality_gap(CALLS, late, 0.73).axes[0].lines[0]
-    assert (one.get_markevery(), one.get_marker()) == (None, "o")
+    assert (one.get_markevery(), one.get_marker()) == (1, "o")
     np.testing.assert_allclose(one.get_xydata(), [[100, 3]])
 
 
@@ -243,14 +281,45 @@ def test_optimality_gap_is_in_points_below_the_optimum():
 
 def test_chosen_shares_stand_in_the_order_of_the_bits_own_map():
     fig = CASES["chosen_shares"]()
-    np.testing.assert_array_equal(fig.axes[0].images[0].get_array(), [[0.5, 0, 1], [0, 1, 1]])
-    assert [bar.get_height() for bar in fig.axes[1].patches] == [0.5, 0.45, 0.4]
+    np.testing.assert_array_equal(fig.axes[0].collections[0].get_array(), [[0.5, 0, 1], [0, 1, 1]])
+    np.testing.assert_array_equal(fig.axes[1].collections[0].get_offsets(), [[0.5, 0.5], [1.5, 0.45], [2.5, 0.4]])
+
+
+def test_kept_bits_are_black_below_where_every_method_keeps_them():
+    rows, points = CASES["kept_bits"]().axes
+    np.testing.assert_array_equal(rows.collections[0].get_array(), [[1, 0, 1], [2, 2, 0]])
+    assert [color[0] < 0.5 for color in points.collections[0].get_facecolors()] == [True, False, False]
+
+
+def test_bars_of_several_seeds_are_their_standard_deviation_and_stand_beside_each_other():
+    ax = CASES["map_by_length"]().axes[0]
+    ppo, random = (line for line in ax.lines if line.get_label() in SEEDS)
+    np.testing.assert_allclose(ppo.get_ydata(), [0.62, 0.71])
+    assert (ppo.get_xdata() < random.get_xdata()).all()
+    bars = next(one for one in ax.collections if isinstance(one, LineCollection))
+    low, high = np.array(bars.get_segments())[0, :, 1]
+    np.testing.assert_allclose([low, high], 0.62 + np.array([-1, 1]) * np.std([0.6, 0.64], ddof=1))
+    one_seed = plots.map_by_length([4, 8], {"PPO": SEEDS["PPO"][:1]}, {}, np.zeros(2)).axes[0]
+    assert not [one for one in one_seed.collections if isinstance(one, LineCollection)]
+
+
+def test_a_method_that_found_nothing_leaves_the_others_drawn():
+    best = {"PPO": SO_FAR["PPO"], "greedy": np.full((2, 3), np.nan)}
+    lines = plots.optimality_gap(CALLS, best, 0.73).axes[0].lines
+    np.testing.assert_allclose(lines[0].get_ydata(), [20.5, 13, 2])
+
+
+def test_pairs_are_counted_in_percent_at_their_distance():
+    ax = CASES["distance_histogram"]().axes[0]
+    bars = {bar.get_x() + bar.get_width() / 2: bar.get_height() for bar in ax.patches}
+    assert bars == pytest.approx({0: 10, 1: 10, 2: 60, 3: 20})
+    np.testing.assert_allclose(ax.collections[-1].get_offsets(), [[2, 100]])
 
 
 def test_a_search_answer_leaves_bits_that_are_not_used_empty_and_begins_a_new_row_after_five_pictures():
     fig = CASES["search_answer"]()
     query, bars, *found = fig.axes
-    np.testing.assert_array_equal(np.ma.filled(bars.images[0].get_array(), -1), [[1, 0, -1, 1]])
+    np.testing.assert_array_equal(np.ma.filled(bars.collections[0].get_array(), -1), [[1, 0, -1, 1]])
     assert [ax.get_xlabel().split("\n")[0] for ax in found] == [f"distance {d}" for d in range(6)]
     assert [ax.get_subplotspec().rowspan.start for ax in found] == [1] * 5 + [2]
     assert query.get_xlabel() == "query"
