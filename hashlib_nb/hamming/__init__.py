@@ -17,26 +17,8 @@ from hashlib_nb.hamming.neighbors import Nearest, Neighbors, nearest, within_rad
 from hashlib_nb.hamming.pairs import Histograms, Pairs, histograms, histograms_of_shards
 
 __all__ = [
-    "Histograms",
-    "Nearest",
-    "Neighbors",
-    "Pairs",
-    "as_codes",
-    "as_labels",
-    "check_bits",
-    "check_codes",
-    "check_labels",
-    "check_same_width",
-    "distances",
-    "histograms",
-    "histograms_of_shards",
-    "mask_of",
-    "nearest",
-    "numba",
-    "numba_enabled",
-    "pack",
-    "pack_bytes",
-    "toggled",
-    "unpack_bytes",
-    "within_radius",
-]
+    "Histograms", "Nearest", "Neighbors", "Pairs",
+    "as_codes", "as_labels", "check_bits", "check_codes", "check_labels", "check_same_width", "distances",
+    "histograms", "histograms_of_shards", "mask_of", "nearest", "numba", "numba_enabled", "pack", "pack_bytes",
+    "toggled", "unpack_bytes", "within_radius",
+]  # fmt: skip

@@ -162,12 +162,14 @@ def check_same_width(query_codes, database_codes) -> tuple[np.ndarray, np.ndarra
     return query_codes, database_codes
 
 
-def _check_rows(codes: np.ndarray, labels: np.ndarray, role: str) -> None:
+def check_rows(codes: np.ndarray, labels: np.ndarray, role: str) -> None:
+    """Raise ValueError unless there are as many rows of labels as of codes."""
     if len(codes) != len(labels):
         raise ValueError(f"{role}_codes has {len(codes)} rows and {role}_labels {len(labels)}; give one label row each")
 
 
-def _check_one_set(query_codes, database_codes, query_labels, database_labels) -> None:
+def check_one_set(query_codes, database_codes, query_labels, database_labels) -> None:
+    """Raise ValueError unless the queries are the database, of two items at least."""
     if not (np.array_equal(query_codes, database_codes) and np.array_equal(query_labels, database_labels)):
         raise ValueError("leave_one_out=True needs the database as the query set; pass the same codes and labels twice")
     if len(query_codes) < 2:

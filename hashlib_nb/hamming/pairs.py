@@ -16,11 +16,11 @@ import numpy as np
 
 from hashlib_nb.hamming.arrays import (
     WORD,
-    _check_one_set,
-    _check_rows,
     check_bits,
     check_codes,
     check_labels,
+    check_one_set,
+    check_rows,
     check_same_width,
     distance_block,
     mask_of,
@@ -88,15 +88,15 @@ class Pairs:
         query_codes, database_codes = check_same_width(query_codes, database_codes)
         query_labels = check_labels(query_labels, "query_labels")
         database_labels = check_labels(database_labels, "database_labels")
-        _check_rows(query_codes, query_labels, "query")
-        _check_rows(database_codes, database_labels, "database")
+        check_rows(query_codes, query_labels, "query")
+        check_rows(database_codes, database_labels, "database")
         if query_labels.shape[1] != database_labels.shape[1]:
             raise ValueError(
                 f"query_labels has {query_labels.shape[1]} concepts and database_labels {database_labels.shape[1]}; "
                 "both must list the same concepts"
             )
         if leave_one_out:
-            _check_one_set(query_codes, database_codes, query_labels, database_labels)
+            check_one_set(query_codes, database_codes, query_labels, database_labels)
         self.leave_one_out = leave_one_out
         self.n_queries, self.k = query_codes.shape
         self.n_database = len(database_codes)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hashlib_nb.hamming import Histograms, histograms
-from hashlib_nb.metrics.ranking import _answerable
+from hashlib_nb.metrics.ranking import answerable
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,11 @@ def precision_within_radius(
     Raises:
         ValueError: as `average_precision`, or a negative radius.
     """
-    _check_radius(radius)
+    check_radius(radius)
     found = histograms(
         query_codes, database_codes, query_labels, database_labels, bits=bits, leave_one_out=leave_one_out
     )
-    return _radius_precision(found, radius)
+    return radius_precision(found, radius)
 
 
 def precision_at_n(
@@ -86,7 +86,7 @@ def precision_at_n(
     found = histograms(
         query_codes, database_codes, query_labels, database_labels, bits=bits, leave_one_out=leave_one_out
     )
-    return _precision_at(found, n)
+    return precision_at(found, n)
 
 
 @dataclass(frozen=True)
@@ -134,16 +134,18 @@ def precision_recall_curve(
     found = histograms(
         query_codes, database_codes, query_labels, database_labels, bits=bits, leave_one_out=leave_one_out
     )
-    return _precision_recall(found)
+    return precision_recall(found)
 
 
-def _check_radius(radius: int) -> None:
+def check_radius(radius: int) -> None:
+    """Raise ValueError for a negative radius."""
     if radius < 0:
         raise ValueError(f"radius is {radius}; give a Hamming radius of at least 0")
 
 
-def _radius_precision(found: Histograms, radius: int) -> RadiusPrecision:
-    _answerable(found)
+def radius_precision(found: Histograms, radius: int) -> RadiusPrecision:
+    """`precision_within_radius` of histograms."""
+    answerable(found)
     retrieved = found.counts[:, : radius + 1].sum(axis=1)
     hits = found.relevant[:, : radius + 1].sum(axis=1)
     rows = found.relevant.any(axis=1)
@@ -151,8 +153,9 @@ def _radius_precision(found: Histograms, radius: int) -> RadiusPrecision:
     return RadiusPrecision(float(np.nanmean(per_query)), float(np.mean(retrieved[rows] == 0)), per_query)
 
 
-def _precision_at(found: Histograms, n: int | Sequence[int]) -> np.ndarray:
-    counts, relevant = _answerable(found)
+def precision_at(found: Histograms, n: int | Sequence[int]) -> np.ndarray:
+    """`precision_at_n` of histograms."""
+    counts, relevant = answerable(found)
     cut_offs, n_ranked = np.atleast_1d(np.asarray(n, dtype=np.int64)), int(counts[0].sum())
     if np.any((cut_offs < 1) | (cut_offs > n_ranked)):
         raise ValueError(f"n is {n}; each N must lie in 1..{n_ranked}, the number of ranked items")
@@ -161,8 +164,9 @@ def _precision_at(found: Histograms, n: int | Sequence[int]) -> np.ndarray:
     return np.array([np.sum(share * np.clip(N - before, 0, counts), axis=1).mean() / N for N in cut_offs])
 
 
-def _precision_recall(found: Histograms) -> PrecisionRecallCurve:
-    counts, relevant = _answerable(found)
+def precision_recall(found: Histograms) -> PrecisionRecallCurve:
+    """`precision_recall_curve` of histograms."""
+    counts, relevant = answerable(found)
     retrieved, hits = np.cumsum(counts, axis=1), np.cumsum(relevant, axis=1)
     n_relevant = hits[:, -1:]
     all_retrieved, all_hits = retrieved.sum(axis=0), hits.sum(axis=0)

@@ -95,11 +95,11 @@ def average_precision(
         ValueError: shapes that do not belong together, values other than 0/1, an unknown option, or no query with a
             relevant item.
     """
-    _check_options(top_n, ties, denominator)
+    check_options(top_n, ties, denominator)
     found = histograms(
         query_codes, database_codes, query_labels, database_labels, bits=bits, leave_one_out=leave_one_out
     )
-    _answerable(found)
+    answerable(found)
     return average_precision_from_histograms(
         found.counts, found.relevant, top_n=top_n, ties=ties, denominator=denominator
     )
@@ -128,7 +128,7 @@ def average_precision_from_histograms(
     Returns:
         float64 [...]; NaN where there is no relevant item.
     """
-    _check_options(top_n, ties, denominator)
+    check_options(top_n, ties, denominator)
     shape, counts, relevant = counts.shape[:-1], _as_rows(counts), _as_rows(relevant)
     if ties == "expected" and denominator != "hits" and hamming.numba_enabled():
         scores = np.empty(len(counts))
@@ -159,7 +159,7 @@ def map_of_masks(pairs: Pairs, masks, *, top_n: int | None = None) -> np.ndarray
     Raises:
         ValueError: masks that are not [e, k], or no query with a relevant item.
     """
-    _check_options(top_n, "expected", "min(R,N)")
+    check_options(top_n, "expected", "min(R,N)")
     masks = pairs.check_masks(masks)
     step = max(1, HISTOGRAM_CELLS // (pairs.n_distinct * (int(masks.sum(axis=1).max()) + 1)))
     per_query = np.empty((len(masks), pairs.n_distinct))
@@ -187,7 +187,7 @@ def map_of_flipped(pairs: Pairs, mask, bits: Sequence[int], *, top_n: int | None
     Raises:
         ValueError: a mask that is not [k], bits outside 0..k-1, or no query with a relevant item.
     """
-    _check_options(top_n, "expected", "min(R,N)")
+    check_options(top_n, "expected", "min(R,N)")
     if len(bits) < FEW_BITS + pairs.k // 16:  # the shared pass counts all k bits, whether asked for or not
         mask = pairs.check_masks(np.asarray(mask)[None])[0]
         return map_of_masks(pairs, hamming.toggled(mask, hamming.check_bits(bits, pairs.k)), top_n=top_n)
@@ -207,7 +207,8 @@ def _mean_over_queries(pairs: Pairs, per_query: np.ndarray) -> np.ndarray:
     return np.nanmean(np.take(per_query, pairs.row_of_query, axis=1), axis=1)  # take: one order of summation
 
 
-def _check_options(top_n: int | None, ties: str, denominator: str) -> None:
+def check_options(top_n: int | None, ties: str, denominator: str) -> None:
+    """Raise ValueError for a cut-off under 1 or another word than those of `TIES` and `DENOMINATORS`."""
     if top_n is not None and (not isinstance(top_n, (int, np.integer)) or top_n < 1):
         raise ValueError(f"top_n is {top_n}; give a cut-off of at least 1, or None for the whole database")
     if ties not in TIES:
@@ -216,7 +217,7 @@ def _check_options(top_n: int | None, ties: str, denominator: str) -> None:
         raise ValueError(f'denominator is "{denominator}"; choose one of {", ".join(DENOMINATORS)}')
 
 
-def _answerable(found: Histograms) -> tuple[np.ndarray, np.ndarray]:
+def answerable(found: Histograms) -> tuple[np.ndarray, np.ndarray]:
     """The rows of counts and relevant that have a relevant item."""
     rows = found.relevant.any(axis=1)
     if not rows.any():

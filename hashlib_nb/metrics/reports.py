@@ -8,8 +8,8 @@ from dataclasses import asdict
 import numpy as np
 
 from hashlib_nb.hamming import Histograms, histograms
-from hashlib_nb.metrics.curves import _check_radius, _precision_at, _precision_recall, _radius_precision
-from hashlib_nb.metrics.ranking import TIES, _answerable, _check_options, average_precision_from_histograms
+from hashlib_nb.metrics.curves import check_radius, precision_at, precision_recall, radius_precision
+from hashlib_nb.metrics.ranking import TIES, answerable, average_precision_from_histograms, check_options
 
 
 def evaluate(
@@ -83,10 +83,10 @@ def report(
         ValueError: an unknown option, or no query with a relevant item.
     """
     cut_offs = _check_report(top_n, radius, denominator)
-    counts, relevant = _answerable(found)
+    counts, relevant = answerable(found)
     n_ranked = int(counts[0].sum())
     at_n = [n for n in at_n if n <= n_ranked]
-    ball, curve = _radius_precision(found, radius), _precision_recall(found)
+    ball, curve = radius_precision(found, radius), precision_recall(found)
     return {
         "n_queries": len(found.counts),
         "queries_without_relevant": len(found.counts) - len(counts),
@@ -97,7 +97,7 @@ def report(
         "radius": radius,
         "precision_within_radius": ball.precision,
         "empty_ball_rate": ball.empty_ball_rate,
-        "precision_at_n": dict(zip(map(str, at_n), _precision_at(found, at_n).tolist(), strict=True)),
+        "precision_at_n": dict(zip(map(str, at_n), precision_at(found, at_n).tolist(), strict=True)),
         "chance_precision": float(np.mean(relevant.sum(axis=1) / n_ranked)),
         "precision_recall": {name: _jsonable(values) for name, values in asdict(curve).items()},
     }
@@ -107,8 +107,8 @@ def _check_report(top_n: int | Sequence[int], radius: int, denominator: str) -> 
     """The cut-offs of a report, the whole database (None) first."""
     cut_offs = (None, *np.atleast_1d(np.asarray(top_n, np.int64)).tolist())
     for cut_off in cut_offs:
-        _check_options(cut_off, "expected", denominator)
-    _check_radius(radius)
+        check_options(cut_off, "expected", denominator)
+    check_radius(radius)
     return cut_offs
 
 
