@@ -13,6 +13,8 @@ from matplotlib.ticker import MaxNLocator
 
 from hashlib_nb.plots.base import heatmap, legend_above, level, line, style, styled, subplots
 
+MOST_PARTED = 128  # bits that white lines part; between more of them the lines would hide the bits
+
 
 @styled
 def reward_correlations(rewards: Mapping[str, np.ndarray], test_map: np.ndarray) -> Figure:
@@ -71,7 +73,7 @@ def kept_bits(masks: Mapping[str, np.ndarray], bit_map: np.ndarray) -> Figure:
     kept = np.stack([*masks.values()]).astype(bool)
     colors = ["white", *(style(method)["color"] for method in masks)]
     shade = kept * np.arange(1, len(masks) + 1)[:, None]  # 0, or the row's number: the color of its method
-    shades = {"cmap": colors, "vmin": 0, "vmax": len(masks), "linewidths": 1}
+    shades = {"cmap": colors, "vmin": 0, "vmax": len(masks), "linewidths": int(kept.shape[1] <= MOST_PARTED)}
     fig, _ = above_own_map(shade, list(masks), bit_map, dark=kept.all(axis=0), **shades)
     fig.axes[1].set_xlabel("bit (dark: kept by every method above)")
     return fig

@@ -323,3 +323,8 @@ def test_a_search_answer_leaves_bits_that_are_not_used_empty_and_begins_a_new_ro
     assert [ax.get_xlabel().split("\n")[0] for ax in found] == [f"distance {d}" for d in range(6)]
     assert [ax.get_subplotspec().rowspan.start for ax in found] == [1] * 5 + [2]
     assert query.get_xlabel() == "query"
+
+
+def test_bits_of_a_long_code_do_not_vanish_between_the_white_lines():
+    kept = plots.kept_bits({"PPO": np.arange(1024) < 512}, np.linspace(0.4, 0.5, 1024))
+    assert (imread(io.BytesIO(kept._repr_png_()))[:, :, 0] < 0.2).mean() > 0.03  # PPO's blue has hardly any red
