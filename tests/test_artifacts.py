@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hashlib_nb import artifacts
-from hashlib_nb.artifacts import ArtifactError
+from hashlib_nb.artifacts import ArtifactError, Checkpoint
+from tests.helpers import assert_same
 
 ARRAYS = {"codes": np.arange(12, dtype=np.uint8).reshape(3, 4), "objective": np.array(0.25)}
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("HASHLIB_NB_HOME", str(tmp_path))
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("home")
 
 
 def files_of(folder: Path) -> list[str]:
@@ -292,6 +289,51 @@ def test_bad_arguments_are_refused_before_the_work(home):
     assert make.runs == 0
 
 
+STATE = {"epoch": 3, "history": {"loss": [0.5, 0.25]}, "weights": {"a": torch.arange(4.0)}, "note": "x"}
+
+
+def test_a_checkpoint_gives_back_what_was_saved_and_says_so(home, capsys):
+    saved = Checkpoint(home / "run.pt", "data lr=0.1")
+    assert saved.load() is None
+    saved.save(STATE)
+    assert capsys.readouterr().out == ""
+    assert_same(saved.load(), STATE)
+    assert capsys.readouterr().out == "resuming from run.pt\n"
+    assert files_of(home) == ["run.pt"]
+
+
+def test_a_checkpoint_without_a_file_is_none(home, capsys):
+    nowhere = Checkpoint(None, "data lr=0.1")
+    nowhere.save(STATE)
+    assert nowhere.load() is None
+    assert (files_of(home), capsys.readouterr().out) == ([], "")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:300]), "is damaged ("),
+        (lambda path: path.write_bytes(b""), "is damaged ("),
+        (lambda path: path.write_text("hello"), "is damaged ("),
+        (lambda path: torch.save([1, 2], path), "is damaged ("),
+        (lambda path: torch.save({"network": {}}, path), "is damaged ("),
+        (lambda path: torch.save({"made_from": Path("unsafe")}, path), "is damaged ("),
+        (lambda path: Checkpoint(path, "data lr=0.2").save(STATE), "is of another training (other data or settings)"),
+    ],
+    ids=["cut", "empty", "text", "a list", "no note", "pickled", "other settings"],
+)
+def test_a_checkpoint_that_cannot_be_used_is_named_and_left(home, capsys, spoil, said):
+    saved = Checkpoint(home / "run.pt", "data lr=0.1")
+    saved.save(STATE)
+    spoil(saved.path)
+    before = saved.path.read_bytes()
+    assert saved.load() is None
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith(f"run.pt {said}")
+    assert line.endswith("training starts anew")
+    assert saved.path.read_bytes() == before
+
+
 def test_folders_are_named_after_what_is_in_them(home):
     assert artifacts.folder("fashion-mini", 64, 0) == home / "artifacts" / "fashion-mini-k64-s0"
     assert artifacts.folder("coco", 16, 3, arch="alexnet") == home / "artifacts" / "coco-alexnet-k16-s3"
@@ -359,9 +401,3 @@ def test_bad_input_ends_in_one_sentence(monkeypatch, error):
 def test_a_mistake_in_the_program_keeps_its_traceback(monkeypatch):
     with pytest.raises(TypeError):
         run(monkeypatch, lambda: None, "--bits", "8")
-
-
-def test_importing_takes_neither_torch_nor_tyro():
-    source = "import sys, hashlib_nb.artifacts; print([name for name in ('torch', 'tyro') if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", source], check=True, capture_output=True, text=True)
-    assert json.loads(done.stdout) == []

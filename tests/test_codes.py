@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
@@ -13,6 +10,7 @@ from hypothesis import strategies as st
 
 from hashlib_nb import artifacts, codes, datasets
 from hashlib_nb.codes import LITERAL, LabelSets, infer_codes
+from tests.helpers import refusal, run_main, run_python
 
 
 def class_labels(n: int, n_classes: int) -> np.ndarray:
@@ -304,9 +302,10 @@ print(len(target.codes), peak() - before)
 """
 
 
+@pytest.mark.slow
+@pytest.mark.process
 def test_sixty_thousand_rows_need_no_matrix_of_pairs():
-    done = subprocess.run([sys.executable, "-c", SIXTY_THOUSAND], check=True, capture_output=True, text=True)
-    rows, mebibytes = map(int, done.stdout.split())
+    rows, mebibytes = map(int, run_python(SIXTY_THOUSAND).split())
     assert rows == 60_000
     assert mebibytes < 300  # one byte a pair would take 3,433
 
@@ -338,57 +337,46 @@ def test_bad_arguments_get_a_sentence(call, sentence):
         call()
 
 
-@pytest.fixture
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("HASHLIB_NB_HOME", str(tmp_path))
-    return tmp_path
-
-
-def run_main(monkeypatch, *options):
-    monkeypatch.setattr(sys, "argv", ["codes.py", *map(str, options)])
-    artifacts.run(codes.main, codes.Args)
-
-
-def test_the_command_line_makes_then_loads(home):
-    command = [sys.executable, "-m", "hashlib_nb.codes", "--bits", "8", "--epochs", "5"]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+def test_the_command_line_makes_codes_of_a_datasets_labels(home, capsys):
+    run_main(codes, "--bits", 8, "--epochs", 5)
+    said = capsys.readouterr().out
     place = "artifacts/fashion-mini-k8-s0/target_codes.npz"
-    assert done.stdout.startswith(f"saved {place} (made in ")
+    assert said.startswith(f"saved {place} (made in ")
     arrays, meta = artifacts.load_npz(home / place)
     labels = datasets.load("fashion-mini").train.labels
     expected = infer_codes(labels, 8, epochs=5)
     np.testing.assert_array_equal(arrays["codes"], expected.codes)
-    assert f"objective {expected.objective:.4f}, {100 * expected.gap:.1f}% above" in done.stdout
+    assert f"objective {expected.objective:.4f}, {100 * expected.gap:.1f}% above" in said
     assert (meta["made_by"], meta["args"]["epochs"]) == ("hashlib_nb.codes", 5)
 
 
-def test_what_was_made_is_loaded_and_what_was_damaged_rebuilt(home, monkeypatch, capsys):
+def test_what_was_made_is_loaded_and_what_was_damaged_rebuilt(home, capsys):
     labels, out = home / "labels.npy", home / "made" / "codes.npz"
     np.save(labels, random_labels(9, 40, 4))
     options = ("--labels", labels, "--bits", 8, "--epochs", 5, "--out", out)
-    run_main(monkeypatch, *options)
+    run_main(codes, *options)
     first, first_said = out.read_bytes(), capsys.readouterr().out.splitlines()
-    run_main(monkeypatch, *options)
+    run_main(codes, *options)
     second_said = capsys.readouterr().out.splitlines()
     assert second_said[0].startswith("loaded made/codes.npz (made in ")
     assert second_said[1:] == first_said[1:]
     assert out.read_bytes() == first
     out.write_bytes(first[:-50])
-    run_main(monkeypatch, *options)
+    run_main(codes, *options)
     third_said = capsys.readouterr().out.splitlines()
     assert third_said[0].startswith("made/codes.npz is truncated or no npz file")
     assert third_said[1].startswith("saved made/codes.npz")
     assert third_said[2:] == first_said[1:]
 
 
-def test_the_literal_settings_from_the_command_line(home, monkeypatch, capsys):
+def test_the_literal_settings_from_the_command_line(home, capsys):
     np.save(home / "mine.npy", class_labels(50, 5))
-    run_main(monkeypatch, "--labels", home / "mine.npy", "--bits", 8, "--epochs", 5, "--literal")
+    run_main(codes, "--labels", home / "mine.npy", "--bits", 8, "--epochs", 5, "--literal")
     made, meta = artifacts.load_npz(home / "artifacts" / "mine-k8-s0" / "target_codes.npz")
     np.testing.assert_array_equal(made["codes"], infer_codes(class_labels(50, 5), 8, epochs=5, **LITERAL).codes)
     assert {name: meta["args"][name] for name in LITERAL} == LITERAL
     capsys.readouterr()
-    run_main(monkeypatch, "--labels", home / "mine.npy", "--bits", 8, "--epochs", 5)
+    run_main(codes, "--labels", home / "mine.npy", "--bits", 8, "--epochs", 5)
     assert "made with other settings (finish_sweeps=0, now 50, init_scale=1.0, now 0.1, lr" in capsys.readouterr().out
 
 
@@ -414,7 +402,5 @@ def test_a_default_and_the_same_value_are_one_setting(home, capsys):
 )
 def test_bad_input_on_the_command_line(home, monkeypatch, options, sentence):
     monkeypatch.chdir(home)
-    with pytest.raises(SystemExit) as stopped:
-        run_main(monkeypatch, *options)
-    assert sentence in stopped.value.code
+    assert sentence in refusal(codes, *options)
     assert not (home / "artifacts").exists()

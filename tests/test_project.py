@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -10,14 +12,16 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import tyro
 import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 import hashlib_nb
+from hashlib_nb.__main__ import COMMANDS
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).parents[1]
 CONDA_NAMES = {"torch": "pytorch"}
 
 
@@ -112,6 +116,45 @@ def test_readme_names_the_command_that_ci_runs():
     assert "make course" in readme
     assert "make test" in readme
     assert ci.rstrip().endswith("make test")
+
+
+PAGES = (
+    "README.md",
+    "book/own_data.md",
+    "results/README.md",
+    "benchmarks/README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+)
+
+
+def commands() -> list[str]:
+    """Every command of the package in a block of code of the pages, on one line each."""
+    blocks = [block for page in PAGES for block in re.findall(r"^```\n(.*?)^```", read(page), re.DOTALL | re.MULTILINE)]
+    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+    return sorted({line for line in lines if line.startswith("python -m hashlib_nb")})
+
+
+@pytest.mark.parametrize("command", commands())
+def test_a_command_of_the_pages_is_one_that_the_package_understands(command):
+    word, *options = shlex.split(command)[2:]
+    name = word.partition(".")[2] or options.pop(0)
+    tyro.cli(importlib.import_module(f"hashlib_nb.{COMMANDS[name][0]}").Args, args=options)
+
+
+def test_links_and_targets_of_the_pages_are_there():
+    phony = re.search(r"^\.PHONY: (.*)$", read("Makefile"), re.MULTILINE)[1].split()
+    for page in PAGES:
+        for link in re.findall(r"\]\((?!https?:|#)([^)#]+)\)", read(page)):
+            assert ((ROOT / page).parent / link).exists(), f"{page}: {link}"
+        targets = re.findall(r"^make (\w+)|`make (\w+)", read(page), re.MULTILINE)
+        assert {one or other for one, other in targets} <= {*phony}, page
+
+
+def test_the_changelog_lists_this_version_and_every_module_that_moved():
+    text = read("CHANGELOG.md")
+    assert f"## {hashlib_nb.__version__}" in text
+    assert [name for name in hashlib_nb.MOVED if not re.search(rf"`(hashlib_nb\.)?{name}`", text)] == []
 
 
 def test_citation_has_what_the_schema_requires():
