@@ -14,15 +14,9 @@ import pytest
 
 from benchmarks import summary, timing
 from benchmarks.__main__ import SCRIPTS
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).parents[1]
 PEERS = {"faiss", "torchmetrics", "pytrec_eval", "sb3_contrib"}
-
-
-@pytest.fixture
-def home(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setenv("HASHLIB_NB_HOME", str(tmp_path))
-    return tmp_path
 
 
 def run_small(script: str) -> None:
@@ -38,6 +32,7 @@ def test_every_script_is_run_by_make_bench():
     assert {path.stem for path in (ROOT / "benchmarks").glob("bench_*.py")} == set(SCRIPTS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", SCRIPTS[:-1])
 def test_a_script_runs_small_and_leaves_rows_ratios_and_a_figure(script, home):
     run_small(script)
@@ -46,9 +41,10 @@ def test_a_script_runs_small_and_leaves_rows_ratios_and_a_figure(script, home):
     assert found["machine"] == timing.machine()
     for ratio in found["ratios"]:
         assert timing.Ratio(**ratio).ratio > 0
-    assert (home / "runs" / "figures" / f"{script}.png").stat().st_size > 5_000
+    assert (home / "figures" / f"{script}.png").stat().st_size > 5_000
 
 
+@pytest.mark.slow
 def test_without_peers_a_script_measures_the_rest_and_says_what_is_missing(home, monkeypatch, capsys):
     find_spec = timing.find_spec
     monkeypatch.setattr(timing, "find_spec", lambda name: None if name in PEERS else find_spec(name))
