@@ -1,6 +1,6 @@
 # Each target is one line of python or of a tool: where make is missing, type that line.
 .DEFAULT_GOAL := help
-.PHONY: help install course lab demo assignments book test bench results lint clean
+.PHONY: help install course lab demo assignments book figures test bench results lint clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
 BIN := .venv/bin
@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 CPU_WHEELS := https://download.pytorch.org/whl/cpu
 NOTEBOOKS = $(wildcard notebooks/*.ipynb assignments/source/*/*.ipynb)
 RUNS := $(or $(HASHLIB_NB_HOME),.)/runs
-LESSONS := $(patsubst notebooks/%,$(RUNS)/%,$(sort $(wildcard notebooks/0[1-9]_*.ipynb)))
+LESSONS := $(shell sed -n 's|^\([0-9][0-9_a-z]*\).*|$(RUNS)/\1.ipynb|p' notebooks/lessons.txt)
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 21
@@ -36,14 +36,17 @@ book: $(INSTALLED) $(LESSONS) ## build the course as a website (20 minutes the f
 $(RUNS)/%.ipynb: notebooks/%.ipynb | $(INSTALLED)
 	$(BIN)/python -m hashlib_nb run_course --notebooks $(firstword $(subst _, ,$*))
 
+figures: $(INSTALLED) ## take the figures of the last run over into figures/, which README and book show
+	$(BIN)/python -m hashlib_nb figures
+
 test: lint ## check the code and the notebooks, then run every test
 	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup --durations 10
 
-bench: $(INSTALLED) ## measure speed against other packages (4 minutes) and put the ratios into the README
+bench: $(INSTALLED) ## measure speed against other packages (4 minutes) and write benchmarks/README.md
 	$(PIP) -e '.[bench]'
 	$(BIN)/python -m benchmarks
 
-results: $(INSTALLED) ## make the stored results anew: make results CIFAR10=folder COCO=folder LISTS=folder (hours)
+results: $(INSTALLED) ## make stored results anew and write results/README.md: make results CIFAR10=folder COCO=folder LISTS=folder (hours)
 	$(BIN)/python -m hashlib_nb published $(if $(CIFAR10),--cifar10 '$(CIFAR10)') $(if $(COCO),--coco '$(COCO)') $(if $(LISTS),--lists '$(LISTS)')
 
 lint: $(INSTALLED) ## check style and formatting, and that notebooks carry no outputs
@@ -52,7 +55,7 @@ lint: $(INSTALLED) ## check style and formatting, and that notebooks carry no ou
 	$(BIN)/nbstripout --verify --keep-id $(NOTEBOOKS)
 
 clean: ## remove runs/, artifacts/ and the book: executed notebooks, what the stages saved, the website
-	rm -rf runs artifacts book/_build book/lessons book/classroom.md book/contributing.md
+	rm -rf runs artifacts book/_build book/lessons book/classroom.md book/contributing.md book/results.md book/speed.md
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -28,7 +28,7 @@ from benchmarks import timing
 from hashlib_nb import datasets, selection
 from hashlib_nb.course import demo as course_demo
 from hashlib_nb.datasets import Split
-from hashlib_nb.encoder.model import new_encoder
+from hashlib_nb.encoder import Settings, new_encoder
 from hashlib_nb.experiments import results
 from hashlib_nb.search import page as demo
 from hashlib_nb.search.page import SearchPage
@@ -84,7 +84,7 @@ def photographs(root: Path, n: int = 10_000, k: int = 64) -> demo.Collection:
     splits = datasets.load("cifar10", root=root)
     splits = replace(splits, query=splits.query.take(np.arange(100)), database=splits.database.take(np.arange(n)))
     torch.manual_seed(0)
-    encoder = new_encoder(splits.train.images, k, "efficientnet_lite0", torch.device("cpu"), size=128)
+    encoder = new_encoder(splits.train.images, k, Settings(arch="efficientnet_lite0", device="cpu", size=128))
     encoder.network.eval()
     codes = [encoder.encode(part.images, progress=True) for part in (splits.query, splits.database)]
     masks = selection.random_masks(k, 16, 3)

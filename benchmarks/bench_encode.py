@@ -19,8 +19,7 @@ from PIL import Image
 
 from benchmarks import timing
 from hashlib_nb.datasets import Pictures
-from hashlib_nb.encoder import Encoder, batches
-from hashlib_nb.encoder.model import new_encoder
+from hashlib_nb.encoder import Encoder, Settings, batches, new_encoder
 
 ENCODE, FORWARD, DECODE = "encode", "forward pass alone", "decoding alone"
 CASES = {
@@ -77,7 +76,7 @@ def measure(args: Args, case: str, n: int, folder: Path) -> list[dict]:
     arch, shape, size, in_files = CASES[case]
     images = pictures_of(shape, n, folder if in_files else None)
     torch.manual_seed(0)
-    encoder = new_encoder(images, args.bits, arch, torch.device(args.device), size=size, weights="random")
+    encoder = new_encoder(images, args.bits, Settings(arch=arch, device=args.device, size=size, weights="random"))
     encoder.network.eval()
     own = encoder.batch_size_for(images)
     return [row for b in sorted({own, *args.batches}) for row in measure_batches(args, case, encoder, images, b, own)]

@@ -11,7 +11,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import re
 import shlex
 import sys
 import time
@@ -19,7 +18,9 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,11 @@ def digest(*arrays: np.ndarray) -> str:
         sha.update(f"{array.dtype}{array.shape}".encode())
         sha.update(np.ascontiguousarray(array))
     return sha.hexdigest()[:12]
+
+
+def digest_of_text(text: str) -> str:
+    """Twelve hex digits that identify a text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def sha256(path: Path) -> bytes:
@@ -175,6 +181,33 @@ def load_json(path: Path) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
+def read_selection(path: Path, k: int | None = None) -> np.ndarray:
+    """Indices int64 [p] of the bits that a selection keeps, in its order.
+
+    Args:
+        path: JSON with "bits", as `Selection.save` and `python -m hashlib_nb.selectors` write it.
+        k: bits of the codes that it is for; if None, those of the codes that it says it was chosen on.
+
+    Raises:
+        ArtifactError: the file is missing or no such JSON, was chosen on codes of another length, or names bits that
+            are not there.
+    """
+    from hashlib_nb.hamming import check_bits  # here, since it brings numba, which most readers of files do without
+
+    selection, name = load_json(path), f"selection: {shown(path)}"
+    if not isinstance(selection, dict) or "bits" not in selection:
+        raise ArtifactError(f'{name} holds no "bits"; give a JSON file with {{"bits": [...]}}')
+    chosen_on = selection.get("n_candidates", selection.get("k"))
+    if None not in (k, chosen_on) and chosen_on != k:
+        raise ArtifactError(
+            f"{name} keeps bits of codes of {chosen_on} bits, but these have {k}; give one that was chosen on such"
+        )
+    try:
+        return check_bits(selection["bits"], next((n for n in (k, chosen_on) if isinstance(n, int)), sys.maxsize))
+    except ValueError as error:
+        raise ArtifactError(f"{name}: {error}") from error
+
+
 @contextmanager
 def _named_errors(path: Path, kind: str) -> Iterator[None]:
     """Turn whatever a reader raises about a bad file into one sentence that names it."""
@@ -227,60 +260,70 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={then!r}, now {now!r}" for name, (then, now) in pairs.items() if then != now)
 
 
-def save_checkpoint(path: Path, made_from: str, state: Mapping[str, Any]) -> None:
-    """Write a training's state (tensors, numbers, strings, lists and dicts of them), all or nothing.
+@dataclass(frozen=True)
+class Checkpoint:
+    """The file that a training goes on from after it was cut off."""
 
-    `made_from` says what the training depends on, so that `load_checkpoint` can tell whether the file is of the same.
-    """
-    import torch  # here, since metrics and datasets import this module and must not need torch
+    path: Path | None
+    """The file; None for none, so that `save` and `load` do nothing."""
+    made_from: str
+    """All that the training depends on, in words: data, settings, device. A file made from something else is left."""
 
-    with atomic(path) as partial:
-        torch.save({"made_from": made_from, **state}, partial)
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Write the training's state (tensors, numbers, strings, lists and dicts of them), all or nothing."""
+        if self.path is None:
+            return
+        import torch  # here, since metrics and datasets import this module and must not need torch
+
+        with atomic(self.path) as partial:
+            torch.save({"made_from": self.made_from, **state}, partial)
+
+    def load(self) -> dict[str, Any] | None:
+        """The state that was saved last; None where there is none that can be used, and it says why."""
+        if self.path is None or not Path(self.path).exists():
+            return None
+        import torch
+
+        try:
+            state = torch.load(self.path, weights_only=True, map_location="cpu")
+            same = state.pop("made_from") == self.made_from
+        except Exception as error:  # torch, pickle and zipfile each raise their own for a damaged file
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            print(f"{shown(self.path)} is damaged ({reason}): training starts anew")
+            return None
+        if not same:
+            print(f"{shown(self.path)} is of another training (other data or settings): training starts anew")
+            return None
+        print(f"resuming from {shown(self.path)}")
+        return state
 
 
-def load_checkpoint(path: Path | None, made_from: str) -> dict[str, Any] | None:
-    """The state that `save_checkpoint` wrote for the same training; None where there is none, and it says why."""
-    import torch
+def scalar_writer(folder: Path | None, first: int = 0):
+    """TensorBoard's writer into `folder`, to which steps from `first` on are new; None for one that writes nothing."""
+    if folder is None:
+        return SimpleNamespace(add_scalar=lambda *_: None, close=lambda: None)
+    from torch.utils.tensorboard import SummaryWriter
 
-    if path is None or not Path(path).exists():
-        return None
-    try:
-        state = torch.load(path, weights_only=True, map_location="cpu")
-        same = state["made_from"] == made_from
-    except Exception as error:  # torch, pickle and zipfile each raise their own for a damaged file
-        print(f"{shown(path)} is damaged ({str(error).splitlines()[0]}): training starts anew")
-        return None
-    if not same:
-        print(f"{shown(path)} is of another training (other data or settings): training starts anew")
-        return None
-    print(f"resuming from {shown(path)}")
-    return state
-
-
-def between(text: str, begin: str, end: str, body: str) -> str:
-    """README text with `body` between two marker lines, in place of what stood there.
-
-    Raises:
-        ValueError: the markers are not there once each.
-    """
-    if text.count(begin) != 1 or text.count(end) != 1:
-        raise ValueError(f"README.md must hold the lines {begin!r} and {end!r} once each")
-    return re.sub(f"{begin}.*{end}", lambda _: f"{begin}\n{body}\n{end}", text, flags=re.DOTALL)
+    return SummaryWriter(str(folder), purge_step=first)
 
 
 def command(stage: str, args: Any) -> str:
     """The command line that sets a stage's `Args` (a dataclass) to these values; defaults are left out."""
-    words = ["python", "-m", "hashlib_nb", stage]
+    return shlex.join(["python", "-m", "hashlib_nb", stage, *_options(args)])
+
+
+def _options(args: Any) -> Iterator[str]:
+    """The words that set a dataclass' fields, those of dataclasses in it as well."""
     for field in dataclasses.fields(args):
         value, option = getattr(args, field.name), field.name.replace("_", "-")
         if value == field.default:
             continue
-        if isinstance(value, bool):
-            words.append(f"--{option}" if value else f"--no-{option}")
+        if dataclasses.is_dataclass(value):
+            yield from _options(value)
+        elif isinstance(value, bool):
+            yield f"--{option}" if value else f"--no-{option}"
         else:
-            values = value if isinstance(value, (tuple, list)) else [value]
-            words += [f"--{option}", *map(str, values)]
-    return shlex.join(words)
+            yield from (f"--{option}", *map(str, value if isinstance(value, (tuple, list)) else [value]))
 
 
 def peak_memory_mb() -> float:
@@ -300,14 +343,21 @@ def run(main: Callable[[Any], None], args_type: type, *, prog: str | None = None
 
     Args:
         main: what takes the arguments.
-        args_type: a dataclass whose fields are the options.
+        args_type: a dataclass whose fields are the options. Where it has `PRESETS`, the option `--NAME` puts the
+            settings of that name in place of the defaults; options beside it win.
         prog: how the command was called, for its help; by default `python -m` and the module that runs.
     """
     import tyro  # by far the slowest import here, and only a command line needs it
 
     script = Path(sys.argv[0])
     stage = script.parent.name if script.stem == "__main__" else script.stem
-    args = tyro.cli(args_type, prog=prog or f"python -m hashlib_nb.{stage}")
+    words, preset = sys.argv[1:], {}
+    for name, settings in getattr(args_type, "PRESETS", {}).items():
+        if f"--{name}" in words:
+            words.remove(f"--{name}")
+            preset |= settings
+    default = {"default": args_type(**preset)} if preset else {}
+    args = tyro.cli(args_type, args=words, prog=prog or f"python -m hashlib_nb.{stage}", **default)
     try:
         main(args)
     except (ValueError, OSError, CommandError) as error:

@@ -23,20 +23,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Annotated
 
 import numba
 import numpy as np
 import scipy.optimize
 import scipy.sparse
 import torch
-from threadpoolctl import threadpool_limits
+import tyro
 from tqdm.auto import tqdm
 
-from hashlib_nb import artifacts, datasets
+from hashlib_nb import artifacts, datasets, threads
 from hashlib_nb.hamming import check_labels
 
 LITERAL = {"lr": 1.0, "init_scale": 1.0, "finish_sweeps": 0}
 """The thesis' settings, as written: Adam at 1.0 from W ~ N(0, 1), then the sign. For side-by-side comparison."""
+PRESETS = {"repaired": {}, "literal": LITERAL}
+"""Settings of `infer_codes` by name: its defaults, and the thesis'."""
 
 
 @dataclass(frozen=True)
@@ -262,7 +265,7 @@ def discrete_finish(z: np.ndarray, groups: LabelSets, *, sweeps: int, seed: int 
         yield z.T.copy()
 
 
-@threadpool_limits.wrap(limits=1)  # matrices this small: two threads that wait for each other on a busy core cost 10x
+@threads.limited(1, "pools")  # matrices this small: two threads that wait for each other on a busy core cost 10x
 def infer_codes(
     labels: np.ndarray,
     bits: int,
@@ -395,14 +398,25 @@ class Args:
     """whose training labels to use (a name in hashlib_nb.datasets)"""
     root: Path | None = None
     """folder of the data set's files, where it needs one"""
+    options: tuple[str, ...] = ()
+    """what the data set takes beyond that, as name=value: protocol=59k exclude=person,car"""
     labels: Path | None = None
     """labels {0,1} [n, m] to use instead of a data set's: a .npy file, or a .txt list (see datasets/lists.py)"""
-    bits: int = 64
+    code_length: Annotated[int, tyro.conf.arg(aliases=["--bits"])] = 64
     """length k of the codes"""
     literal: bool = False
-    """the thesis' settings as written (Adam at 1.0 from N(0, 1), no discrete finish) instead of the repaired ones"""
+    """the preset of the thesis' settings as written (Adam at 1.0 from N(0, 1), no discrete finish); what else is given
+    comes on top"""
     epochs: int = 100
     """Adam steps, each with the gradient of the whole similarity matrix"""
+    lr: float | None = None
+    """Adam's learning rate; by default 0.3, with literal 1.0"""
+    init_scale: float | None = None
+    """standard deviation of W at the start; by default 0.1, with literal 1.0"""
+    quantization_weight: float = 1.0
+    """lambda, the weight of the quantization penalty"""
+    finish_sweeps: int | None = None
+    """sweeps of the discrete finish; by default 50, with literal 0"""
     block_size: int | None = None
     """sum the gradient over blocks of this size, as the thesis does, instead of factorizing it"""
     seed: int = 0
@@ -416,7 +430,9 @@ class Args:
 def _labels_of(args: Args) -> tuple[np.ndarray, str]:
     """Labels and a name for them."""
     if args.labels is None:
-        return datasets.load(args.dataset, root=args.root).train.labels, args.dataset
+        options = dict(datasets.typed_options(args.dataset, args.options))
+        name = datasets.label(args.dataset, root=args.root, options=options)
+        return datasets.load(args.dataset, root=args.root, **options).train.labels, name
     if args.labels.suffix != ".txt":
         return artifacts.load_npy(args.labels), args.labels.stem
     from hashlib_nb.datasets import read_list
@@ -459,18 +475,21 @@ def main(args: Args) -> None:
         if path is not None:
             artifacts.check_writable(path)
     labels, name = _labels_of(args)
-    settings = {"seed": args.seed, "epochs": args.epochs, "block_size": args.block_size}
-    settings |= LITERAL if args.literal else {}
-    path = args.out or artifacts.folder(name, args.bits, args.seed) / "target_codes.npz"
+    settings = PRESETS["literal" if args.literal else "repaired"] | {
+        field: getattr(args, field)
+        for field in ("seed", "epochs", "block_size", "quantization_weight", "lr", "init_scale", "finish_sweeps")
+        if getattr(args, field) is not None
+    }
+    path = args.out or artifacts.folder(name, args.code_length, args.seed) / "target_codes.npz"
     start = time.perf_counter()
     if args.report is None:
-        target = load_or_infer(path, labels, args.bits, **settings)
+        target = load_or_infer(path, labels, args.code_length, **settings)
     else:  # what is measured must be done
-        target = infer_codes(labels, args.bits, **settings)
+        target = infer_codes(labels, args.code_length, **settings)
     seconds = time.perf_counter() - start
     about = summarize(target, labels)
     print(
-        f"{about['n']} codes of {args.bits} bits, {about['distinct_codes']} distinct; "
+        f"{about['n']} codes of {args.code_length} bits, {about['distinct_codes']} distinct; "
         f"objective {target.objective:.4f}, {100 * target.gap:.1f}% above the lower bound {target.lower_bound:.4f}"
     )
     if args.report is not None:

@@ -16,9 +16,8 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 
 from hashlib_nb import artifacts
+from hashlib_nb.course import lessons
 
-LESSONS = "0[1-9]_*.ipynb"
-"""00_start.ipynb lists the notebooks for JupyterLab; here, the book's own pages do."""
 INJECTED = "injected-parameters"
 """Tag of the cell that papermill adds where a notebook was run with other parameters."""
 INTRODUCTION = (
@@ -36,7 +35,7 @@ def place(app: Sphinx, config: Config) -> None:
             bury any other exception in a report of its own versions and a traceback.
     """
     book, runs = Path(app.srcdir), artifacts.project_root() / "runs"
-    sources = sorted((book.parent / "notebooks").glob(LESSONS))
+    sources = [lesson.path for lesson in lessons.read_lessons(book.parent / "notebooks" / "lessons.txt")]
     executed = {path: read_executed(path, runs / path.name) for path in sources}
     if faults := {path: copy for path, copy in executed.items() if isinstance(copy, str)}:
         sys.exit(f"error: {_all_faults(faults)}")

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hashlib_nb import selection
+from hashlib_nb import selection, selectors
 from hashlib_nb.artifacts import project_root, run
-from hashlib_nb.datasets import parse_options
 from hashlib_nb.experiments import results
 from hashlib_nb.search.page import Collection
 
@@ -46,19 +45,16 @@ def load(args: results.Args) -> Collection:
     """Codes, encoder and kept bits of the first seed and length in `args`; what is missing is made first.
 
     Raises:
-        ValueError: what `results.load_codes` and `results.select` refuse.
+        ValueError: what `encoder.Setup` and `results.select` refuse.
     """
-    from hashlib_nb import encoder  # brings in torch, which answers do not need
-
-    seed, n_bits, k = args.seeds[0], args.lengths[0], args.code_length
-    splits, made = results.load_codes(args, seed)
-    choices = {method: results.select(args, seed, made, n_bits, method).bits for method in ("PPO", "greedy")}
-    choices["random"] = np.flatnonzero(selection.random_masks(k, n_bits, 1, seed)[0])
+    n_bits, k, setup = args.lengths[0], args.code_length, args.setup(args.seeds[0])
+    made = setup.codes(progress=False)
+    choices = {
+        selectors.METHODS[name].title: results.select(args, setup, name, n_bits).bits for name in results.SEARCHES
+    }
+    choices["random"] = np.flatnonzero(selection.random_masks(k, n_bits, 1, setup.seed)[0])
     choices["all bits"] = np.arange(k)
-    arch, _ = encoder.choose(args.arch, echo=lambda _: None)
-    options = parse_options(args.dataset, args.options)
-    folder = encoder.folder_for(args.dataset, k, seed, arch=arch, size=args.size or None, options=options)
-    return Collection(splits, made.query, made.database, choices, encoder.Encoder.load(folder))
+    return Collection(setup.splits, made.query, made.database, choices, setup.encoder())
 
 
 @dataclass(frozen=True)

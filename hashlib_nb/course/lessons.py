@@ -1,4 +1,4 @@
-"""Run the course headless: notebooks 01 to 04 in order, executed copies in runs/, the results table at the end.
+"""The list of lessons, and the course run headless: executed copies in runs/, the results table at the end.
 
 python -m hashlib_nb run_course
 python -m hashlib_nb run_course --notebooks 03 04 --parameters bits=16 seed=1
@@ -24,11 +24,42 @@ RESULTS = Path("runs", "results.md")
 
 
 @dataclass(frozen=True)
+class Lesson:
+    """A line of `notebooks/lessons.txt`."""
+
+    name: str
+    """The notebook's file without its ending."""
+    in_course: bool
+    """Whether `make course` runs it."""
+
+    @property
+    def number(self) -> str:
+        """What the name begins with."""
+        return self.name.partition("_")[0]
+
+    @property
+    def path(self) -> Path:
+        """The notebook."""
+        return NOTEBOOKS / f"{self.name}.ipynb"
+
+
+def read_lessons(path: Path) -> tuple[Lesson, ...]:
+    """The lessons that a file lists, a name a line, a star behind those of the course; none where there is no file."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    words = [line.split() for line in lines if line and not line.startswith("#")]
+    return tuple(Lesson(name, rest == ["*"]) for name, *rest in words)
+
+
+LESSONS = read_lessons(NOTEBOOKS / "lessons.txt")
+"""All lessons in their order; none in an installed copy without notebooks."""
+
+
+@dataclass(frozen=True)
 class Args:
     """Run notebooks in order and stop at the first that fails."""
 
-    notebooks: tuple[str, ...] = ("01", "02", "03", "04")
-    """Numbers of the notebooks to run, in this order."""
+    notebooks: tuple[str, ...] = tuple(lesson.number for lesson in LESSONS if lesson.in_course)
+    """Numbers of the notebooks to run, in this order; by default those that make up the course."""
     parameters: tuple[str, ...] = ()
     """name=value pairs such as bits=16 for the parameters cells; each goes to every notebook that has the name."""
 

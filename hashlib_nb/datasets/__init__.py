@@ -1,7 +1,7 @@
 """Datasets by name: pictures, their labels, and a split into query, train and database. No torch."""
 
 from hashlib_nb.datasets._files import pool_of_files
-from hashlib_nb.datasets._options import parse_options
+from hashlib_nb.datasets._options import label, parse_options, typed_options
 from hashlib_nb.datasets._pictures import SUFFIXES, Pictures, decode, in_threads
 from hashlib_nb.datasets._splits import PARTS, Pool, Split, Splits, split_by_class
 from hashlib_nb.datasets.lists import read_list
@@ -16,6 +16,7 @@ __all__ = [
     "Splits",
     "decode",
     "in_threads",
+    "label",
     "load",
     "loader",
     "names",
@@ -23,4 +24,5 @@ __all__ = [
     "pool_of_files",
     "read_list",
     "split_by_class",
+    "typed_options",
 ]

@@ -25,33 +25,25 @@ from tqdm.auto import tqdm
 from hashlib_nb.encoder import batches, networks, parallel
 from hashlib_nb.encoder.batches import check_images
 from hashlib_nb.encoder.model import Encoder, new_encoder
-from hashlib_nb.encoder.networks import choose
-from hashlib_nb.encoder.training import RECIPES, Recipe, Rows, Training
+from hashlib_nb.encoder.settings import Settings
+from hashlib_nb.encoder.training import Loss, Recipe, Rows, Training, bit_cross_entropy
 from hashlib_nb.hamming import check_codes
 
 if TYPE_CHECKING:
     from hashlib_nb.encoder.batches import Images
 
-PARTS = ("query", "train", "database")
-
 
 def fit(
     images: Images,
     targets: np.ndarray,
+    settings: Settings | None = None,
     *,
-    arch: str = "auto",
-    size: int | None = None,
-    epochs: int | None = None,
-    recipe: Recipe | None = None,
+    loss: Loss = bit_cross_entropy,
     validation: float | np.ndarray = 0.0,
-    weights: str = "imagenet",
-    weights_path: Path | None = None,
     checkpoint: Path | None = None,
-    device: str = "auto",
-    precision: str = "auto",
-    compile: bool = False,
     seed: int = 0,
     progress: bool = True,
+    **changes,
 ) -> Encoder:
     """Fit an encoder to target codes (Algorithm 2).
 
@@ -59,85 +51,46 @@ def fit(
         images: uint8 [n, h, w, c] or `datasets.Pictures`, training pictures alone: the query set has no part in this.
             For a frozen trunk also its features, float [n, d], or [n, views, d], one of which is drawn in each epoch.
         targets: uint8 {0,1} [n, k], their target codes.
-        arch: one of `networks.ARCHS`, or "auto" (see `choose`).
-        size: pixels, height and width of the network's input; None takes 224, or for alexnet_small the pictures' own
-            up to 64.
-        epochs: passes over the pictures; None takes the recipe's.
-        recipe: optimizer settings; None takes `RECIPES[arch]`.
+        settings: which network and how it is trained; None takes the defaults.
+        loss: what is minimized, summed over a batch; by default eq. 3.11.
         validation: a fraction of the training pictures, or their row numbers, to hold out. They are measured after each
             epoch and used for nothing else; the recipe's `patience` watches other pictures.
-        weights: "imagenet" or "random", for all but alexnet_small.
-        weights_path: a state dict on disk instead of the ImageNet weights' usual place.
         checkpoint: file to save to after each epoch; if it is there, training goes on from it, to the same result.
-        device: "cpu", "cuda", or "auto".
-        precision: inside the network: "fp32", "bf16", "fp16", or "auto": fp32 on a CPU, bf16 on a GPU that has it.
-        compile: use torch.compile: worth it where a training or encoding takes many minutes.
         seed: of initial weights, batches, augmentation and dropout.
         progress: show a bar with loss and bit accuracy.
+        **changes: fields of `Settings` in place of those in `settings`, such as arch="alexnet", epochs=5.
 
     Raises:
         ValueError: shapes or values that do not fit, named, before any work.
     """
-    arch, where, recipe, epochs = _checked(images, targets, arch, device, recipe, epochs, weights_path)
+    settings = replace(settings or Settings(), **changes).resolved()
+    _check(images, targets, settings)
     targets = check_codes(targets, "targets")
-    rows = _rows(validation, recipe, len(images), seed)
-    scaled_by = batches.take(images, rows.training) if arch == "alexnet_small" else images
+    rows = _rows(validation, settings.recipe, len(images), seed)
+    scaled_by = batches.take(images, rows.training) if settings.arch == "alexnet_small" else images
     with torch.random.fork_rng():  # the caller's random numbers stay as they were
         torch.manual_seed(seed)
-        encoder = new_encoder(
-            scaled_by,
-            targets.shape[1],
-            arch,
-            where,
-            size=size,
-            head=recipe.head,
-            precision=precision,
-            compile=compile,
-            seed=seed,
-            weights=weights,
-            weights_path=weights_path,
-        )
-        if networks.is_frozen(arch):
-            images = _features_for(encoder, images, mirror=recipe.mirror, progress=progress)
+        encoder = new_encoder(scaled_by, targets.shape[1], settings, seed=seed)
+        if networks.is_frozen(settings.arch):
+            images = _features_for(encoder, images, mirror=settings.recipe.mirror, progress=progress)
         if parallel.rank():  # what each process drops is its own affair
             torch.manual_seed(seed + parallel.rank())
-        origin = f"{arch} {weights} {weights_path}"
-        run = Training(encoder, recipe, images, targets, rows, epochs, seed, origin=origin, progress=progress)
+        run = Training(encoder, settings, images, targets, rows, seed, loss=loss, progress=progress)
         _run(run, None if checkpoint is None else Path(checkpoint), progress)
     encoder.network.eval()
     return replace(encoder, history={name: np.array(values) for name, values in run.history.items()})
 
 
-def _checked(
-    images: Images,
-    targets: np.ndarray,
-    arch: str,
-    device: str,
-    recipe: Recipe | None,
-    epochs: int | None,
-    weights_path: Path | None,
-) -> tuple[str, torch.device, Recipe, int]:
-    """Resolve arch, device, recipe and epochs; raise ValueError for what does not fit together."""
-    if not batches.is_features(images):
+def _check(images: Images, targets: np.ndarray, settings: Settings) -> None:
+    """Raise ValueError for what does not fit together."""
+    features = batches.is_features(images)
+    if not features:
         check_images(images)
     targets = check_codes(targets, "targets")
     if len(images) != len(targets):
         raise ValueError(f"targets has {len(targets)} rows for {len(images)} images; give one target code a picture")
-    arch, where = choose(arch, device)
-    if batches.is_features(images) and not networks.is_frozen(arch):
-        raise ValueError(f"images are features (floats), but {arch} has no frozen trunk: give uint8 pictures")
-    if weights_path is not None and arch == "alexnet_small":
-        raise ValueError(
-            "weights_path goes with an arch that has ImageNet weights, not 'alexnet_small': set another arch or leave "
-            "it out"
-        )
-    recipe = recipe or RECIPES[arch]
-    if networks.is_frozen(arch) != (recipe.head is not None):
-        raise ValueError(f"recipe must have a head for a frozen trunk, and none else, but arch is {arch}")
-    epochs = recipe.epochs if epochs is None else epochs
-    if epochs < 1:
-        raise ValueError(f"epochs must be at least 1, not {epochs}")
-    return arch, where, recipe, epochs
+    if features and not networks.is_frozen(settings.arch):
+        raise ValueError(f"images are features (floats), but {settings.arch} has no frozen trunk: give uint8 pictures")
 
 
 def _run(run: Training, checkpoint: Path | None, progress: bool) -> None:
@@ -216,11 +169,14 @@ def folds_of(targets: np.ndarray, folds: int, seed: int = 0) -> np.ndarray:
 def cross_fit(
     images: Images,
     targets: np.ndarray,
+    settings: Settings | None = None,
     *,
     folds: int = 3,
+    loss: Loss = bit_cross_entropy,
     checkpoint: Path | None = None,
     seed: int = 0,
-    **settings,
+    progress: bool = True,
+    **changes,
 ) -> tuple[np.ndarray, np.ndarray, list[dict[str, np.ndarray]]]:
     """Out-of-fold codes: each training picture's code from an encoder fitted to the other folds.
 
@@ -230,33 +186,30 @@ def cross_fit(
     Args:
         images: uint8 [n, h, w, c] or `datasets.Pictures`, or a frozen trunk's features, as of `fit`.
         targets: uint8 {0,1} [n, k].
+        settings: as of `fit`.
         folds: encoders to fit, each on (folds - 1)/folds of the pictures.
+        loss: as of `fit`.
         checkpoint: folder for one checkpoint a fold, so that a killed run goes on where it was.
         seed: of the folds; fold f's encoder is seeded with seed + f + 1.
-        **settings: further arguments of `fit`.
+        progress: show bars.
+        **changes: as of `fit`.
 
     Returns:
         codes uint8 [n, k], fold int64 [n], and each fold's training history, whose validation rows are the fold.
     """
+    settings = replace(settings or Settings(), **changes).resolved()
     targets = check_codes(targets, "targets")
     fold = folds_of(targets, folds, seed)
     out_of_fold = np.empty_like(targets)
     histories = []
-    if networks.is_frozen(settings.get("arch", "auto")) and not batches.is_features(images):
-        recipe = settings.get("recipe") or RECIPES[settings["arch"]]  # once for all folds
-        trunk = _frozen_encoder(images, settings)
-        images = _features_for(trunk, images, mirror=recipe.mirror, progress=settings.get("progress", True))
+    if networks.is_frozen(settings.arch) and not batches.is_features(images):  # once for all folds
+        trunk = new_encoder(images, 1, settings)
+        images = _features_for(trunk, images, mirror=settings.recipe.mirror, progress=progress)
     for f in range(folds):
         rows = np.flatnonzero(fold == f)
         file = None if checkpoint is None else Path(checkpoint) / f"fold{f}.pt"
-        encoder = fit(images, targets, validation=rows, checkpoint=file, seed=seed + f + 1, **settings)
+        run = {"loss": loss, "checkpoint": file, "seed": seed + f + 1, "progress": progress}
+        encoder = fit(images, targets, settings, validation=rows, **run)
         out_of_fold[rows] = encoder.encode(batches.take(images, rows))
         histories.append(encoder.history)
     return out_of_fold, fold, histories
-
-
-def _frozen_encoder(images: Images, settings: dict) -> Encoder:
-    """An encoder with the frozen trunk that `fit` with these settings would have, to compute features with."""
-    arch, where = choose(settings["arch"], settings.get("device", "auto"))
-    names = ("size", "precision", "compile", "weights", "weights_path")
-    return new_encoder(images, 1, arch, where, **{name: settings[name] for name in names if name in settings})

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hashlib_nb import artifacts, codes, datasets
+from hashlib_nb.datasets import PARTS
 from hashlib_nb.encoder import batches, features, networks, parallel
-from hashlib_nb.encoder.fitting import PARTS, _frozen_encoder, cross_fit, fit, folds_of
-from hashlib_nb.encoder.networks import choose
-from hashlib_nb.encoder.training import RECIPES, Recipe
+from hashlib_nb.encoder.fitting import cross_fit, fit, folds_of
+from hashlib_nb.encoder.model import Encoder, new_encoder
+from hashlib_nb.encoder.settings import Settings
 
 if TYPE_CHECKING:
     from hashlib_nb.encoder.batches import Images
+    from hashlib_nb.selection import Selection
+
+FOLDS = 3
+"""Encoders for the out-of-fold codes, unless something else is asked for."""
+EPISODES = 2048
+"""Subsets that PPO tries, unless something else is asked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,15 +49,176 @@ class ImageCodes:
     """All that `codes.npz` holds, by the names there, labels included: what `selection.reward_codes` reads."""
 
 
+@dataclass(frozen=True)
+class Setup:
+    """Which run this is: the one key that folders, caches and figures of a data set's codes come from.
+
+    Made once and resolved at once: the root is absolute, "auto" is decided, options have their types. Whatever changes
+    the codes changes `folder`, so that no run overwrites another's; the files in it carry the digest of the data and of
+    all settings besides, so that a run finds out where pictures or labels have changed under it.
+
+    Raises:
+        ValueError: what no run can be: an unknown data set, option, architecture or preset, a device that is not here,
+            a code length under 1, a number of folds under 2 that is not 0, a negative seed.
+    """
+
+    dataset: str = "fashion-mini"
+    """A name in `hashlib_nb.datasets`."""
+    root: Path | str | None = None
+    """Folder of the data set's files, where it needs one."""
+    options: Mapping[str, Any] | Sequence[Any] = ()
+    """What the data set takes beyond that: a mapping, or texts like "protocol=59k"; resolved to (name, value) pairs."""
+    split: Path | None = None
+    """File of a saved split (`Splits.save_split`); None for the data set's own, of its seed 0."""
+    code_length: int = 64
+    """k, bits of a code."""
+    seed: int = 0
+    """Of target codes, weights, batches, augmentation and folds."""
+    target_codes: str | Path = "repaired"
+    """A preset of stage 1 (`codes.PRESETS`), or an npz file with the array `codes`."""
+    folds: int = FOLDS
+    """Encoders for the out-of-fold codes that stage 3's reward uses; 0 leaves those out."""
+    settings: Settings = Settings()
+    """How the encoder is fitted."""
+
+    def __post_init__(self) -> None:
+        least = {"code_length": 1, "seed": 0, "folds": 0}
+        for name, smallest in least.items():
+            if getattr(self, name) < smallest:
+                raise ValueError(f"{name} is {getattr(self, name)}; give at least {smallest}")
+        if self.folds == 1:
+            raise ValueError("folds is 1; give 0 for no out-of-fold codes, or at least 2")
+        if isinstance(self.target_codes, str) and self.target_codes not in codes.PRESETS:
+            raise ValueError(
+                f"target_codes is {self.target_codes!r}; give one of {', '.join(codes.PRESETS)}, or the path of a file"
+            )
+        resolved = {
+            "root": None if self.root is None else Path(self.root).expanduser().resolve(),
+            "options": datasets.typed_options(self.dataset, self.options),
+            "settings": self.settings.resolved(echo=lambda _: None),
+        }
+        for name, value in resolved.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def label(self) -> str:
+        """The data set with what was asked of it, as names of folders say it."""
+        return datasets.label(self.dataset, root=self.root, options=self.options, split=self.split)
+
+    @property
+    def target_path(self) -> Path:
+        """Where stage 1's codes lie: target codes depend on no encoder, so every one of a data set shares them."""
+        if isinstance(self.target_codes, Path):
+            return self.target_codes
+        name = "target" if self.target_codes == "repaired" else self.target_codes
+        return artifacts.folder(self.label, self.code_length, self.seed) / f"{name}_codes.npz"
+
+    @property
+    def folder(self) -> Path:
+        """Where the codes, the encoder and what is chosen of its bits lie."""
+        return artifacts.folder(self.label, self.code_length, self.seed, "-".join([self.settings.arch, *self._words()]))
+
+    def _words(self) -> list[str]:
+        """What of the run is not as by default, as short words in a fixed order."""
+        asked = self.settings.words()
+        words = [f"px{asked.pop('size')}"] if "size" in asked else []
+        words += [f"e{asked.pop('epochs')}"] if "epochs" in asked else []
+        words += ["direct"] if self.folds == 0 else [] if self.folds == FOLDS else [f"f{self.folds}"]
+        if isinstance(self.target_codes, Path):
+            words.append(f"t{artifacts.digest(self.targets())}")
+        elif self.target_codes != "repaired":
+            words.append(self.target_codes)
+        return [*words, f"o{artifacts.digest_of_text(str(asked))}"] if asked else words
+
+    @cached_property
+    def splits(self) -> datasets.Splits:
+        """The data set, loaded once."""
+        split = {} if self.split is None else {"split": self.split}
+        return datasets.load(self.dataset, root=self.root, **split, **dict(self.options))
+
+    def targets(self) -> np.ndarray:
+        """Stage 1's target codes of the training pictures, uint8 [n, k]: found, or inferred where they are missing."""
+        if isinstance(self.target_codes, Path):
+            found = artifacts.read_npz(self.target_codes, ["codes"])["codes"]
+            if found.ndim == 2 and found.shape[1] != self.code_length:
+                raise ValueError(
+                    f"target_codes: {artifacts.shown(self.target_codes)} has codes of {found.shape[1]} bits, but "
+                    f"code_length is {self.code_length}; give {found.shape[1]}"
+                )
+            return found
+        labels, preset = self.splits.train.labels, codes.PRESETS[self.target_codes]
+
+        def infer() -> np.ndarray:
+            return codes.load_or_infer(self.target_path, labels, self.code_length, seed=self.seed, **preset).codes
+
+        return parallel.broadcast(infer() if parallel.is_first() else None)
+
+    def codes(self, folder: Path | None = None, *, progress: bool = True) -> ImageCodes:
+        """Codes of all pictures: found, or made where they are missing; held from then on.
+
+        Args:
+            folder: where they lie; None for `folder` of this run.
+            progress: show bars.
+        """
+        held = self.__dict__.setdefault("_held", {})
+        if folder not in held:
+            size = self.settings.size or networks.DEFAULT_SIZE
+            cache = features.folder_of(self.label, self.settings.arch, size)
+            where = {"folds": self.folds, "seed": self.seed, "cache": cache, "progress": progress}
+            held[folder] = load_or_encode(folder or self.folder, self.splits, self.targets(), self.settings, **where)
+        return held[folder]
+
+    def encoder(self) -> Encoder:
+        """The encoder that makes these codes, of any further picture as well."""
+        self.codes()
+        return Encoder.load(self.folder, device=self.settings.device, precision=self.settings.precision)
+
+    def select(
+        self, method: str, n_bits: int, *, reward_codes: str = "crossfit", total_episodes: int = EPISODES
+    ) -> Selection:
+        """The bits that a method keeps: from the file beside the codes, or searched for where there is none.
+
+        Args:
+            method: a name in `selectors.METHODS`.
+            n_bits: p.
+            reward_codes: which codes pay the reward (`selection.reward_codes`).
+            total_episodes: subsets that "ppo" tries; the others go on as long as they take.
+        """
+        from hashlib_nb import ppo, selection, selectors  # later stages: the key finds them what lies beside its codes
+
+        rewarded, labels = selection.reward_codes(reward_codes, self.codes().arrays)
+        args = ppo.Args(n_bits=n_bits, total_episodes=total_episodes, seed=self.seed, progress=False)
+        made_from = ppo.settings(args) if method == "ppo" else {"n_bits": n_bits, "seed": self.seed}
+
+        def make() -> Selection:
+            if method == "ppo":
+                return ppo.train(args, rewarded, labels)
+            return selectors.select(rewarded, labels, n_bits, method=method, seed=self.seed)
+
+        made_from["data"] = artifacts.digest(rewarded, labels)
+        path = self.selection_path(method, n_bits, reward_codes=reward_codes, total_episodes=total_episodes)
+        return selection.load_or_make(path, made_from, make)
+
+    def selection_path(
+        self, method: str, n_bits: int, *, reward_codes: str = "crossfit", total_episodes: int = EPISODES
+    ) -> Path:
+        """Where `select` keeps what it finds; arguments as there."""
+        words = [method, f"p{n_bits}"] + [reward_codes] * (reward_codes != "crossfit")
+        words += [f"t{total_episodes}"] * (total_episodes != EPISODES)
+        return self.folder / f"{'-'.join(words)}.npz"
+
+
 def load_or_encode(
     folder: Path,
     splits: datasets.Splits,
     targets: np.ndarray,
+    settings: Settings | None = None,
     *,
-    folds: int = 3,
+    folds: int = FOLDS,
     seed: int = 0,
     cache: Path | None = None,
-    **settings,
+    progress: bool = True,
+    **changes,
 ) -> ImageCodes:
     """Codes of all splits: from `folder` if they were made with these settings, else fit, cross-fit, encode and save.
 
@@ -59,30 +226,29 @@ def load_or_encode(
         folder: where `codes.npz`, `encoder.safetensors` and `encoder.json` lie.
         splits: the data set.
         targets: target codes of `splits.train`, uint8 [n, k].
+        settings: how the encoder is fitted; None takes the defaults.
         folds: encoders for the out-of-fold codes; 0 leaves those out.
         seed: of everything.
         cache: folder of a frozen trunk's features (see `features`); None keeps them in `folder`.
-        **settings: further arguments of `fit`, except validation and checkpoint.
+        progress: show bars.
+        **changes: fields of `Settings` in place of those in `settings`.
     """
-    settings["arch"], device = choose(settings.get("arch", "auto"), settings.get("device", "auto"))
-    settings["device"] = str(device)
-    settings["precision"] = networks.choose_precision(settings.get("precision", "auto"), device)
+    settings = replace(settings or Settings(), **changes).resolved()
     if folds:
         folds_of(targets, folds, seed)  # a number of folds that cannot be is named before the first encoder is fitted
-    recipe = settings.get("recipe") or RECIPES[settings["arch"]]
     checkpoints = Path(folder) / "checkpoints"
 
     def make() -> dict[str, np.ndarray]:
         inputs = {name: getattr(splits, name).images for name in PARTS}
-        if networks.is_frozen(settings["arch"]):
-            trunk, progress = _frozen_encoder(splits.train.images, settings), settings.get("progress", True)
-            inputs = features.of_splits(Path(cache or folder), trunk, splits, mirror=recipe.mirror, progress=progress)
-        arrays = _fit_and_encode(Path(folder), inputs, targets, checkpoints, folds, seed, settings)
+        if networks.is_frozen(settings.arch):
+            trunk, mirror = new_encoder(splits.train.images, 1, settings), settings.recipe.mirror
+            inputs = features.of_splits(Path(cache or folder), trunk, splits, mirror=mirror, progress=progress)
+        arrays = _fit_and_encode(Path(folder), inputs, targets, checkpoints, folds, seed, settings, progress)
         return arrays | {f"{name}_labels": getattr(splits, name).labels for name in PARTS}
 
     def load_or(make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-        args = _made_from(splits, targets, recipe, settings) | {"folds": folds, "seed": seed}
-        return artifacts.load_or_make(Path(folder) / "codes.npz", args, make, made_by="hashlib_nb.encoder")
+        made_from = _made_from(splits, targets, settings) | {"folds": folds, "seed": seed}
+        return artifacts.load_or_make(Path(folder) / "codes.npz", made_from, make, made_by="hashlib_nb.encoder")
 
     arrays = parallel.first_decides(load_or, make)
     if parallel.is_first():
@@ -98,18 +264,19 @@ def _fit_and_encode(
     checkpoints: Path,
     folds: int,
     seed: int,
-    settings: dict,
+    settings: Settings,
+    progress: bool,
 ) -> dict[str, np.ndarray]:
     """All of `codes.npz` but the labels, from pictures or features of query, train and database."""
-    encoder = fit(inputs["train"], targets, checkpoint=checkpoints / "final.pt", seed=seed, **settings)
+    run = {"seed": seed, "progress": progress}
+    encoder = fit(inputs["train"], targets, settings, checkpoint=checkpoints / "final.pt", **run)
     out_of_fold, fold, histories = targets[:0], np.zeros(0, dtype=np.int64), []
     if folds:
         out_of_fold, fold, histories = cross_fit(
-            inputs["train"], targets, folds=folds, checkpoint=checkpoints, seed=seed, **settings
+            inputs["train"], targets, settings, folds=folds, checkpoint=checkpoints, **run
         )
     if parallel.is_first():
         encoder.save(folder)
-    progress = settings.get("progress", True)
     arrays = {f"{name}_codes": encoder.encode(inputs[name], progress=progress) for name in PARTS}
     arrays |= {"targets": targets, "out_of_fold_codes": out_of_fold, "fold": fold}
     arrays |= {f"history_{name}": values for name, values in encoder.history.items()}
@@ -117,18 +284,13 @@ def _fit_and_encode(
     return arrays
 
 
-def _made_from(splits: datasets.Splits, targets: np.ndarray, recipe: Recipe, settings: dict) -> dict[str, str | int]:
-    """What codes depend on beside seed and folds."""
-    pictures = [getattr(splits, name).images for name in PARTS]
+def _made_from(splits: datasets.Splits, targets: np.ndarray, settings: Settings) -> dict[str, str]:
+    """What codes depend on beside seed and folds: the content of the data, and every setting that changes a result."""
     labels = artifacts.digest(*(getattr(splits, name).labels for name in PARTS), targets)
-    if not batches.is_lazy(splits.train.images):
-        # Arrays of query and database may be large: there the first picture stands for the rest.
-        pictures = [pictures[0][:1], pictures[1], pictures[2][:1]]
-    data = " ".join([*map(batches.digest, pictures), labels])
-    epochs = settings.get("epochs")
-    args = {"data": data, "recipe": str(recipe), "epochs": recipe.epochs if epochs is None else epochs}
-    result_depends_on = ("arch", "device", "precision", "size", "weights", "weights_path")
-    return args | {name: str(settings[name]) for name in result_depends_on if settings.get(name) is not None}
+    data = " ".join([*(batches.digest(getattr(splits, name).images) for name in PARTS), labels])
+    return {"data": data, "arch": settings.arch, "recipe": str(settings.recipe), "device": settings.device} | {
+        name: str(value) for name, value in settings.words().items()
+    }
 
 
 def _side_by_side(curves: Sequence[np.ndarray]) -> np.ndarray:
@@ -144,82 +306,3 @@ def _image_codes(arrays: dict[str, np.ndarray]) -> ImageCodes:
     return ImageCodes(
         **{field_name: arrays[name] for field_name, name in names.items()}, history=history, arrays=arrays
     )
-
-
-LONGEST_LABEL = 100
-"""Characters of a data set's options in the names of its folders; beyond it a checksum stands for them."""
-
-
-def codes_for(
-    dataset: str,
-    bits: int,
-    *,
-    root: Path | str | None = None,
-    arch: str = "auto",
-    size: int | None = None,
-    device: str = "auto",
-    seed: int = 0,
-    targets: np.ndarray | None = None,
-    folder: Path | None = None,
-    options: Mapping[str, Any] | None = None,
-    split: Path | None = None,
-    **settings,
-) -> tuple[datasets.Splits, ImageCodes]:
-    """Stages 1 and 2 by name: the data set and its codes, from the artifacts where they exist, made where they do not.
-
-    Args:
-        dataset: a name in `hashlib_nb.datasets`.
-        bits: code length k.
-        root: folder of the data set's files, where it needs one.
-        arch: as in `fit`.
-        size: as in `fit`.
-        device: as in `fit`.
-        seed: of both stages. The split of the pictures stays the data set's own (its seed 0).
-        targets: target codes {0,1} [n_train, k] to use instead of stage 1's.
-        folder: where the codes lie, instead of `artifacts.folder`.
-        options: further arguments of `datasets.load`; they become part of the folders' names.
-        split: file of a saved split, for `datasets.load`.
-        **settings: further arguments of `load_or_encode`: folds, epochs, recipe, weights_path, precision, compile.
-    """
-    splits = datasets.load(dataset, root=root, **({} if split is None else {"split": split}), **(options or {}))
-    arch, where = choose(arch, device)
-    name = _label(dataset, options or {}, split)
-    if targets is None:
-        path = artifacts.folder(name, bits, seed) / "target_codes.npz"
-        targets = _from_first(lambda: codes.load_or_infer(path, splits.train.labels, bits, seed=seed).codes)
-    folder = folder or folder_for(dataset, bits, seed, arch=arch, size=size, options=options, split=split)
-    cache = features.folder_of(name, arch, networks.DEFAULT_SIZE if size is None else size)
-    settings |= {"arch": arch, "size": size, "device": str(where), "seed": seed, "cache": cache}
-    return splits, load_or_encode(folder, splits, targets, **settings)
-
-
-def folder_for(
-    dataset: str,
-    bits: int,
-    seed: int,
-    *,
-    arch: str | None = None,
-    size: int | None = None,
-    options: Mapping[str, Any] | None = None,
-    split: Path | None = None,
-    suffix: str = "",
-) -> Path:
-    """Where `codes_for` keeps codes, or with arch=None target codes, of a data set with these options.
-
-    A suffix sets apart codes that were made otherwise, such as those of an encoder trained for fewer bits.
-    """
-    encoder = arch and f"{arch}{'' if size is None else f'-px{size}'}{suffix}"
-    return artifacts.folder(_label(dataset, options or {}, split), bits, seed, encoder)
-
-
-def _from_first(make: Callable[[], np.ndarray]) -> np.ndarray:
-    return parallel.broadcast(make() if parallel.is_first() else None)
-
-
-def _label(dataset: str, options: Mapping[str, Any], split: Path | None) -> str:
-    """The data set's name with what was asked of it, for names of folders."""
-    words = [f"{name}-{value}" for name, value in options.items()] + ([] if split is None else [Path(split).stem])
-    label = re.sub(r"[^\w.-]+", "_", "-".join([dataset, *words])).strip("_")
-    if len(label) > LONGEST_LABEL:  # file systems allow 255 characters, and more is to come
-        label = f"{dataset}-{hashlib.sha256(label.encode()).hexdigest()[:12]}"
-    return label

@@ -20,6 +20,7 @@ from hashlib_nb.encoder.networks import Frozen, Head
 
 if TYPE_CHECKING:
     from hashlib_nb.encoder.batches import Images
+    from hashlib_nb.encoder.settings import Settings
 
 INPUT_PIXELS = {"cuda": 2**22, "cpu": 2**19}
 """Pixels of one batch of encoding: what a GPU needs to be busy, and what a CPU has caches for."""
@@ -242,20 +243,17 @@ def _resize(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     return nn.functional.interpolate(x, size, mode="bilinear", antialias=True)
 
 
-def new_encoder(
-    images: Images,
-    bits: int,
-    arch: str,
-    device: torch.device,
-    *,
-    size: int | None = None,
-    head: Head | None = None,
-    precision: str = "auto",
-    compile: bool = False,
-    seed: int = 0,
-    **weights,
-) -> Encoder:
-    """An untrained encoder whose input scaling fits the architecture and the pictures; arguments as of `fit`."""
+def new_encoder(images: Images, bits: int, settings: Settings, *, seed: int = 0) -> Encoder:
+    """An untrained encoder whose input scaling fits the architecture and the pictures.
+
+    Args:
+        images: uint8 [n, h, w, c], lazy or not; `alexnet_small` takes size and scaling from them.
+        bits: k.
+        settings: see `Settings`.
+        seed: of the pictures that stand for the rest where they are lazy. First weights come from torch's generator.
+    """
+    settings = settings.resolved()
+    arch, size, head = settings.arch, settings.size, settings.recipe.head
     if arch == "alexnet_small":
         shape = tuple(min(side, 64) for side in images.shape[1:3]) if size is None else (size, size)
         mean, std = batches.statistics(images, seed)
@@ -263,10 +261,10 @@ def new_encoder(
         shape = (networks.DEFAULT_SIZE if size is None else size,) * 2
         mean, std = networks.SCALING[networks.trunk_name(arch)]
     networks.check_size(arch, shape)
+    weights = {"weights": settings.weights, "weights_path": settings.weights_path}
     network = networks.build(arch, bits, len(mean), head=head, **weights)
-    network = network.to(device, memory_format=torch.channels_last)
-    precision = networks.choose_precision(precision, device)
-    encoder = Encoder(network, arch, bits, shape, mean, std, device, precision=precision, head=head)
-    if compile:
+    network = network.to(settings.where, memory_format=torch.channels_last)
+    encoder = Encoder(network, arch, bits, shape, mean, std, settings.where, precision=settings.precision, head=head)
+    if settings.compile:
         encoder.compile()
     return encoder

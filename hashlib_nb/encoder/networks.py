@@ -180,8 +180,7 @@ def _efficientnet_lite0() -> nn.Module:
 
 def _filled(make: Callable[[], nn.Module], name: str, weights: str, weights_path: Path | None) -> nn.Module:
     """The network `name` with its 1,000 outputs and the weights that were asked for."""
-    if weights not in ("imagenet", "random"):
-        raise ValueError(f"weights must be 'imagenet' or 'random', not {weights!r}")
+    check_weights(weights)
     if weights_path is not None:
         return _loaded(make, name, Path(weights_path), "weights_path: ")
     if weights == "random":
@@ -208,8 +207,7 @@ def _torchvision_weights(name: str) -> dict[str, torch.Tensor]:
 
 
 def _loaded(make: Callable[[], nn.Module], name: str, path: Path, role: str) -> nn.Module:
-    if not path.is_file():
-        raise FileNotFoundError(f"{role}{path} does not exist: give a state dict of {NAMES[name]}")
+    _check_there(path, name, role)
     _check_sum(path, role)
     network = make()
     try:
@@ -299,14 +297,41 @@ def check_size(arch: str, size: tuple[int, int]) -> None:
         raise ValueError(f"size must be at least {least} for {arch}, not {min(size)}")
 
 
+def check_arch(arch: str) -> None:
+    """Raise ValueError for what is neither "auto" nor in `ARCHS`."""
+    if arch not in ("auto", *ARCHS):
+        raise ValueError(f"arch must be auto, {', '.join(ARCHS[:-1])} or {ARCHS[-1]}, not {arch!r}")
+
+
+def check_weights(weights: str) -> None:
+    """Raise ValueError for what is neither "imagenet" nor "random"."""
+    if weights not in ("imagenet", "random"):
+        raise ValueError(f"weights must be 'imagenet' or 'random', not {weights!r}")
+
+
+def check_weights_path(path: Path, arch: str) -> None:
+    """Raise FileNotFoundError where there is no file of weights for an architecture."""
+    _check_there(path, trunk_name(arch), "weights_path: ")
+
+
+def _check_there(path: Path, name: str, role: str) -> None:
+    if not path.is_file():
+        raise FileNotFoundError(f"{role}{path} does not exist: give a state dict of {NAMES[name]}")
+
+
+def check_precision(precision: str) -> None:
+    """Raise ValueError for a `precision` that is none of auto, fp32, bf16 and fp16."""
+    if precision not in ("auto", *PRECISIONS):
+        raise ValueError(f"precision must be auto, fp32, bf16 or fp16, not {precision!r}")
+
+
 def choose(arch: str, device: str = "auto", *, echo: Callable[[str], None] = print) -> tuple[str, torch.device]:
     """Resolve "auto": alexnet on CUDA, alexnet_small on a CPU; says which and why.
 
     Raises:
         ValueError: an unknown `arch`, or a `device` that is not here.
     """
-    if arch not in ("auto", *ARCHS):
-        raise ValueError(f"arch must be auto, {', '.join(ARCHS[:-1])} or {ARCHS[-1]}, not {arch!r}")
+    check_arch(arch)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -333,8 +358,7 @@ def choose_precision(precision: str, device: torch.device) -> str:
     Raises:
         ValueError: a `precision` that is none of auto, fp32, bf16 and fp16.
     """
-    if precision not in ("auto", *PRECISIONS):
-        raise ValueError(f"precision must be auto, fp32, bf16 or fp16, not {precision!r}")
+    check_precision(precision)
     if precision != "auto":
         return precision
     if device.type != "cuda":

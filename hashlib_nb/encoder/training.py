@@ -1,12 +1,12 @@
 """How an encoder is fitted: recipes, and a training that can be saved after each epoch and go on later.
 
-The loss is eq. 3.11, summed over the batch. A training sees pictures (`batches.read`, augmented) or, where the trunk is
+A training sees pictures (`batches.read`, augmented) or, where the trunk is
 frozen, its features; several processes share each batch (see `parallel`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,16 +16,26 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
-from hashlib_nb import artifacts
+from hashlib_nb import artifacts, threads
 from hashlib_nb.encoder import batches, networks, parallel
 from hashlib_nb.encoder.networks import Head
 
 if TYPE_CHECKING:
     from hashlib_nb.encoder.batches import Images
     from hashlib_nb.encoder.model import Encoder
+    from hashlib_nb.encoder.settings import Settings
 
 THREADS = torch.get_num_threads()
 """Threads of a training: numba's kernels change torch's number, and with another number sums round otherwise."""
+
+
+Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""What a training minimizes: of logits and targets of a batch, float32 [b, k] both, a sum over its pictures."""
+
+
+def bit_cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Eq. 3.11: binary cross-entropy of every bit, summed over bits and pictures (CSQ's loss, Yuan et al. 2020)."""
+    return nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
 
 
 @dataclass(frozen=True)
@@ -156,18 +166,19 @@ class Training:
     def __init__(
         self,
         encoder: Encoder,
-        recipe: Recipe,
+        settings: Settings,
         images: Images,
         targets: np.ndarray,
         rows: Rows,
-        epochs: int,
         seed: int,
         *,
-        origin: str = "",
+        loss: Loss = bit_cross_entropy,
         progress: bool = False,
     ):
+        recipe, epochs = settings.recipe, settings.epochs
         self.encoder, self.recipe, self.images, self.targets, self.rows = encoder, recipe, images, targets, rows
         self.epochs, self.seed, self.progress = epochs, seed, progress and parallel.is_first()
+        self.loss = loss
         # The whole target matrix lies on the device, and so do features; pictures go there batch by batch.
         self.device_targets = torch.as_tensor(targets, dtype=torch.float32, device=encoder.device)
         self.features = _features_on(encoder.device, images)
@@ -185,8 +196,8 @@ class Training:
         self.best: dict = {"epoch": 0, "accuracy": -1.0, "network": {}}
         self.history: dict[str, list[float]] = {"loss": [], "bit_accuracy": []}
         held = artifacts.digest(targets, rows.training, rows.watched, rows.validation)
-        self.made_from = f"{batches.digest(images)} {held} epochs={epochs} seed={seed} {recipe} {origin}"
-        self.made_from += f" {encoder.size} {encoder.precision} processes={parallel.count()}"
+        self.made_from = f"{batches.digest(images)} {held} seed={seed} {settings} {encoder.size}"
+        self.made_from += f" loss={loss.__module__}.{loss.__qualname__} processes={parallel.count()}"
 
     @property
     def finished(self) -> bool:
@@ -196,7 +207,7 @@ class Training:
 
     def train_one_epoch(self) -> dict[str, float]:
         """One pass over the training pictures; returns the epoch's measures."""
-        torch.set_num_threads(THREADS)
+        threads.limit(THREADS, "torch")
         self.encoder.network.train()
         training = self.rows.training
         order = training[torch.randperm(len(training), generator=self.generator).numpy()]
@@ -237,9 +248,9 @@ class Training:
     def _step(self, x: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """One update; returns this process' sums over its pictures and bits: loss, and bits that are right."""
         logits = self.encoder.forward(x, self.model)
-        loss = nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="sum")  # eq. 3.11
+        loss = self.loss(logits, target)
         self.optimizer.zero_grad(set_to_none=True)
-        # Gradients are averaged over processes, and eq. 3.11 is a sum over the batch.
+        # Gradients are averaged over processes, and the loss is a sum over the batch.
         self.scaler.scale(loss * parallel.count()).backward()
         self.scaler.step(self.optimizer)
         self.scaler.update()
@@ -293,11 +304,12 @@ class Training:
             "rng": [each[0] for each in states],
             "cuda_rng": [each[1] for each in states],
         }
-        artifacts.save_checkpoint(path, self.made_from, state)
+        artifacts.Checkpoint(path, self.made_from).save(state)
 
     def resume(self, path: Path | None) -> None:
         """Go on from a checkpoint of the same training where there is one; the first process reads it for all."""
-        state = parallel.broadcast(artifacts.load_checkpoint(path, self.made_from) if parallel.is_first() else None)
+        checkpoint = artifacts.Checkpoint(path, self.made_from)
+        state = parallel.broadcast(checkpoint.load() if parallel.is_first() else None)
         if state is None:
             return
         self.epoch, self.history, self.best = state["epoch"], state["history"], state["best"]

@@ -14,14 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hashlib_nb import artifacts, baselines, datasets, hamming, metrics, selection
+from hashlib_nb import baselines, datasets, encoder, hamming, metrics, selection
 
-if TYPE_CHECKING:  # it needs torch, which takes seconds to import: below, where it is used
+if TYPE_CHECKING:
     from hashlib_nb.encoder import ImageCodes
 
 ENCODERS = {"64": (64,), "256": (256,), "union": (16, 32, 48, 64)}
@@ -32,7 +31,7 @@ NAMES = ("64", "256", "lsh-512", "union")
 
 
 @dataclass(frozen=True, eq=False)
-class Pool:
+class Candidates:
     """k candidate bits of the training, query and database pictures; codes are uint8 {0,1}, labels as everywhere."""
 
     name: str
@@ -64,12 +63,12 @@ class Pool:
         arrays = {"train_codes": self.in_sample_codes, "out_of_fold_codes": self.reward_codes}
         return selection.reward_codes(kind, arrays | {"train_labels": self.reward_labels, "fold": self.fold})
 
-    def rewarded_by(self, kind: str) -> Pool:
+    def rewarded_by(self, kind: str) -> Candidates:
         """The same bits with `codes_for(kind)` to pay the reward, named after it."""
         codes, labels = self.codes_for(kind)
         return replace(self, name=f"{self.name}-{kind}", reward_codes=codes, reward_labels=labels)
 
-    def of_bits(self, bits: Sequence[int] | np.ndarray, name: str) -> Pool:
+    def of_bits(self, bits: Sequence[int] | np.ndarray, name: str) -> Candidates:
         """The pool of these candidates alone."""
         bits = hamming.check_bits(bits, self.k)
         codes = ("reward_codes", "in_sample_codes", "query_codes", "database_codes")
@@ -87,8 +86,8 @@ def size(name: str) -> int:
 
 
 def load(
-    name: str, *, dataset: str = "fashion-mini", root=None, seed: int = 0, epochs: int = 0, folds: int = 3
-) -> Pool:
+    name: str, *, dataset: str = "fashion-mini", root=None, seed: int = 0, epochs: int | None = None, folds: int = 3
+) -> Candidates:
     """A pool by name; encoders come from the artifacts where they exist, and are fitted where they do not.
 
     Args:
@@ -96,7 +95,7 @@ def load(
         dataset: a name in `hashlib_nb.datasets`.
         root: folder of the data set's files, where it needs one.
         seed: of target codes and encoders, or of the hyperplanes.
-        epochs: passes over the training pictures for each encoder; 0 for the architecture's recipe.
+        epochs: passes over the training pictures for each encoder; None for the architecture's recipe.
         folds: encoders for the out-of-fold codes, at least 2.
 
     Raises:
@@ -106,35 +105,21 @@ def load(
         raise ValueError(f"name must be one of {', '.join(NAMES)}, not {name!r}")
     if name in HYPERPLANES:
         return of_hyperplanes(datasets.load(dataset, root=root), HYPERPLANES[name], name=name, seed=seed)
-    settings = {"root": root, "seed": seed, "folds": folds, "epochs": epochs}
-    return side_by_side([encoded(dataset, bits, **settings) for bits in ENCODERS[name]], name)
+    settings = encoder.Settings(epochs=epochs)
+    setups = [
+        encoder.Setup(dataset, root, code_length=k, seed=seed, folds=folds, settings=settings) for k in ENCODERS[name]
+    ]
+    return side_by_side([setup.codes() for setup in setups], name)
 
 
-def encoded(dataset: str, bits: int, *, seed: int = 0, epochs: int = 0, **settings) -> ImageCodes:
-    """Codes of the encoder of `bits` bits: made, or loaded from `folder`. Further arguments as in `load`."""
-    from hashlib_nb import encoder
-
-    where = folder(dataset, bits, seed=seed, epochs=epochs)
-    return encoder.codes_for(dataset, bits, seed=seed, epochs=epochs or None, folder=where, **settings)[1]
-
-
-def folder(dataset: str, bits: int, *, seed: int = 0, epochs: int = 0) -> Path:
-    """Where `encoded` keeps its codes: shared with the other notebooks unless `epochs` makes it another encoder."""
-    from hashlib_nb import encoder
-
-    arch, _ = encoder.choose("auto", echo=lambda _: None)
-    shared = artifacts.folder(dataset, bits, seed, arch)
-    return shared.with_name(f"{shared.name}-e{epochs}") if epochs else shared
-
-
-def side_by_side(parts: list[ImageCodes], name: str) -> Pool:
+def side_by_side(parts: list[ImageCodes], name: str) -> Candidates:
     """The pool of all bits of several encoders of the same pictures."""
 
     def joined(which: str) -> np.ndarray:
         return np.hstack([part.arrays[which] for part in parts])
 
     labels = {f"{split}_labels": parts[0].arrays[f"{split}_labels"] for split in ("query", "database")}
-    return Pool(
+    return Candidates(
         name,
         reward_codes=joined("out_of_fold_codes"),
         reward_labels=parts[0].arrays["train_labels"],
@@ -146,10 +131,10 @@ def side_by_side(parts: list[ImageCodes], name: str) -> Pool:
     )
 
 
-def of_hyperplanes(splits: datasets.Splits, bits: int, *, name: str = "lsh", seed: int = 0) -> Pool:
+def of_hyperplanes(splits: datasets.Splits, bits: int, *, name: str = "lsh", seed: int = 0) -> Candidates:
     """The pool of `bits` random hyperplanes (`baselines.hyperplanes`)."""
     codes = baselines.hyperplanes(splits, bits, seed=seed)
-    return Pool(
+    return Candidates(
         name,
         reward_codes=codes["train"],
         reward_labels=splits.train.labels,

@@ -138,7 +138,7 @@ def measure_lists(args: Args) -> None:
     for name in LISTS:
         for seed in results.Args().seeds:
             path = folder() / f"stage1-{name}-s{seed}.json"
-            stage = codes.Args(labels=args.lists / name / "train.txt", bits=64, seed=seed, report=path)
+            stage = codes.Args(labels=args.lists / name / "train.txt", seed=seed, report=path)
             subprocess.run([sys.executable, *shlex.split(artifacts.command("codes", stage))[1:]], check=True)
             shown = replace(stage, labels=Path("LISTS", name, "train.txt"), report=Path("results", path.name))
             _say_without_paths(path, "codes", shown)

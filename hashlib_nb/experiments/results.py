@@ -28,21 +28,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 import pandas as pd
+import tyro
 from tqdm.auto import tqdm
 
 from hashlib_nb import artifacts, metrics, selection, selectors
 from hashlib_nb.baselines import class_index_codes, predict_classes, random_codes
-from hashlib_nb.datasets import parse_options
+from hashlib_nb.encoder import Settings, Setup
 
-if TYPE_CHECKING:  # they need torch, which takes seconds to import: below, where it is used
+if TYPE_CHECKING:
     from hashlib_nb.datasets import Splits
     from hashlib_nb.encoder import ImageCodes
 
-SELECTED = ("PPO", "greedy", "random", "first p", "direct")
+SEARCHES = ("ppo", "greedy")
+"""Methods of `selectors` that the table holds."""
+SELECTED = (*(selectors.METHODS[name].title for name in SEARCHES), "random", "first p", "direct")
 """Methods that make a code of p bits out of pictures."""
 FIXED = ("all bits", "class index")
 """Methods whose code length does not depend on p."""
@@ -70,31 +73,26 @@ class Args:
     """subsets that PPO tries"""
     subsets: int = 20
     """random subsets a seed and length"""
-    top_n: int = 0
-    """cut-off N of mAP; 0 for the whole database"""
-    arch: str = "auto"
-    """as in hashlib_nb.encoder"""
-    epochs: int = 0
-    """passes over the training pictures for each encoder; 0 for the architecture's recipe"""
+    top_n: int | None = None
+    """cut-off N of mAP; by default the whole database"""
     literal: bool = False
-    """fit the encoders to the thesis' target codes as written (`codes.LITERAL`) instead of the repaired ones"""
+    """fit the encoders to the thesis' target codes as written (the preset "literal") instead of the repaired ones"""
     folds: int = 3
     """encoders for the out-of-fold codes, at least 2 unless `reward_codes` is in_sample"""
     out: Path | None = None
     """JSON to write, and markdown beside it; by default runs/results.json, or runs/results-literal.json"""
     options: tuple[str, ...] = ()
     """what the dataset takes beyond root, as name=value: protocol=59k exclude=person,car"""
-    size: int = 0
-    """height and width in pixels of the network's input; 0 for the architecture's own"""
     direct: bool = True
     """train an encoder for each length as well; without, the row "direct" is left out"""
+    settings: Annotated[Settings, tyro.conf.arg(name="")] = Settings()
 
     def __post_init__(self) -> None:
         """Check what can be checked before any work."""
-        least = {"code_length": 1, "total_episodes": 1, "subsets": 1, "top_n": 0, "epochs": 0, "size": 0}
-        for name, smallest in least.items():
-            if getattr(self, name) < smallest:
-                raise ValueError(f"{name} is {getattr(self, name)}; give at least {smallest}")
+        for name in ("code_length", "total_episodes", "subsets", "top_n"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} is {value}; give at least 1")
         for name, low in {"lengths": 1, "seeds": 0}.items():
             values = getattr(self, name)
             if not values or len({*values}) < len(values) or min(values) < low:
@@ -109,6 +107,19 @@ class Args:
         """Where the JSON goes."""
         name = "results-literal.json" if self.literal else "results.json"
         return self.out or artifacts.project_root() / "runs" / name
+
+    def setup(self, seed: int, n_bits: int | None = None) -> Setup:
+        """The key of a seed's k-bit codes; with `n_bits`, of an encoder trained for so many bits, without folds."""
+        return Setup(
+            self.dataset,
+            self.root,
+            self.options,
+            code_length=self.code_length if n_bits is None else n_bits,
+            seed=seed,
+            target_codes="literal" if self.literal else "repaired",
+            folds=self.folds if n_bits is None else 0,
+            settings=self.settings,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,60 +138,27 @@ class Code:
     """How its bits were found, where they were searched for."""
 
 
-def load_codes(args: Args, seed: int, bits: int | None = None) -> tuple[Splits, ImageCodes]:
-    """The data set and its k-bit codes from stage 2, or with `bits` those of the encoder trained for so many bits.
-
-    The latter lie in a folder of their own: they have no out-of-fold codes, and must not replace any that have them.
-    """
-    from hashlib_nb import codes, datasets, encoder
-
-    length = args.code_length if bits is None else bits
-    options = parse_options(args.dataset, args.options)
-    settings = {"epochs": args.epochs or None, "folds": args.folds if bits is None else 0, "progress": False}
-    settings |= {"folder": _folder(args, seed, length, "" if bits is None else "-direct"), "options": options}
-    if args.literal:
-        path = encoder.folder_for(args.dataset, length, seed, options=options) / "literal_codes.npz"
-        labels = datasets.load(args.dataset, root=args.root, **options).train.labels
-        settings["targets"] = codes.load_or_infer(path, labels, length, seed=seed, **codes.LITERAL).codes
-    return encoder.codes_for(
-        args.dataset, length, root=args.root, arch=args.arch, size=args.size or None, seed=seed, **settings
-    )
-
-
-def _folder(args: Args, seed: int, bits: int, suffix: str = "") -> Path:
-    from hashlib_nb import encoder
-
-    arch, _ = encoder.choose(args.arch, echo=lambda _: None)
-    return encoder.folder_for(
-        args.dataset,
-        bits,
-        seed,
-        arch=arch,
-        size=args.size or None,
-        options=parse_options(args.dataset, args.options),
-        suffix=suffix + "-literal" * args.literal,
-    )
-
-
-def codes_of_length(args: Args, seed: int, made: ImageCodes, n_bits: int) -> Iterator[Code]:
-    """Every code of `n_bits` bits; `made` is what `load_codes` gave for the seed."""
+def codes_of_length(args: Args, setup: Setup, n_bits: int) -> Iterator[Code]:
+    """Every code of `n_bits` bits; `setup` is the key of the seed's k-bit codes."""
+    made = setup.codes(progress=False)
 
     def kept(method: str, bits: np.ndarray, **about) -> Code:
         return Code(method, made.query[:, bits], made.database[:, bits], **about)
 
-    for method in ("PPO", "greedy"):
+    for name in SEARCHES:
+        title = selectors.METHODS[name].title
         if n_bits == args.code_length:
-            yield kept(method, np.arange(n_bits))
+            yield kept(title, np.arange(n_bits))
         else:
-            found = select(args, seed, made, n_bits, method)
-            yield kept(method, found.bits, selection=found)
-    for draw, mask in enumerate(selection.random_masks(args.code_length, n_bits, args.subsets, seed)):
+            found = select(args, setup, name, n_bits)
+            yield kept(title, found.bits, selection=found)
+    for draw, mask in enumerate(selection.random_masks(args.code_length, n_bits, args.subsets, setup.seed)):
         yield kept("random", np.flatnonzero(mask), draw=draw)
     yield kept("first p", np.arange(n_bits))
     if args.direct:
-        direct = made if n_bits == args.code_length else load_codes(args, seed, n_bits)[1]
+        direct = made if n_bits == args.code_length else args.setup(setup.seed, n_bits).codes(progress=False)
         yield Code("direct", direct.query, direct.database)
-    coins = random_codes(len(made.query) + len(made.database), n_bits, seed)
+    coins = random_codes(len(made.query) + len(made.database), n_bits, setup.seed)
     yield Code("random codes", coins[: len(made.query)], coins[len(made.query) :])
 
 
@@ -193,25 +171,12 @@ def codes_of_fixed_length(made: ImageCodes) -> Iterator[Code]:
     yield Code("class index", *(class_index_codes(classes, n_classes) for classes in predicted))
 
 
-def select(args: Args, seed: int, made: ImageCodes, n_bits: int, method: str) -> selection.Selection:
-    """The bits that "PPO" or "greedy" keeps, from the artifact beside the codes where there is one."""
-    from hashlib_nb import ppo
-
-    codes, labels = selection.reward_codes(args.reward_codes, made.arrays)
-    ppo_args = ppo.Args(n_bits=n_bits, total_episodes=args.total_episodes, seed=seed, progress=False)
-    settings = ppo.settings(ppo_args) if method == "PPO" else {"n_bits": n_bits, "seed": seed}
-    settings["data"] = artifacts.digest(codes, labels)
-    path = _folder(args, seed, args.code_length) / f"{method.lower()}-p{n_bits}.npz"
-
-    def make() -> selection.Selection:
-        if method == "PPO":
-            return ppo.train(ppo_args, codes, labels)
-        return selectors.select(codes, labels, n_bits, method=method, seed=seed)
-
-    return selection.load_or_make(path, settings, make)
+def select(args: Args, setup: Setup, name: str, n_bits: int) -> selection.Selection:
+    """The bits that a method of `selectors` keeps, by the reward and the episodes that `args` ask for."""
+    return setup.select(name, n_bits, reward_codes=args.reward_codes, total_episodes=args.total_episodes)
 
 
-def measure(code: Code, splits: Splits, top_n: int = 0) -> dict:
+def measure(code: Code, splits: Splits, top_n: int | None = None) -> dict:
     """A row of the table: what `metrics.evaluate` finds for a code, mAP with its tie bracket and P@H<=2 first."""
     report = metrics.evaluate(code.query, code.database, splits.query.labels, splits.database.labels, top_n=top_n or ())
     scores = report["map"][str(top_n or "all")]
@@ -243,10 +208,11 @@ def make_rows(args: Args) -> list[dict]:
 
     with tqdm(total=len(args.seeds) * (1 + len(args.lengths)), desc="results table") as bar:
         for seed in args.seeds:
-            splits, made = load_codes(args, seed)
+            setup = args.setup(seed)
+            splits = setup.splits
             for n_bits in args.lengths:
-                add(seed, codes_of_length(args, seed, made, n_bits))
-            add(seed, codes_of_fixed_length(made))
+                add(seed, codes_of_length(args, setup, n_bits))
+            add(seed, codes_of_fixed_length(setup.codes(progress=False)))
     return rows
 
 
@@ -340,7 +306,9 @@ def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> lis
 
 def save(args: Args, rows: list[dict]) -> None:
     """Write the JSON (command, settings, versions, rows and their summary) and the markdown beside it."""
-    settings = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(args).items()}
+    settings = asdict(args)
+    settings |= settings.pop("settings")
+    settings = {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()}
     packages = ("hashlib-nb", "numpy", "torch", "numba", "scikit-learn")
     record = {
         "command": artifacts.command("results", args),

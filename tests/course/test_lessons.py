@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+
 import nbformat
 import pytest
 
 from hashlib_nb.course import lessons as run_course
-from hashlib_nb.course.lessons import Args
+from hashlib_nb.course.lessons import LESSONS, Args
+from tests.helpers import ROOT
 
 
 @pytest.fixture
@@ -69,3 +74,27 @@ def test_missing_notebook_is_refused_before_anything_runs(course):
     with pytest.raises(FileNotFoundError, match=r"no 09_\*\.ipynb"):
         run_course.main(Args(notebooks=("01", "09")))
     assert not (course / "runs").exists()
+
+
+def test_the_list_of_lessons_is_of_the_notebooks_there_are_and_the_start_page_links_each():
+    names = [lesson.name for lesson in LESSONS]
+    there = {path.stem for path in run_course.NOTEBOOKS.glob("*.ipynb")}
+    assert {*names, "00_start"} == there
+    assert names == sorted(names)
+    start = (run_course.NOTEBOOKS / "00_start.ipynb").read_text(encoding="utf-8")
+    places = [start.index(f"({name}.ipynb)") for name in names]
+    assert places == sorted(places)
+
+
+def test_make_builds_the_book_of_the_lessons_on_the_list(tmp_path):
+    env = {**os.environ, "HASHLIB_NB_HOME": str(tmp_path)}
+    done = subprocess.run(["make", "-n", "book"], cwd=ROOT, capture_output=True, text=True, check=True, env=env)
+    assert re.findall(r"run_course --notebooks (\d+)", done.stdout) == [lesson.number for lesson in LESSONS]
+
+
+def test_a_list_of_lessons_has_a_name_a_line(tmp_path):
+    path = tmp_path / "lessons.txt"
+    assert run_course.read_lessons(path) == ()
+    path.write_text("# what they are\n\n01_first *\n10_last\n")
+    first, last = run_course.read_lessons(path)
+    assert (first.number, first.in_course, last.number, last.in_course) == ("01", True, "10", False)

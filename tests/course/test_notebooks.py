@@ -13,7 +13,9 @@ import nbformat
 import papermill
 import pytest
 
-NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("0[1-9]_*.ipynb"))
+from hashlib_nb.course.lessons import LESSONS
+
+NOTEBOOKS = [lesson.path for lesson in LESSONS]
 """The lessons; 00_start.ipynb, which lists them, is tested in test_jupyterlab.py."""
 SMALL = {
     "01_hash_codes": {"code_length": 12, "epochs": 5, "table_seeds": 1},
@@ -77,7 +79,7 @@ def test_runs_small_where_nothing_was_run_before(notebook, tmp_path):
     executed = run(notebook, tmp_path, **SMALL[notebook.stem])
     assert not executed.metadata["failed"], executed.metadata["stderr"][-2000:]
     number = notebook.stem[:2]
-    made = {path.stem for path in (tmp_path / "figures").glob("*.png")}
+    made = {path.stem for path in (tmp_path / "runs" / "figures").glob("*.png")}
     source = "".join(cell.source for cell in executed.cells if cell.cell_type == "code")
     source = source.replace("{figure}", number)  # notebook 04 puts the name of another dataset there
     assert made == set(re.findall(rf'"({number}_\w+)"', source))

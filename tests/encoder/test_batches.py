@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import nn
 
 from hashlib_nb.datasets import Pictures
-from hashlib_nb.encoder import SMALL, Encoder, Head, batches, cross_fit, fit
+from hashlib_nb.encoder import SMALL, Head, batches, cross_fit, fit
 from hashlib_nb.encoder.training import FROZEN
+from tests.helpers import assert_same, draw
 
 N, K = 30, 5
 TARGETS = np.random.default_rng(1).integers(0, 2, (N, K), dtype=np.uint8)
@@ -22,25 +22,13 @@ QUICK["progress"] = False
 
 
 def write_pictures(folder: Path, n: int = N) -> Pictures:
-    rng = np.random.default_rng(0)
-    paths = [folder / f"{i}.png" for i in range(n)]
-    for i, path in enumerate(paths):
-        Image.fromarray(rng.integers(0, 256, (20 + i % 3, 24, 3), dtype=np.uint8)).save(path)
+    paths = [draw(folder / f"{i}.png", i, size=(24, 20 + i % 3)) for i in range(n)]
     return Pictures(paths, size=16, root=folder)
 
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory) -> Pictures:
     return write_pictures(tmp_path_factory.mktemp("pictures"))
-
-
-def states(encoder: Encoder) -> dict[str, np.ndarray]:
-    return {name: value.numpy() for name, value in encoder.network.state_dict().items()}
-
-
-def assert_same(one: Encoder, other: Encoder) -> None:
-    for name, value in states(one).items():
-        np.testing.assert_array_equal(value, states(other)[name], err_msg=name)
 
 
 @pytest.mark.parametrize("lazy", [True, False])
@@ -106,15 +94,18 @@ def test_mean_and_deviation_of_many_files_come_from_some_of_them(pictures, monke
     assert batches.statistics(pictures, seed=1) != (mean, std)
 
 
-def test_the_digest_of_files_is_of_names_order_and_sizes_and_decodes_none(tmp_path, monkeypatch):
+def test_the_digest_of_files_is_of_names_order_and_content_and_decodes_none(tmp_path, monkeypatch):
     pictures = write_pictures(tmp_path, 5)
     monkeypatch.setattr(Pictures, "__getitem__", lambda *_: pytest.fail("decoded a picture"))
     whole = batches.digest(pictures)
     assert batches.digest(Pictures(pictures.paths, size=16, root=tmp_path)) == whole
     others = [pictures.take([0, 1, 2, 3]), pictures.take([1, 0, 2, 3, 4]), Pictures(pictures.paths, size=8)]
     assert len({whole, *map(batches.digest, others)}) == 4
-    (tmp_path / "2.png").write_bytes((tmp_path / "2.png").read_bytes() + b" ")
+    held = (tmp_path / "2.png").read_bytes()
+    (tmp_path / "2.png").write_bytes(held[::-1])  # as long as before
     assert batches.digest(pictures) != whole
+    (tmp_path / "2.png").write_bytes(held)
+    assert batches.digest(pictures) == whole
 
 
 def test_augmentation_shifts_and_mirrors_but_invents_nothing():

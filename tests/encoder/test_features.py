@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +12,10 @@ import pytest
 import torch
 
 from hashlib_nb import datasets
-from hashlib_nb.encoder import Encoder, Head, cross_fit, features, fit, load_or_encode
+from hashlib_nb.encoder import Encoder, Head, Settings, cross_fit, features, fit, load_or_encode
 from hashlib_nb.encoder.model import new_encoder
 from hashlib_nb.encoder.training import FROZEN
+from tests.helpers import ONE_THREAD, assert_same, start_python
 
 ARCH, N, K, D = "efficientnet_lite0_frozen", 24, 6, 1280
 IMAGES = np.random.default_rng(0).integers(0, 256, (N, 20, 24, 3), dtype=np.uint8)
@@ -27,7 +25,7 @@ QUICK["recipe"] = replace(FROZEN, batch_size=8, head=Head(16))
 
 
 def trunk_of(size: int = 32) -> Encoder:
-    return new_encoder(IMAGES, 1, ARCH, torch.device("cpu"), size=size, weights="random")
+    return new_encoder(IMAGES, 1, Settings(arch=ARCH, device="cpu", size=size, weights="random"))
 
 
 def other_trunk() -> Encoder:
@@ -118,8 +116,7 @@ def test_a_cache_of_something_else_is_named_and_made_anew(trunk, tmp_path, compu
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-import test_features as t
+import tests.encoder.test_features as t
 real = t.Encoder.feature_batches
 def die(self, *a, **k):
     for step, batch in enumerate(self.outputs(a[0], self.network.features, batch_size=5)):
@@ -127,17 +124,17 @@ def die(self, *a, **k):
             os.kill(os.getpid(), signal.SIGKILL)
         yield batch
 t.Encoder.feature_batches = die
-t.load(Path(sys.argv[2]), t.trunk_of())
+t.load(Path(sys.argv[1]), t.trunk_of())
 """
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("before", [False, True], ids=["nothing before", "another size before"])
 def test_a_killed_run_leaves_nothing_that_is_taken_for_whole(trunk, tmp_path, before):
     path = tmp_path / "x.npy"
     if before:
         load(path, trunk_of(size=40))
-    command = [sys.executable, "-c", KILLED, str(Path(__file__).parent), str(path)]
-    done = subprocess.run(command, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    done = start_python("-c", KILLED, path, check=False, env=ONE_THREAD)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert not path.with_suffix(".json").exists()
     np.testing.assert_array_equal(load(path, trunk), trunk.features(IMAGES))
@@ -147,10 +144,6 @@ def test_a_killed_run_leaves_nothing_that_is_taken_for_whole(trunk, tmp_path, be
 # --- training on features ---------------------------------------------------------------------------------------------
 
 
-def states(encoder: Encoder) -> dict[str, np.ndarray]:
-    return {name: value.numpy() for name, value in encoder.network.state_dict().items()}
-
-
 @pytest.mark.parametrize("mirror", [False, True])
 def test_pictures_and_their_features_lead_to_the_same_encoder(mirror):
     settings = {**QUICK, "recipe": replace(QUICK["recipe"], mirror=mirror), "seed": 3}
@@ -158,8 +151,7 @@ def test_pictures_and_their_features_lead_to_the_same_encoder(mirror):
     trunk = trunk_of()
     views = np.stack([trunk.features(IMAGES, mirrored=m) for m in (False, True)[: 1 + mirror]], 1)
     on_features = fit(views, TARGETS, **settings)
-    for name, value in states(on_pictures).items():
-        np.testing.assert_array_equal(value, states(on_features)[name], err_msg=name)
+    assert_same(on_pictures.network, on_features.network)
     np.testing.assert_array_equal(on_pictures.encode(IMAGES), on_features.encode(views))
     np.testing.assert_array_equal(on_features.encode(views[:, 0]), on_features.encode(views))
 

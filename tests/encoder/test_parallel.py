@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 import torch
 
-from hashlib_nb.encoder import SMALL, Encoder, Head, batches, fit, parallel
+from hashlib_nb.encoder import SMALL, Encoder, Head, Settings, batches, fit, parallel
 from hashlib_nb.encoder import __main__ as command
 from hashlib_nb.encoder.training import FROZEN
+from tests.helpers import ONE_THREAD, ROOT
 
 N, K, D = 46, 5, 1280
 FEATURES = np.random.default_rng(0).normal(size=(N, 2, D)).astype(np.float16)
@@ -50,7 +51,8 @@ def several(folder: Path) -> None:
             np.save(folder / "logits.npy", logits)
             np.save(folder / "feature_logits.npy", found.logits(FEATURES))
             (folder / "about.json").write_text(json.dumps(about))
-        args = command.Args(epochs=1, folds=2, bits=4, device="cpu", out=folder / "out")
+        quick = Settings(epochs=1, device="cpu")
+        args = command.Args(folds=2, code_length=4, out=folder / "out", settings=quick)
         for _ in range(2):
             command.main(args)  # joins as well, which changes nothing here
 
@@ -64,10 +66,10 @@ def fails_in_one() -> None:
 
 
 def start(script: str, home: Path) -> subprocess.CompletedProcess:
-    start = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import tests.encoder.test_parallel as t; {script}"
-    (home / "script.py").write_text(start)
+    program = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import tests.encoder.test_parallel as t; {script}"
+    (home / "script.py").write_text(program)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "HASHLIB_NB_HOME": str(home)}
+    env = os.environ | ONE_THREAD | {"HASHLIB_NB_HOME": str(home)}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen([*command, str(home / "script.py")], env=env, **pipes) as running:
         try:
@@ -87,6 +89,7 @@ def two(tmp_path_factory) -> tuple[Path, str]:
     return folder, done.stdout
 
 
+@pytest.mark.process
 def test_two_processes_have_the_loss_curve_of_one(two):
     about = json.loads((two[0] / "about.json").read_text())
     alone = on_features()
@@ -96,6 +99,7 @@ def test_two_processes_have_the_loss_curve_of_one(two):
     np.testing.assert_allclose(np.load(two[0] / "feature_logits.npy"), alone.logits(FEATURES), atol=1e-4)
 
 
+@pytest.mark.process
 def test_both_have_the_same_encoder_and_one_alone_gives_its_codes(two):
     about = json.loads((two[0] / "about.json").read_text())
     for first, second in about["agree"]:
@@ -104,6 +108,7 @@ def test_both_have_the_same_encoder_and_one_alone_gives_its_codes(two):
     np.testing.assert_allclose(np.load(two[0] / "logits.npy"), logits, atol=1e-5)
 
 
+@pytest.mark.process
 def test_one_of_them_speaks_and_what_exists_is_loaded_by_all(two):
     folder, said = two
     assert said.count("only one says this: 0 of 2") == said.count("only one says this") == 1
@@ -114,6 +119,7 @@ def test_one_of_them_speaks_and_what_exists_is_loaded_by_all(two):
     assert not list((folder / "out").rglob("*.pt"))
 
 
+@pytest.mark.process
 def test_an_error_in_one_process_ends_all(tmp_path):
     done = start("t.fails_in_one()", tmp_path)
     assert done.returncode != 0

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hashlib_nb import baselines, datasets, metrics, selection
-from hashlib_nb.encoder import ImageCodes
+from hashlib_nb.encoder import ImageCodes, Settings, Setup
 from hashlib_nb.experiments import pools
 
 SPLITS = datasets.load("fashion-mini")
@@ -25,7 +25,7 @@ def image_codes(bits: int, seed: int) -> ImageCodes:
 
 
 @pytest.fixture(scope="module")
-def union() -> pools.Pool:
+def union() -> pools.Candidates:
     return pools.side_by_side([image_codes(4, seed=0), image_codes(7, seed=1)], "union")
 
 
@@ -89,6 +89,6 @@ def test_a_pool_of_learned_bits_is_what_the_encoders_left_and_is_loaded_the_seco
     assert "saved" not in capsys.readouterr().out
     assert first.k == again.k == pools.size("union") == 16 + 32 + 48 + 64
     np.testing.assert_array_equal(first.reward_codes, again.reward_codes)
-    part = pools.encoded("fashion-mini", 32, epochs=1, folds=2)
+    part = Setup(code_length=32, folds=2, settings=Settings(epochs=1)).codes()
     np.testing.assert_array_equal(first.query_codes[:, 16:48], part.query)
     assert not np.array_equal(first.reward_codes, first.in_sample_codes)

@@ -1,0 +1,93 @@
+"""How an encoder is fitted: everything but pictures, target codes and seed, checked once and passed on whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import tyro
+
+from hashlib_nb import artifacts
+from hashlib_nb.encoder import networks
+from hashlib_nb.encoder.training import RECIPES, Recipe
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Which network, and how it is trained."""
+
+    arch: str = "auto"
+    """alexnet, vgg19, efficientnet_lite0, each of them with _frozen, alexnet_small, or auto: alexnet on a GPU,
+    alexnet_small on a CPU"""
+    size: int | None = None
+    """height and width in pixels of the network's input; by default 224, for alexnet_small as the pictures, up to 64"""
+    epochs: int | None = None
+    """passes over the training pictures; by default the architecture's recipe"""
+    weights: str = "imagenet"
+    """first weights of all but alexnet_small: imagenet or random"""
+    weights_path: Path | None = None
+    """ImageNet weights on disk, where they cannot be downloaded"""
+    device: str = "auto"
+    """cpu, cuda or auto"""
+    precision: str = "auto"
+    """inside the network: fp32, bf16, fp16, or auto: fp32 on a CPU, bf16 on a GPU that has it"""
+    compile: bool = False
+    """use torch.compile, which pays where the work takes many minutes"""
+    recipe: Annotated[Recipe | None, tyro.conf.Fixed, tyro.conf.Suppress] = None
+    """optimizer settings; None takes `RECIPES[arch]`"""
+
+    def __post_init__(self) -> None:
+        networks.check_arch(self.arch)
+        networks.check_precision(self.precision)
+        networks.check_weights(self.weights)
+        if self.epochs is not None and self.epochs < 1:
+            raise ValueError(f"epochs must be at least 1, not {self.epochs}")
+        if self.size is not None and self.size < 1:
+            raise ValueError(f"size must be at least 1 pixel, not {self.size}")
+        if self.weights_path is not None and self.arch == "alexnet_small":
+            raise ValueError(
+                "weights_path goes with an arch that has ImageNet weights, not 'alexnet_small': set another arch or "
+                "leave it out"
+            )
+        if self.arch != "auto" and self.recipe and networks.is_frozen(self.arch) != (self.recipe.head is not None):
+            raise ValueError(f"recipe must have a head for a frozen trunk, and none else, but arch is {self.arch}")
+
+    def resolved(self, *, echo: Callable[[str], None] = print) -> Settings:
+        """The same with nothing left open: no "auto", and the recipe and the number of epochs that will be used.
+
+        Args:
+            echo: is told which architecture "auto" came to, and why.
+
+        Raises:
+            ValueError: a device that is not here, or what does not go with the architecture that "auto" came to.
+        """
+        arch, where = networks.choose(self.arch, self.device, echo=echo)
+        recipe = self.recipe or RECIPES[arch]
+        return replace(
+            self,
+            arch=arch,
+            device=str(where),
+            precision=networks.choose_precision(self.precision, where),
+            recipe=recipe,
+            epochs=recipe.epochs if self.epochs is None else self.epochs,
+        )
+
+    @property
+    def where(self) -> torch.device:
+        """The device of resolved settings."""
+        return torch.device(self.device)
+
+    def words(self) -> dict[str, str]:
+        """What of resolved settings is not as by default, by name; `compile` is left out, since it changes no result.
+
+        Weights on disk are known by their content.
+        """
+        usual = Settings(arch=self.arch).resolved(echo=lambda _: None)
+        found = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "compile"}
+        if self.weights_path is not None:
+            networks.check_weights_path(self.weights_path, self.arch)
+            found["weights_path"] = artifacts.sha256(self.weights_path).hex()
+        return {name: str(value) for name, value in found.items() if value != getattr(usual, name)}
