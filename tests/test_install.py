@@ -15,8 +15,8 @@ import pytest
 
 from hashlib_nb import metrics
 from hashlib_nb.search import Index, Origin
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).parents[1]
 pytestmark = [pytest.mark.slow, pytest.mark.process, pytest.mark.xdist_group("wheel")]
 
 

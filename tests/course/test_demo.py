@@ -26,6 +26,7 @@ from tests.course.browser import chromium, free_port, needs_chromium, serving
 from tests.course.test_notebooks import SMALL
 from tests.search.uploaded import BAD, GOOD, file_of, upload
 
+pytestmark = [pytest.mark.slow, pytest.mark.course, pytest.mark.xdist_group("search page")]
 PARAMETERS = SMALL["06_retrieval_demo"]
 
 
@@ -132,8 +133,6 @@ def refusal(visitor) -> str:
 
 
 @needs_chromium
-@pytest.mark.slow
-@pytest.mark.xdist_group("search page")
 def test_the_page_shows_what_the_package_returns_as_bits_radius_and_drop_are_changed(visitor, page):
     page.number.value = 8
     query_of(visitor, 8)
@@ -157,8 +156,6 @@ def test_the_page_shows_what_the_package_returns_as_bits_radius_and_drop_are_cha
 
 
 @needs_chromium
-@pytest.mark.slow
-@pytest.mark.xdist_group("search page")
 def test_the_slider_can_be_moved_by_keys_and_has_a_name(visitor, page):
     handle = visitor.locator(".hnb .noUi-handle")
     handle.focus()
@@ -175,8 +172,6 @@ def test_the_slider_can_be_moved_by_keys_and_has_a_name(visitor, page):
 
 
 @needs_chromium
-@pytest.mark.slow
-@pytest.mark.xdist_group("search page")
 def test_a_good_file_is_searched_with_and_bad_ones_are_refused_while_the_page_goes_on(
     visitor, page, collection, tmp_path
 ):
@@ -198,8 +193,6 @@ def test_a_good_file_is_searched_with_and_bad_ones_are_refused_while_the_page_go
 
 
 @needs_chromium
-@pytest.mark.slow
-@pytest.mark.xdist_group("search page")
 def test_a_file_of_30_mb_is_refused_before_it_is_sent_and_by_the_page_if_it_is_sent_all_the_same(visitor, tmp_path):
     large = stored(tmp_path, "large.png", GOOD["PNG"] + bytes(30_000_000))
     choose(visitor, large)
@@ -213,8 +206,6 @@ def test_a_file_of_30_mb_is_refused_before_it_is_sent_and_by_the_page_if_it_is_s
 
 
 @needs_chromium
-@pytest.mark.slow
-@pytest.mark.xdist_group("search page")
 def test_the_page_shows_no_lesson_asks_nobody_else_and_names_its_pictures(visitor, address):
     shown = visitor.locator("body").inner_text()
     assert shown.strip().startswith("Search pictures by their hash codes")
@@ -230,8 +221,6 @@ def test_the_page_shows_no_lesson_asks_nobody_else_and_names_its_pictures(visito
 
 
 @needs_chromium
-@pytest.mark.slow
-@pytest.mark.xdist_group("search page")
 def test_nothing_has_to_be_scrolled_sideways_on_a_phone(visitor):
     visitor.set_viewport_size({"width": 390, "height": 800})
     visitor.wait_for_timeout(300)
@@ -242,8 +231,6 @@ def test_nothing_has_to_be_scrolled_sideways_on_a_phone(visitor):
     visitor.set_viewport_size({"width": 1100, "height": 900})
 
 
-@pytest.mark.slow
-@pytest.mark.xdist_group("search page")
 def test_the_server_gives_out_no_file_no_source_and_nothing_under_another_name(address, home):
     def status(path: str, host: str = "") -> int:
         request = urllib.request.Request(address + path, headers={"Host": host} if host else {})

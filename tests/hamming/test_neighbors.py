@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tracemalloc
 
 import numpy as np
@@ -13,6 +11,7 @@ from hypothesis import strategies as st
 
 from hashlib_nb import hamming
 from hashlib_nb.hamming import arrays, neighbors
+from tests.helpers import run_python
 
 BACKENDS = ("numba", "numpy")
 
@@ -197,5 +196,4 @@ within = hamming.within_radius([[0, 0]], [[1, 1], [0, 1]], 1)
 print(found.indices.tolist(), found.tied.tolist(), within.indices.tolist())
 print("torch" in sys.modules)
 """
-    done = subprocess.run([sys.executable, "-c", source], check=True, capture_output=True, text=True)
-    assert done.stdout == "[[1]] [2] [1]\nFalse\n"
+    assert run_python(source) == "[[1]] [2] [1]\nFalse\n"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +10,7 @@ from PIL import Image
 
 from hashlib_nb.search import Index, Origin, ask, hex_of
 from hashlib_nb.search import __main__ as command
+from tests.helpers import run_python
 
 CODES_8 = np.array(
     [[0] * 8, [1] * 8, [1, 1, 0, 0, 0, 0, 0, 0], [0, 0, 1, 0, 0, 0, 0, 0], [0, 0, 0, 1, 0, 0, 0, 1]], np.uint8
@@ -102,8 +101,7 @@ from hashlib_nb.search import __main__ as command
 command.main(command.Args((), {str(photos / "index")!r}, hex=("00",), top=1, grid=None))
 print("torch" in sys.modules)
 """
-    done = subprocess.run([sys.executable, "-c", source], check=True, capture_output=True, text=True)
-    assert done.stdout.splitlines()[-1] == "False"
+    assert run_python(source).splitlines()[-1] == "False"
 
 
 def colors_in(picture: Path) -> set[tuple[int, ...]]:
