@@ -10,11 +10,9 @@ from hashlib_nb.plots.pictures import neighbors, search_answer, top_matches
 from hashlib_nb.plots.selection import episode, kept_bits, learning_curve, policy_entropy, reward_correlations
 
 __all__ = [
-    "METHODS", "RC", "save_fig", "save_png", "style",
-    "class_codes", "class_distances", "convergence", "similarity_matrices",
-    "anytime", "chosen_shares", "differences", "optimality_gap", "reward_and_test",
-    "bit_accuracy", "coded_pictures", "distance_histogram", "training_curves",
-    "map_by_length", "precision_at_n", "precision_radius2", "precision_recall",
-    "banner", "neighbors", "search_answer", "top_matches",
-    "episode", "kept_bits", "learning_curve", "policy_entropy", "reward_correlations",
+    "METHODS", "RC", "anytime", "banner", "bit_accuracy", "chosen_shares", "class_codes", "class_distances",
+    "coded_pictures", "convergence", "differences", "distance_histogram", "episode", "kept_bits",
+    "learning_curve", "map_by_length", "neighbors", "optimality_gap", "policy_entropy", "precision_at_n",
+    "precision_radius2", "precision_recall", "reward_and_test", "reward_correlations", "save_fig", "save_png",
+    "search_answer", "similarity_matrices", "style", "top_matches", "training_curves",
 ]  # fmt: skip
