@@ -19,13 +19,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import torch
 
 from benchmarks import timing
 from benchmarks.data import class_codes
-from hashlib_nb import ppo
-from hashlib_nb.budget import Search
-from hashlib_nb.selection import BitSelectionEnv, Reward
+from hashlib_nb import ppo, threads
+from hashlib_nb.selection import BitSelectionEnv, Reward, Search
 
 OURS, THEIRS = "hashlib_nb.ppo", "MaskablePPO"
 
@@ -75,7 +73,7 @@ def train_theirs(search: Search, told: ppo.Args) -> None:
         "MlpPolicy",
         VecNormalize(envs, norm_obs=False, gamma=told.gamma),
         n_steps=told.n_bits,
-        batch_size=told.minibatch_size,
+        batch_size=max(told.episodes, told.episodes * told.n_bits // told.minibatches),
         n_epochs=told.update_epochs,
         learning_rate=lambda remaining: told.learning_rate * remaining,
         gamma=told.gamma,
@@ -150,10 +148,8 @@ def ratios(args: Args, table: pd.DataFrame) -> list[timing.Ratio]:
 
 def main(args: Args) -> None:
     """Train, print the table, save rows and figure."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    rows = measure(args)
-    torch.set_num_threads(threads)
+    with threads.limited(1, "torch"):
+        rows = measure(args)
     table = pd.DataFrame(rows)
     print(table.drop(columns="trace").to_string(index=False, float_format="%.4f"))
     timing.save("ppo", args, rows, ratios(args, table))

@@ -2,8 +2,8 @@
 
 All sides compute the same tie-aware mAPs of the same subsets on the same packed codes; that they agree is asserted.
 What differs is how much of the work is shared: masks of one call share the look-up of relevant items, and subsets that
-differ in one bit can share the distances as well. A greedy pass from nothing to p bits is p rounds of such subsets. The
-memo of rewards is off, so that repeats cost what they cost.
+differ in one bit can share the distances as well. A greedy pass from nothing to p bits is p rounds of such subsets. A
+reward remembers nothing, so repeats cost what they cost.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Args:
 def reward_of(args: Args, k: int) -> Reward:
     """A reward of `args.queries` x `args.items` pairs."""
     codes, labels = class_codes(args.queries + args.items, k, seed=0)
-    return Reward(codes, labels, n_queries=args.queries, memo=False)
+    return Reward(codes, labels, n_queries=args.queries)
 
 
 def one_by_one(reward: Reward, masks: np.ndarray) -> np.ndarray:

@@ -1,10 +1,13 @@
-"""Choosing p of k bits as a Markov decision process: the reward, the Gymnasium environment, its vectorized form.
+"""Choosing p of k bits as a Markov decision process: the reward, a search with a budget, the Gymnasium environments.
 
-Everything that chooses bits (ppo.py, selectors.py) gets its reward from `Reward` and returns a `Selection`.
+Everything that chooses bits (ppo.py, selectors/) asks a `Search`, which remembers what a `Reward` measured, counts the
+distinct subsets and stops at a budget; what comes out is a `Selection`.
 """
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +16,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
+from tqdm.auto import tqdm
 
 from hashlib_nb import artifacts
 from hashlib_nb.hamming import Pairs, check_bits, check_codes, check_labels, mask_of, toggled
@@ -53,11 +57,10 @@ class Selection:
     @classmethod
     def load(cls, path: Path) -> Selection:
         """Read what `save` wrote. Raises ArtifactError for a missing or foreign file."""
-        about = artifacts.load_json(path)
+        bits, about = artifacts.read_selection(path), artifacts.load_json(path)
         try:
-            bits = np.array(about.pop("bits"), dtype=np.int64)
             history = {name: np.array(values) for name, values in about.pop("history").items()}
-            return cls(bits=bits, history=history, **about)
+            return cls(**about | {"bits": bits, "history": history})
         except (TypeError, KeyError, AttributeError, ValueError) as error:
             raise artifacts.ArtifactError(f"{artifacts.shown(path)} holds no selection ({error})") from error
 
@@ -80,38 +83,34 @@ def load_or_make(path: Path, settings: Mapping[str, Any], make: Callable[[], Sel
     return Selection(bits=found["bits"], history=history, **about)
 
 
-def check_n_bits(n_bits: int, k: int, *, name: str = "n_bits") -> int:
+def check_n_bits(n_bits: int, k: int) -> int:
     """`n_bits` if it is in 1..k; otherwise a ValueError of one sentence."""
     if not 1 <= n_bits <= k:
-        raise ValueError(f"{name} must be in 1..{k}, for the codes have {k} bits, not {n_bits}")
+        raise ValueError(f"n_bits must be in 1..{k}, for the codes have {k} bits, not {n_bits}")
     return int(n_bits)
 
 
-def memo_keys(masks: np.ndarray) -> list[bytes]:
-    """A dictionary key for each mask {0,1} [e, k]."""
-    return [mask.tobytes() for mask in np.packbits(masks, axis=1)]
-
-
 class Reward:
-    """mAP of bit subsets on one set of codes, with a memo: the terminal reward of the MDP (eq. 3.14).
+    """mAP of bit subsets on one set of codes: the terminal reward of the MDP (eq. 3.14).
 
     With up to `n_queries` rows every row is a query against all the others (leave one out: an item that retrieves
     itself says nothing). With more, `n_queries` rows drawn once, with `seed`, are queries against the remaining rows.
     Ties count at their expectation. There is no sort and no distance matrix: one subset costs
     about queries x rows x p bit operations, of which a machine word does 64 at a time.
 
+    It measures whatever it is asked, repeats included; `Search` is what remembers.
+
     Args:
         codes: {0,1} [n, k].
         labels: {0,1} [n, m].
         n_queries: most rows to use as queries; at least 1.
         seed: of the draw.
-        memo: answer a subset that was seen before from memory; only distinct subsets count as calls.
 
     Raises:
         ValueError: codes or labels of the wrong shape or values, fewer than 2 rows, or no row with a relevant one.
     """
 
-    def __init__(self, codes, labels, *, n_queries: int = MAX_QUERIES, seed: int = 0, memo: bool = True):
+    def __init__(self, codes, labels, *, n_queries: int = MAX_QUERIES, seed: int = 0):
         codes, labels = check_codes(codes, "codes"), check_labels(labels, "labels")
         if len(codes) != len(labels):
             raise ValueError(f"labels has {len(labels)} rows for {len(codes)} codes; give one row of labels a code")
@@ -130,14 +129,14 @@ class Reward:
         self.k = codes.shape[1]
         self.codes, self.labels = codes, labels
         """What was given, for methods that judge bits without a reward."""
-        self.memo = {} if memo else None
         self.calls = 0
-        """Subsets whose mAP was computed so far."""
+        """Subsets whose mAP was computed so far, repeats included."""
 
     def __call__(self, masks: np.ndarray) -> np.ndarray:
         """Rewards float64 [e] of masks {0,1} [e, k]; one pass over the codes for all of them."""
         masks = self.pairs.check_masks(masks)
-        return self._look_up(masks, lambda rows: map_of_masks(self.pairs, masks[rows]))
+        self.calls += len(masks)
+        return map_of_masks(self.pairs, masks)
 
     def flipped(self, mask: np.ndarray, bits: Sequence[int] | np.ndarray) -> np.ndarray:
         """Rewards float64 [b] of `mask` {0,1} [k] with each of the b `bits` toggled alone: added, or removed if kept.
@@ -145,34 +144,150 @@ class Reward:
         One pass over the codes for all of them, several times cheaper than as many masks; each counts as one call.
         """
         mask, bits = self.pairs.check_masks(np.asarray(mask)[None])[0], check_bits(bits, self.k)
-        return self._look_up(toggled(mask, bits), lambda rows: map_of_flipped(self.pairs, mask, bits[rows]))
-
-    def _look_up(self, masks: np.ndarray, compute: Callable[[list[int]], np.ndarray]) -> np.ndarray:
-        """Rewards of masks [e, k], from the memo or from `compute(rows)` for those that are new."""
-        if self.memo is None:
-            self.calls += len(masks)
-            return compute(list(range(len(masks))))
-        keys = memo_keys(masks)
-        new = {key: row for row, key in enumerate(keys) if key not in self.memo}
-        if new:
-            self.memo.update(zip(new, compute(list(new.values())).tolist(), strict=True))
-            self.calls += len(new)
-        return np.array([self.memo[key] for key in keys])
-
-    def state(self) -> dict[str, Any]:
-        """The memo in plain values, so that a search can be saved and go on with `restore`."""
-        memo = self.memo or {}
-        return {"calls": self.calls, "keys": [key.hex() for key in memo], "values": list(memo.values())}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Take over what `state` returned."""
-        self.calls = state["calls"]
-        if self.memo is not None:
-            self.memo = {bytes.fromhex(key): value for key, value in zip(state["keys"], state["values"], strict=True)}
+        self.calls += len(bits)
+        return map_of_flipped(self.pairs, mask, bits)
 
     def of_bits(self, bits: Sequence[int] | np.ndarray) -> float:
         """Reward of one subset given by its indices."""
         return float(self(mask_of(bits, self.k)[None])[0])
+
+
+class BudgetSpent(Exception):  # noqa: N818 - nothing went wrong
+    """A search was asked for more subsets than were left in its budget; those that fit were evaluated."""
+
+    def __init__(self, values: np.ndarray):
+        super().__init__("the budget of reward calls is spent")
+        self.values = values
+        """float64, the rewards that were asked for; -inf for those that did not fit."""
+
+
+class Search:
+    """A `Reward` with a memory and a budget, which is what a method is given.
+
+    A subset that was asked for before is answered from memory: only distinct subsets count as calls. Each search counts
+    its own, so that two of them may share a `Reward` without either gaining calls.
+
+    Args:
+        reward: where rewards come from: a `Reward`, or another search, whose budget then counts as well.
+        n_bits: p, the size of the subsets that are answers.
+        budget: most calls; None for no limit.
+        memo: False to forget (the thesis' setting): repeats are computed again, and each counts as a call.
+        progress: show a bar over calls.
+
+    Raises:
+        ValueError: n_bits outside 1..k.
+    """
+
+    def __init__(
+        self,
+        reward: Reward | Search,
+        n_bits: int,
+        budget: int | None = None,
+        *,
+        memo: bool = True,
+        progress: bool = False,
+    ):
+        self.n_bits, self.k, self.budget = check_n_bits(n_bits, reward.k), reward.k, budget
+        self.reward, self.pairs, self.memo = reward, reward.pairs, memo
+        self.calls = 0
+        """Subsets evaluated so far: distinct ones, unless it forgets."""
+        self.best = -math.inf
+        """Highest reward of a subset of n_bits bits so far."""
+        self.best_bits: np.ndarray | None = None
+        """That subset, int64 [n_bits] ascending; None while there is none."""
+        self.trace: list[tuple[int, float, float]] = []
+        """(calls, seconds, best) each time the best improved."""
+        self.bar = tqdm(total=budget, unit="call", disable=not progress)
+        self._values: dict[bytes, float] = {}
+        self._start = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the search began."""
+        return time.perf_counter() - self._start
+
+    def __call__(self, masks: np.ndarray) -> np.ndarray:
+        """Rewards float64 [e] of masks {0,1} [e, k]. Raises BudgetSpent when they do not all fit."""
+        masks = self.pairs.check_masks(masks)
+        return self._look_up(masks, lambda rows: self.reward(masks[rows]))
+
+    def flipped(self, mask: np.ndarray, bits: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Rewards float64 [b] of `mask` {0,1} [k] with each of the b `bits` toggled alone (see `Reward.flipped`).
+
+        Raises BudgetSpent when they do not all fit; those of the first bits do.
+        """
+        mask, bits = self.pairs.check_masks(np.asarray(mask)[None])[0], check_bits(bits, self.k)
+        return self._look_up(toggled(mask, bits), lambda rows: self.reward.flipped(mask, bits[rows]))
+
+    def _look_up(self, masks: np.ndarray, evaluate: Callable[[list[int]], np.ndarray]) -> np.ndarray:
+        """Rewards of masks, of which `evaluate(rows)` computes those that are new, as far as the budget goes."""
+        keys = _keys(masks) if self.memo else range(len(masks))  # without a memo each row is new
+        known = self._values if self.memo else {}
+        new = {key: row for row, key in enumerate(keys) if key not in known}
+        rows = list(new.values())
+        if self.budget is not None:
+            rows = rows[: self.budget - self.calls]
+        if rows:
+            values = evaluate(rows)
+            self._record(masks[rows], values)
+            known.update(zip(new, values.tolist(), strict=False))
+            self.calls += len(rows)
+        if len(rows) < len(new):
+            raise BudgetSpent(np.array([known.get(key, -math.inf) for key in keys]))
+        return np.array([known[key] for key in keys])
+
+    def _record(self, masks: np.ndarray, values: np.ndarray) -> None:
+        """Note which of the new masks are the best answers so far."""
+        seconds = self.seconds
+        for row in np.flatnonzero((masks.sum(axis=1) == self.n_bits) & (values > self.best)):
+            if values[row] > self.best:
+                self.best, self.best_bits = float(values[row]), np.flatnonzero(masks[row])
+                self.trace.append((self.calls + int(row) + 1, seconds, self.best))
+                self.bar.set_postfix(best=f"{self.best:.4f}", refresh=False)
+        self.bar.update(len(masks))
+
+    def state(self) -> dict[str, Any]:
+        """All that it knows in plain values, so that it can be saved and gone on with by `restore`."""
+        best_bits = None if self.best_bits is None else self.best_bits.tolist()
+        about = {"calls": self.calls, "best": self.best, "best_bits": best_bits, "seconds": self.seconds}
+        memory = {"subsets": [key.hex() for key in self._values], "rewards": list(self._values.values())}
+        return {**about, "trace": [list(point) for point in self.trace], **memory}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state` returned."""
+        self.calls, self.best, best_bits = state["calls"], state["best"], state["best_bits"]
+        self.best_bits = None if best_bits is None else np.array(best_bits)
+        self.trace = [tuple(point) for point in state["trace"]]
+        self._values = dict(zip(map(bytes.fromhex, state["subsets"]), state["rewards"], strict=True))
+        self._start = time.perf_counter() - state["seconds"]
+
+    def run(self, find: Callable[[Search, int], Sequence[int] | np.ndarray | None], seed: int, name: str) -> Selection:
+        """The selection that the method `find` comes to from `seed`, or had come to when the budget was spent."""
+        try:
+            bits = find(self, seed)
+        except BudgetSpent:
+            bits = None  # the best that it asked for counts
+        return self.selection(bits, name)
+
+    def selection(self, bits: Sequence[int] | np.ndarray | None, method: str) -> Selection:
+        """The best subset that was asked for, in the order of `bits` if they are it; `bits` if none was asked for."""
+        calls, seconds = self.calls, self.seconds
+        if self.best_bits is not None and (bits is None or self._known(bits) < self.best):
+            bits = self.best_bits
+        bits = np.asarray(bits, dtype=np.int64)
+        value = self.reward.of_bits(bits) if self.best_bits is None else self.best
+        curve = np.array([*self.trace, (calls, seconds, value)])
+        history = {"calls": curve[:, 0].astype(np.int64), "seconds": curve[:, 1], "best": curve[:, 2]}
+        return Selection(bits, value, calls, method, self.k, history)
+
+    def _known(self, bits: Sequence[int] | np.ndarray) -> float:
+        """Reward of a subset if it is remembered, else -inf."""
+        return self._values.get(_keys(mask_of(bits, self.k)[None])[0], -math.inf)
+
+
+def _keys(masks: np.ndarray) -> list[bytes]:
+    """A dictionary key for each mask {0,1} [e, k]."""
+    return [mask.tobytes() for mask in np.packbits(masks, axis=1)]
 
 
 REWARD_CODES = ("crossfit", "holdout", "in_sample")
@@ -234,7 +349,7 @@ class BitSelectionEnv(gymnasium.Env):
         labels: {0,1} [n, m].
         n_bits: p, in 1..k.
         n_queries, seed: as in `Reward`, which draws queries once; the episode itself has no randomness.
-        reward: a `Reward` to share between environments, instead of codes and labels.
+        reward: a `Reward` or a `Search` to share between environments, instead of codes and labels.
 
     Raises:
         ValueError: as `Reward`, and for p outside 1..k.
@@ -253,7 +368,7 @@ class BitSelectionEnv(gymnasium.Env):
         *,
         n_queries: int = MAX_QUERIES,
         seed: int = 0,
-        reward: Reward | None = None,
+        reward: Reward | Search | None = None,
         render_mode: str | None = None,
     ):
         self.reward_of = reward or Reward(codes, labels, n_queries=n_queries, seed=seed)
@@ -312,7 +427,7 @@ class BitSelectionVectorEnv(VectorEnv):
 
     metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.SAME_STEP}
 
-    def __init__(self, reward: Reward, n_bits: int, num_envs: int):
+    def __init__(self, reward: Reward | Search, n_bits: int, num_envs: int):
         self.reward_of, self.k, self.n_bits = reward, reward.k, check_n_bits(n_bits, reward.k)
         self.num_envs = num_envs
         self.single_observation_space = gymnasium.spaces.MultiBinary(self.k)

@@ -12,57 +12,25 @@ import math
 import multiprocessing
 import os
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy import stats
-from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
-from hashlib_nb import artifacts, hamming, selectors
-from hashlib_nb.budget import Search
+from hashlib_nb import artifacts, threads
 from hashlib_nb.experiments import pools
-from hashlib_nb.experiments.pools import Pool
-from hashlib_nb.selection import Reward
+from hashlib_nb.experiments.pools import Candidates
+from hashlib_nb.selection import Reward, Search
+from hashlib_nb.selectors import METHODS
 
-METHODS = {
-    "ppo": "PPO",
-    "untrained": "PPO, untrained",
-    "swap": "greedy + swap",
-    "greedy": "greedy",
-    "backward": "backward",
-    "cem": "cross-entropy",
-    "annealing": "annealing",
-    "random_search": "best random",
-    "per_bit_map": "per-bit mAP",
-    "mrmr": "mRMR",
-    "ndomset": "NDomSet",
-    "entropy": "entropy",
-    "first": "first p",
-    "random": "random",
-}
-"""Methods that are compared, by their names in `FINDERS` and in tables and figures."""
-DETERMINISTIC = ("swap", "greedy", "backward", "per_bit_map", "mrmr", "ndomset", "entropy", "first")
-"""Methods that use no random number, but to break ties: one seed stands for all."""
 RIVALS = ("swap", "annealing", "cem", "untrained")
 """What PPO must beat to earn its place: searches that were there before it, and itself without learning."""
-
-
-def untrained(search: Search, seed: int) -> np.ndarray:
-    """PPO's episodes, starts and budget with a policy that stays as it was initialized: what of PPO is not learning."""
-    from hashlib_nb import ppo
-
-    args = ppo.Args(n_bits=search.n_bits, budget=search.budget, seed=seed, progress=False)
-    args = replace(args, learning_rate=0.0, update_epochs=1, minibatches=1)
-    return ppo.train(args, reward=search).bits
-
-
-FINDERS = selectors.METHODS | {"untrained": untrained}
-"""Every method that a cell can run: `(search, seed) -> bits`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +40,7 @@ class Cell:
     pool: str
     """Name of the pool."""
     method: str
-    """A name in `FINDERS`."""
+    """A name in `selectors.METHODS`."""
     n_bits: int
     """p."""
     seed: int
@@ -101,10 +69,10 @@ class Cell:
         return self.history["best"][place - 1] if place else math.nan
 
 
-def run_cell(pool: Pool, method: str, n_bits: int, seed: int, budget: int | None) -> Cell:
+def run_cell(pool: Candidates, method: str, n_bits: int, seed: int, budget: int | None) -> Cell:
     """Search, then measure what was found on the test pictures."""
-    reward = Reward(pool.reward_codes, pool.reward_labels)  # its own: no search profits from another's memo
-    found = Search(reward, n_bits, budget).run(FINDERS[method], seed, method)
+    reward = Reward(pool.reward_codes, pool.reward_labels)
+    found = Search(reward, n_bits, budget).run(METHODS[method].find, seed, method)
     history = {name: found.history[name].tolist() for name in ("calls", "seconds", "best")}
     test_map = pool.test_map(found.bits)
     seconds = history["seconds"][-1]
@@ -113,20 +81,25 @@ def run_cell(pool: Pool, method: str, n_bits: int, seed: int, budget: int | None
     )
 
 
+def compared() -> tuple[str, ...]:
+    """Names of the methods that are compared where nothing else is said."""
+    return tuple(name for name, method in METHODS.items() if method.compared)
+
+
 def planned(methods: Sequence[str], lengths: Sequence[int], seeds: Sequence[int]) -> list[tuple[str, int, int]]:
     """Method, p and seed of every cell of a pool; deterministic methods have the first seed alone."""
     return [
         (method, n_bits, seed)
         for n_bits in lengths
         for method in methods
-        for seed in (seeds[:1] if method in DETERMINISTIC else seeds)
+        for seed in (seeds[:1] if METHODS[method].deterministic else seeds)
     ]
 
 
 def run_grid(
-    pools: Sequence[Pool],
+    pools: Sequence[Candidates],
     *,
-    methods: Sequence[str] = tuple(METHODS),
+    methods: Sequence[str] | None = None,
     lengths: Sequence[int] = (8, 16, 32, 48),
     seeds: Sequence[int] = (0, 1, 2, 3, 4),
     budget: int | None = 2000,
@@ -138,7 +111,7 @@ def run_grid(
 
     Args:
         pools: of different names, each with more bits than the largest length.
-        methods: names in `FINDERS`.
+        methods: names in `selectors.METHODS`; None for all that are compared.
         lengths: each p.
         seeds: of the methods.
         budget: most distinct subsets a search may evaluate; None for as many as it takes.
@@ -149,6 +122,7 @@ def run_grid(
     Raises:
         ValueError: an unknown method, a length outside 1..k-1, or pools of one name, before any work.
     """
+    methods = compared() if methods is None else methods
     _check(pools, methods, lengths, budget)
     stores = {pool.name: _Store(Path(folder) / f"{pool.name}-b{budget}.json", pool, budget) for pool in pools}
     plan = planned(methods, lengths, seeds)
@@ -163,11 +137,11 @@ def run_grid(
     return [stores[pool.name].cells[key] for pool in pools for key in plan]
 
 
-def _check(pools: Sequence[Pool], methods: Sequence[str], lengths: Sequence[int], budget: int | None) -> None:
+def _check(pools: Sequence[Candidates], methods: Sequence[str], lengths: Sequence[int], budget: int | None) -> None:
     for method in methods:
-        if method not in FINDERS:
-            raise ValueError(f"methods has {method!r}; there are {', '.join(FINDERS)}")
-        if budget is None and method in (*selectors.OPEN_ENDED, "untrained"):
+        if method not in METHODS:
+            raise ValueError(f"methods has {method!r}; there are {', '.join(METHODS)}")
+        if budget is None and METHODS[method].open_ended:
             raise ValueError(f"budget is None, but method {method!r} never ends by itself: give a number of calls")
     for pool in pools:
         _check_lengths(lengths, pool.name, pool.k)
@@ -180,7 +154,7 @@ def _check_lengths(lengths: Sequence[int], pool: str, k: int) -> None:
         raise ValueError(f"lengths is {list(lengths)}; pool {pool} has {k} bits: keep 1 to {k - 1}")
 
 
-def _in_workers(missing: Sequence[tuple[Pool, tuple]], budget: int | None, workers: int) -> Iterator[Cell]:
+def _in_workers(missing: Sequence[tuple[Candidates, tuple]], budget: int | None, workers: int) -> Iterator[Cell]:
     """Cells as they finish. An exception, or Ctrl-C, drops those that have not begun."""
     if not missing:
         return
@@ -199,13 +173,11 @@ def _in_workers(missing: Sequence[tuple[Pool, tuple]], budget: int | None, worke
 def _start_worker(methods: Sequence[str]) -> None:
     """One thread for everything, and everything loaded, compiled and warm before a clock runs."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    threadpool_limits(1)
-    if hamming.numba is not None:
-        hamming.numba.set_num_threads(1)
+    threads.limit(1)
     labels = np.eye(2, dtype=np.uint8)[np.arange(20) % 2]
     codes = np.random.default_rng(0).integers(0, 2, (20, 8), dtype=np.uint8)
     for method in methods:
-        run_cell(Pool("warm-up", codes, labels, codes, labels[:, 0], codes, labels, codes, labels), method, 2, 0, 64)
+        run_cell(Candidates("warm-up", codes, labels, codes, labels[:, 0], codes, labels, codes, labels), method, 2, 0, 64)
 
 
 def _end_with_parent() -> None:
@@ -217,7 +189,7 @@ def _end_with_parent() -> None:
 class _Store:
     """The cells of one pool and budget on disk: one JSON file, replaced after each cell in one step."""
 
-    def __init__(self, path: Path, pool: Pool, budget: int | None):
+    def __init__(self, path: Path, pool: Candidates, budget: int | None):
         test = (pool.query_codes, pool.query_labels, pool.database_codes, pool.database_labels)
         self.path = path
         self.settings = {"data": artifacts.digest(pool.reward_codes, pool.reward_labels, *test), "budget": budget}
@@ -249,10 +221,7 @@ class _Store:
 def frame(cells: Sequence[Cell]) -> pd.DataFrame:
     """One row a cell: pool, method (as tables name it), bits, seed, reward, test mAP, calls, seconds."""
     columns = ("pool", "n_bits", "seed", "reward", "test_map", "calls", "seconds")
-    rows = [
-        {"method": METHODS.get(cell.method, cell.method)} | {name: getattr(cell, name) for name in columns}
-        for cell in cells
-    ]
+    rows = [{"method": METHODS[cell.method].title} | {name: getattr(cell, name) for name in columns} for cell in cells]
     return pd.DataFrame(rows).rename(columns={"n_bits": "bits"})
 
 
@@ -272,7 +241,7 @@ def differences(cells: Sequence[Cell], one: str, other: str) -> pd.DataFrame:
 
     Args:
         cells: of both methods.
-        one: a name in `METHODS`.
+        one: a name in `selectors.METHODS`.
         other: another; where it has one seed alone, that one meets every seed of `one`.
     """
     rows = []
@@ -327,9 +296,9 @@ def interval(differences: Sequence[float], confidence: float = 0.95) -> tuple[fl
     mean, n = values.mean(), len(values)
     if n < 2:
         return mean, np.nan, np.nan, "one seed"
-    half = stats.t.ppf((1 + confidence) / 2, n - 1) * values.std(ddof=1) / np.sqrt(n)
-    verdict = "win" if mean - half > 0 else "loss" if mean + half < 0 else "tie"
-    return mean, mean - half, mean + half, verdict
+    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # of differences that are all the same
+        low, high = stats.ttest_1samp(values, 0).confidence_interval(confidence)
+    return mean, low, high, "win" if low > 0 else "loss" if high < 0 else "tie"
 
 
 @dataclass(frozen=True)
@@ -342,8 +311,8 @@ class Args:
     """folder of the data set's files, where it needs one"""
     pools: tuple[str, ...] = pools.NAMES
     """where the bits come from"""
-    methods: tuple[str, ...] = tuple(METHODS)
-    """names in hashlib_nb.selectors, or untrained: PPO without learning"""
+    methods: tuple[str, ...] = compared()
+    """names in hashlib_nb.selectors; untrained is PPO without learning"""
     lengths: tuple[int, ...] = (8, 16, 32, 48)
     """each p, how many bits to keep"""
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
@@ -354,17 +323,17 @@ class Args:
     """most reward calls (distinct subsets evaluated) a search"""
     workers: int = 2
     """processes, each on one core"""
-    epochs: int = 0
-    """passes over the training pictures where an encoder must be fitted; 0 for the architecture's recipe"""
+    epochs: int | None = None
+    """passes over the training pictures where an encoder must be fitted; the architecture's own number if left out"""
     folds: int = 3
     """encoders for the out-of-fold codes, at least 2"""
 
     def __post_init__(self) -> None:
         """Check what can be checked before any work."""
-        for name, least in {"budget": 1, "workers": 1, "pool_seed": 0, "epochs": 0, "folds": 2}.items():
-            if getattr(self, name) < least:
+        for name, least in {"budget": 1, "workers": 1, "pool_seed": 0, "epochs": 1, "folds": 2}.items():
+            if getattr(self, name) is not None and getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}; give at least {least}")
-        for name, known in {"pools": pools.NAMES, "methods": tuple(FINDERS)}.items():
+        for name, known in {"pools": pools.NAMES, "methods": tuple(METHODS)}.items():
             values = getattr(self, name)
             if not values or not {*values} <= {*known}:
                 raise ValueError(f"{name} is {list(values)}; give some of {', '.join(known)}")
@@ -383,14 +352,14 @@ class Args:
         return artifacts.project_root() / "artifacts" / f"{self.dataset}-comparison-s{self.pool_seed}{variant}"
 
 
-def make_pools(args: Args) -> dict[str, Pool]:
+def make_pools(args: Args) -> dict[str, Candidates]:
     """The pools by name."""
     settings = {"dataset": args.dataset, "root": args.root, "seed": args.pool_seed}
     settings |= {"epochs": args.epochs, "folds": args.folds}
     return {name: pools.load(name, **settings) for name in args.pools}
 
 
-def run(args: Args, among: dict[str, Pool]) -> list[Cell]:
+def run(args: Args, among: dict[str, Candidates]) -> list[Cell]:
     """Every cell that `args` ask for."""
     what = {name: getattr(args, name) for name in ("methods", "lengths", "seeds", "budget", "workers")}
     return run_grid([*among.values()], **what, folder=args.folder)
@@ -404,7 +373,7 @@ def main(args: Args) -> None:
         print(table(cells, measure).round(4).to_string())
     for other in RIVALS if "ppo" in args.methods else ():
         if other in args.methods:
-            print(f"\nPPO minus {METHODS[other]}, 95% interval over seeds:\n")
+            print(f"\nPPO minus {METHODS[other].title}, 95% interval over seeds:\n")
             print(duel(cells, "ppo", other).round(4).to_string(index=False))
     print(f"\nevery cell: {artifacts.shown(args.folder)}")
 

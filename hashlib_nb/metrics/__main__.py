@@ -51,9 +51,11 @@ def main(args: Args) -> None:
         ValueError: a file that is not there or does not hold what it should, or anything that `evaluate` refuses.
     """
     artifacts.check_writable(args.out)
-    bits = None if args.selection is None else _read_selection(args.selection)
+    arrays = artifacts.read_npz(args.codes, CODES_AND_LABELS)
+    k = arrays["query_codes"].shape[1] if arrays["query_codes"].ndim == 2 else None  # evaluate refuses other shapes
+    bits = None if args.selection is None else artifacts.read_selection(args.selection, k)
     report = evaluate(
-        **artifacts.read_npz(args.codes, CODES_AND_LABELS),
+        **arrays,
         top_n=args.top_n,
         at_n=args.at_n,
         radius=args.radius,
@@ -64,13 +66,6 @@ def main(args: Args) -> None:
     artifacts.save_json(args.out, report | {"codes": str(args.codes)})
     print(_table(report))
     print(f"report: {args.out}")
-
-
-def _read_selection(path: Path) -> list[int]:
-    selection = artifacts.load_json(path)
-    if not isinstance(selection, dict) or "bits" not in selection:
-        raise ValueError(f'{artifacts.shown(path)} holds no "bits"; give a JSON file with {{"bits": [...]}}')
-    return selection["bits"]
 
 
 def _table(report: dict) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from hashlib_nb import artifacts
-from hashlib_nb.hamming import check_bits, pack_bytes, unpack_bytes
+from hashlib_nb.hamming import pack_bytes, unpack_bytes
 from hashlib_nb.search.answers import Found, ask
 
 FILE = "index.npz"
@@ -55,24 +55,8 @@ def origin_of(model: Path, selection: Path | None = None) -> Origin:
     if not isinstance(described, dict) or not isinstance(described.get("bits"), int):
         raise artifacts.ArtifactError(f"model: {artifacts.shown(about)} describes no encoder: fit one and save it anew")
     k = described["bits"]
-    bits = range(k) if selection is None else _read_selection(selection, k)
+    bits = range(k) if selection is None else artifacts.read_selection(selection, k)
     return Origin(artifacts.sha256(weights).hex(), k, tuple(int(bit) for bit in bits))
-
-
-def _read_selection(path: Path, k: int) -> np.ndarray:
-    selection = artifacts.load_json(path)
-    if not isinstance(selection, dict) or "bits" not in selection:
-        raise ValueError(f'selection: {artifacts.shown(path)} holds no "bits"; give a JSON file with {{"bits": [...]}}')
-    chosen_from = selection.get("n_candidates", selection.get("k", k))
-    if chosen_from != k:
-        raise ValueError(
-            f"selection: {artifacts.shown(path)} keeps bits of codes of {chosen_from} bits, but the model makes {k}; "
-            "give one that was chosen on this model's codes"
-        )
-    try:
-        return check_bits(selection["bits"], k)
-    except ValueError as error:
-        raise ValueError(f"selection: {artifacts.shown(path)}: {error}") from error
 
 
 def printable(path: Path) -> str:

@@ -1,12 +1,12 @@
 """Every way to keep bits, behind one function and on one reward."""
 
-from hashlib_nb.selectors.registry import DEFAULT_BUDGET, METHODS, OPEN_ENDED, select
+from hashlib_nb.selectors.registry import DEFAULT_BUDGET, METHODS, Method, select
 from hashlib_nb.selectors.statistics import binary_entropy, bit_information, label_information, label_smoothness
 
 __all__ = [
     "DEFAULT_BUDGET",
     "METHODS",
-    "OPEN_ENDED",
+    "Method",
     "binary_entropy",
     "bit_information",
     "label_information",

@@ -1,6 +1,6 @@
 """Choose which bits of anybody's codes to keep, from the shell.
 
-python -m hashlib_nb.selectors --codes codes.npy --labels labels.npy --bits 16 --method greedy        # see --help
+python -m hashlib_nb.selectors --codes codes.npy --labels labels.npy --n-bits 16 --method greedy        # see --help
 """
 
 from __future__ import annotations
@@ -8,13 +8,15 @@ from __future__ import annotations
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+import tyro
 
 from hashlib_nb import artifacts
 from hashlib_nb.hamming import as_codes, as_labels, pack_bytes
 from hashlib_nb.selection import MAX_QUERIES, Reward, check_n_bits, random_masks
-from hashlib_nb.selectors.registry import _check, select
+from hashlib_nb.selectors.registry import METHODS, check, select
 
 
 @dataclass(frozen=True)
@@ -28,13 +30,12 @@ class Args:
 
     codes: Path
     """npy or npz file: 0/1 or -1/+1 [n, k], or bytes packed in little bit order, uint8 [n, k/8]; it says which"""
-    bits: int
+    n_bits: Annotated[int, tyro.conf.arg(aliases=["--bits"])]
     """p, how many bits to keep"""
     labels: Path | None = None
     """npy or npz file: a 0/1 matrix [n, m] or one class index a row [n]; the file of the codes if left out"""
-    method: str = "greedy"
-    """random, first, entropy, per_bit_map, mrmr, ndomset, greedy, backward, swap, random_search, cem, annealing, ppo or
-    exhaustive"""
+    method: Annotated[str, tyro.conf.arg(help=f"how: {', '.join(METHODS)}")] = "greedy"
+    """a name in `METHODS`"""
     budget: int | None = None
     """most reward calls to spend; as many as the method takes (2,000 for one that would not end) if left out"""
     seed: int = 0
@@ -64,7 +65,7 @@ def main(args: Args) -> None:
     Raises:
         ValueError: a file that is not there or does not hold what it should, or anything that `select` refuses.
     """
-    _check(args.method, args.budget, args.seed)
+    check(args.method, args.budget, args.seed)
     if args.out.exists() and not args.out.is_dir():
         raise ValueError(f"out is {artifacts.shown(args.out)}, which is a file: name a folder")
     codes, codes_found = as_codes(artifacts.read_array(args.codes, "codes", args.codes_array), args.code_length)
@@ -72,18 +73,18 @@ def main(args: Args) -> None:
     n, k = codes.shape
     print(f"found codes: {codes_found}, {n} rows of {k} bits; labels: {labels_found}")
     reward = Reward(codes, labels, n_queries=args.n_queries, seed=args.seed)
-    check_n_bits(args.bits, k, name="bits")
+    check_n_bits(args.n_bits, k)
     found = select(
         None,
         None,
-        args.bits,
+        args.n_bits,
         method=args.method,
         budget=args.budget,
         seed=args.seed,
         reward=reward,
         progress=args.progress,
     )
-    chance = reward(random_masks(k, args.bits, RANDOM_SUBSETS, args.seed))
+    chance = reward(random_masks(k, args.n_bits, RANDOM_SUBSETS, args.seed))
     report = {
         "bits": found.bits.tolist(),
         "method": found.method,
@@ -96,14 +97,14 @@ def main(args: Args) -> None:
         "seed": args.seed,
         "n": n,
         "k": k,
-        "p": args.bits,
+        "p": args.n_bits,
         "n_queries": reward.pairs.n_queries,
         "codes_found": codes_found,
         "labels_found": labels_found,
     }
     _write(args.out, report, found.bits, pack_bytes(codes[:, found.bits]))
     print(
-        f"kept {args.bits} of {k} bits: {' '.join(map(str, found.bits))}\n"
+        f"kept {args.n_bits} of {k} bits: {' '.join(map(str, found.bits))}\n"
         f"reward (mAP) {found.reward:.4f} after {found.calls} calls and {report['seconds']:.1f} s; all {k} bits "
         f"{report['reward_of_all_bits']:.4f}, random subsets {chance.mean():.4f} ± {chance.std(ddof=1):.4f}\n"
         f"saved {artifacts.shown(args.out)}"

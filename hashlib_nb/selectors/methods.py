@@ -8,9 +8,8 @@ import math
 import numpy as np
 from scipy.special import logit
 
-from hashlib_nb.budget import BudgetSpent, Search
 from hashlib_nb.hamming import mask_of
-from hashlib_nb.selection import random_masks
+from hashlib_nb.selection import BudgetSpent, Search, random_masks
 from hashlib_nb.selectors.statistics import binary_entropy, bit_information, label_information, label_smoothness
 
 MAX_SUBSETS = 100_000
@@ -215,10 +214,20 @@ def _rounds(search: Search, size: int) -> int:
 
 def ppo(search: Search, seed: int) -> np.ndarray:
     """A policy that keeps one bit after another, learned by PPO with its default settings (see ppo.py)."""
-    from hashlib_nb import ppo as stage3  # here, since it needs torch and no other method does
+    return _trained(search, seed)
 
-    args = stage3.Args(n_bits=search.n_bits, budget=search.budget, seed=seed, progress=False)
-    return stage3.train(args, reward=search).bits
+
+def untrained(search: Search, seed: int) -> np.ndarray:
+    """PPO's episodes, starts and budget with a policy that stays as it was initialized: what of PPO is not learning."""
+    return _trained(search, seed, learning_rate=0.0, update_epochs=1, minibatches=1)
+
+
+def _trained(search: Search, seed: int, **settings) -> np.ndarray:
+    """The bits that PPO finds with these settings of `ppo.Args`."""
+    from hashlib_nb import ppo  # here, since it needs torch and no other method does
+
+    args = ppo.Args(n_bits=search.n_bits, budget=search.budget, seed=seed, progress=False, **settings)
+    return ppo.train(args, reward=search).bits
 
 
 def exhaustive(search: Search, seed: int) -> None:

@@ -1,77 +1,77 @@
 """Every way to choose p of k bits, behind one function and on one reward, so that they can be compared.
 
-| method        | how it chooses                                  | reward calls              |
-|---------------|-------------------------------------------------|---------------------------|
-| random        | one random subset                               | 0                         |
-| first         | bits 0..p-1                                     | 0                         |
-| entropy       | the best balanced bits                          | 0                         |
-| per_bit_map   | the bits that retrieve best alone               | k                         |
-| mrmr          | informative of the labels, not of each other    | 0                         |
-| ndomset       | normalized dominant set of the graph of bits    | 0                         |
-| greedy        | adds the bit that helps most                    | k + (k-1) + ... (p terms) |
-| backward      | drops the bit that is missed least              | k + (k-1) + ... + (p+1)   |
-| swap          | greedy, then swaps single bits until none helps | as many as it takes       |
-| random_search | the best of random subsets                      | the budget                |
-| cem           | cross-entropy method                            | the budget                |
-| annealing     | simulated annealing                             | the budget                |
-| ppo           | a learned policy (ppo.py)                       | the budget                |
-| exhaustive    | all subsets, where they are few                 | k choose p                |
+A method is a function `(search, seed) -> bits or None` in `methods` and one entry of `METHODS`, which `select`, the
+command line, the comparison and the figures read. It asks its `Search` for rewards and may be stopped by `BudgetSpent`
+at any of them. The answer of a run is the best subset of p bits whose reward it asked for, in the order that the method
+returned if it returned that subset; what the method returned where it asked for none.
 
-A method is a function `(search, seed) -> bits or None`, entered in `METHODS`. It asks its `Search` for rewards and may
-be stopped by `BudgetSpent` at any of them. The answer of a run is the best subset of p bits whose reward it asked for,
-in the order that the method returned if it returned that subset; what the method returned where it asked for none.
-
-    python -m hashlib_nb.selectors --codes codes.npy --labels labels.npy --bits 16 --method greedy
+    python -m hashlib_nb.selectors --codes codes.npy --labels labels.npy --n-bits 16 --method greedy
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from hashlib_nb.budget import Search
-from hashlib_nb.selection import MAX_QUERIES, Reward, Selection
-from hashlib_nb.selectors.methods import (
-    annealing,
-    backward,
-    cem,
-    entropy,
-    exhaustive,
-    first,
-    greedy,
-    mrmr,
-    ndomset,
-    per_bit_map,
-    ppo,
-    random,
-    random_search,
-    swap,
-)
+from hashlib_nb.selection import MAX_QUERIES, Reward, Search, Selection
+from hashlib_nb.selectors import methods
 
 DEFAULT_BUDGET = 2000
-"""Reward calls of the methods in `OPEN_ENDED` where `budget` is None."""
-OPEN_ENDED = ("random_search", "cem", "annealing", "ppo")
-"""Methods that would never end by themselves."""
-METHODS: dict[str, Callable[[Search, int], Sequence[int] | np.ndarray | None]] = {
-    "random": random,
-    "first": first,
-    "entropy": entropy,
-    "per_bit_map": per_bit_map,
-    "mrmr": mrmr,
-    "ndomset": ndomset,
-    "greedy": greedy,
-    "backward": backward,
-    "swap": swap,
-    "random_search": random_search,
-    "cem": cem,
-    "annealing": annealing,
-    "ppo": ppo,
-    "exhaustive": exhaustive,
+"""Reward calls of an open-ended method where `budget` is None."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to choose bits."""
+
+    name: str
+    """What commands and code call it."""
+    title: str
+    """What tables and figures call it."""
+    find: Callable[[Search, int], Sequence[int] | np.ndarray | None]
+    """`(search, seed) -> bits`, or None for the best subset that was asked for; its docstring says how it chooses."""
+    calls: str
+    """Reward calls that it makes where no budget stops it."""
+    deterministic: bool = False
+    """Whether it uses its random numbers to break ties alone, so that one seed stands for all."""
+    open_ended: bool = False
+    """Whether it never ends by itself, so that it needs a budget."""
+    compared: bool = True
+    """Whether the comparison runs it beside the others, unless told which to run."""
+
+    @property
+    def summary(self) -> str:
+        """How it chooses, in one line."""
+        return (self.find.__doc__ or self.title).partition("\n")[0]
+
+
+STEPS = "k + (k-1) + ..."
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        Method("ppo", "PPO", methods.ppo, "the budget", open_ended=True),
+        Method("untrained", "PPO, untrained", methods.untrained, "the budget", open_ended=True),
+        Method("swap", "greedy + swap", methods.swap, "as many as it takes", deterministic=True),
+        Method("greedy", "greedy", methods.greedy, f"{STEPS}, p terms", deterministic=True),
+        Method("backward", "backward", methods.backward, f"{STEPS} + (p+1)", deterministic=True),
+        Method("cem", "cross-entropy", methods.cem, "the budget", open_ended=True),
+        Method("annealing", "annealing", methods.annealing, "the budget", open_ended=True),
+        Method("random_search", "best random", methods.random_search, "the budget", open_ended=True),
+        Method("per_bit_map", "per-bit mAP", methods.per_bit_map, "k", deterministic=True),
+        Method("mrmr", "mRMR", methods.mrmr, "none", deterministic=True),
+        Method("ndomset", "NDomSet", methods.ndomset, "none", deterministic=True),
+        Method("entropy", "entropy", methods.entropy, "none", deterministic=True),
+        Method("first", "first p", methods.first, "none", deterministic=True),
+        Method("random", "random", methods.random, "none"),
+        Method("exhaustive", "exhaustive", methods.exhaustive, "k choose p", deterministic=True, compared=False),
+    )
 }
+"""Every method by its name, in the order in which tables show them."""
 
 
-def _check(method: str, budget: int | None, seed: int) -> None:
+def check(method: str, budget: int | None, seed: int) -> None:
     """Raise ValueError for an unknown method, a budget under 1 or a negative seed."""
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
@@ -101,7 +101,7 @@ def select(
         n_bits: p, in 1..k.
         method: a name in `METHODS`.
         budget: most reward calls (distinct subsets evaluated) the method may spend. None for as many as it takes, which
-            is `DEFAULT_BUDGET` for the methods in `OPEN_ENDED`.
+            is `DEFAULT_BUDGET` for an open-ended method.
         seed: of the method's random numbers and, as in ppo.py, of the draw of queries.
         n_queries: as in `Reward`.
         reward: a `Reward` to share between runs, instead of one made from codes and labels.
@@ -115,9 +115,9 @@ def select(
         ValueError: an unknown method, n_bits outside 1..k, a budget under 1, a negative seed, codes and labels that do
             not fit, or more subsets than `exhaustive` takes.
     """
-    _check(method, budget, seed)
-    if budget is None and method in OPEN_ENDED:
+    check(method, budget, seed)
+    if budget is None and METHODS[method].open_ended:
         budget = DEFAULT_BUDGET
     search = Search(reward or Reward(codes, labels, n_queries=n_queries, seed=seed), n_bits, budget, progress=progress)
     with search.bar:
-        return search.run(METHODS[method], seed, method)
+        return search.run(METHODS[method].find, seed, method)

@@ -100,7 +100,7 @@ def test_selections_of_ppo_and_of_selectors_keep_their_bits_in_order(model, tmp_
     ("selection", "sentence"),
     [
         ({"bits": [0, 12], "k": 12}, r"runs from 0 to 12; indices must lie in 0\.\.11"),
-        ({"bits": [0, 1], "n_candidates": 64}, "keeps bits of codes of 64 bits, but the model makes 12"),
+        ({"bits": [0, 1], "n_candidates": 64}, "keeps bits of codes of 64 bits, but these have 12"),
         ({"bits": [1, 1]}, "more than once"),
         ({"reward": 1}, 'holds no "bits"'),
         ([1, 2], 'holds no "bits"'),
