@@ -19,15 +19,9 @@ from hashlib_nb import artifacts, datasets
 from hashlib_nb.datasets import Pictures, Split, Splits, parse_options, read_list
 from hashlib_nb.datasets._draw import Counts, draw_at_random, draw_balanced
 from hashlib_nb.datasets.cifar10 import CLASS_NAMES
+from tests.helpers import draw
 
 PARTS = ("query", "train", "database")
-
-
-def draw(path: Path, value: int, size: tuple[int, int] = (8, 6)) -> None:
-    """A picture of noise that only `value` decides."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(value).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(path)
 
 
 def by_class(root: Path, classes: tuple[str, ...], each: int, start: int = 0) -> Path:

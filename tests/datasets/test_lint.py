@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,10 +11,12 @@ import pytest
 from PIL import Image
 
 from hashlib_nb import datasets
+from hashlib_nb.datasets import __main__ as command
 from hashlib_nb.datasets import _lookalikes
 from hashlib_nb.datasets._lint import lint, runs_z, summary
 from hashlib_nb.datasets._lookalikes import edges, near_copies
 from hashlib_nb.datasets.cifar10 import CLASS_NAMES
+from tests.helpers import run_main
 
 N = 40
 PARTS = {"test": range(8), "train": range(8, 20), "database": range(20, N)}
@@ -142,14 +142,15 @@ def test_lists_without_pictures_or_database_are_checked_by_name(clean):
 
 
 @pytest.mark.parametrize(("fault", "status"), [(None, 0), ("query pictures in train", 1)])
-def test_the_exit_status_says_it(clean, fault, status):
+def test_the_exit_status_says_it(clean, fault, status, capsys):
     if fault:
         FAULTS[fault](clean)
-    command = [sys.executable, "-m", "hashlib_nb.datasets", "lint", "lists", "--root", str(clean)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == status, done.stderr
-    assert ("FAULT" in done.stdout) is bool(fault)
-    assert "chance: mAP" in done.stdout
+    with pytest.raises(SystemExit) as ended:
+        run_main(command, "lint", "lists", "--root", clean)
+    assert ended.value.code == status
+    said = capsys.readouterr().out
+    assert ("FAULT" in said) is bool(fault)
+    assert "chance: mAP" in said
 
 
 def test_the_shipped_pictures_pass():

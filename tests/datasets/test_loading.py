@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 from hashlib_nb import datasets
 from hashlib_nb.datasets import Split, Splits, _make_fashion_mini, fashion_mini, split_by_class
 from hashlib_nb.datasets._idx import read_idx, read_pictures
+from tests.helpers import run_python
 
 ORIGINALS = Path("/usr/share/datasets/fashion-mnist")
 needs_originals = pytest.mark.skipif(
@@ -278,10 +278,10 @@ def test_splits_refuse_parts_that_disagree():
         Splits(part, part, part, ("a", "b"), {})
 
 
+@pytest.mark.process
 def test_datasets_import_and_load_without_torch():
     program = (
         "import sys; sys.modules['torch'] = sys.modules['torchvision'] = None\n"
         "from hashlib_nb import datasets; print(len(datasets.load('fashion-mini').query))"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "500"
+    assert run_python(program) == "500\n"
