@@ -108,6 +108,7 @@ def colors_in(picture: Path) -> set[tuple[int, ...]]:
     return set(map(tuple, np.asarray(Image.open(picture).convert("RGB")).reshape(-1, 3).tolist()))
 
 
+@pytest.mark.slow
 def test_the_grid_shows_the_pictures_that_were_found(photos, capsys):
     lines = answer(photos, capsys, top=3, grid=photos / "grid.png")
     assert lines[-1] == "grid: grid.png"
@@ -123,6 +124,7 @@ def test_the_grid_says_where_it_stops(photos, capsys, monkeypatch):
     assert [color in colors_in(photos / "grid.png") for color in COLORS] == [True, False, False, True, False]
 
 
+@pytest.mark.slow
 def test_a_grid_without_neighbors_and_with_pictures_that_have_gone_is_drawn(photos, capsys):
     (photos / "0.png").unlink()
     lines = answer(photos, capsys, hex=("0f", "00"), radius=1, grid=photos / "grid.png")
