@@ -162,4 +162,4 @@ def test_the_loss_is_what_is_minimized():
         for loss in ({}, {"loss": by_hand}, {"loss": hinge})
     )
     np.testing.assert_allclose(written, usual, atol=1e-4)
-    assert np.abs(other - usual).max() > 0.01
+    assert np.abs(other - usual).max() > 10 * np.abs(written - usual).max()
