@@ -469,6 +469,11 @@ def test_the_curves_of_every_other_search_are_those_on_the_page():
     assert set(found.history) == names_under("scalars", "Every other search")
 
 
+def test_the_methods_are_those_of_the_registry():
+    rows = re.findall(r"^\| `.+$", (BOOK / "api" / "bits.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert rows == [f"| `{each.name}` | {each.summary} | {each.calls} |" for each in selectors.METHODS.values()]
+
+
 def test_the_curves_of_the_encoder_are_those_on_the_page():
     from hashlib_nb import encoder
     from hashlib_nb.encoder import training
