@@ -1,4 +1,7 @@
-"""The MDP: both environments against each other and outside checkers, the reward against the metric it stands for."""
+"""The MDP: both environments against each other and outside checkers, the reward against the metric it stands for.
+
+A search says what its reward says, counts what is new, and loses nothing that its budget paid for.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +18,17 @@ from hypothesis import strategies as st
 from hashlib_nb import selection
 from hashlib_nb.artifacts import ArtifactError
 from hashlib_nb.metrics import mean_average_precision
-from hashlib_nb.selection import BitSelectionEnv, BitSelectionVectorEnv, Reward, Selection, random_masks, reward_codes
-
-
-def noisy_codes(n: int = 60, k: int = 12, classes: int = 4, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Class codes whose bits flip more and more often from the first to the last, and one-hot labels."""
-    rng = np.random.default_rng(seed)
-    label = np.arange(n) % classes
-    flips = rng.random((n, k)) < np.linspace(0.05, 0.5, k)
-    return rng.integers(0, 2, (classes, k))[label].astype(np.uint8) ^ flips, np.eye(classes, dtype=np.uint8)[label]
-
+from hashlib_nb.selection import (
+    BitSelectionEnv,
+    BitSelectionVectorEnv,
+    BudgetSpent,
+    Reward,
+    Search,
+    Selection,
+    random_masks,
+    reward_codes,
+)
+from tests.helpers import assert_same, noisy_codes
 
 CODES, LABELS = noisy_codes()
 
@@ -233,52 +237,18 @@ def test_n_queries_at_the_number_of_rows_uses_each():
     assert Reward(CODES, LABELS, n_queries=59).of_bits([0, 1, 2]) != whole
 
 
-@given(rows=st.lists(st.integers(0, 7), min_size=1, max_size=12), split=st.integers(0, 12))
-@settings(max_examples=50, deadline=None)
-def test_the_memo_changes_no_value_and_counts_distinct_subsets(rows, split):
-    pool = random_masks(12, 3, 8, seed=1)
-    with_memo, without = Reward(CODES, LABELS), Reward(CODES, LABELS, memo=False)
-    for part in (rows[:split], rows[split:]):
-        if part:
-            np.testing.assert_array_equal(with_memo(pool[part]), without(pool[part]))
-    assert with_memo.calls == len({pool[row].tobytes() for row in rows})
-    assert without.calls == len(rows)
-
-
-def test_a_seen_subset_is_answered_without_the_codes(monkeypatch):
-    reward, masks = Reward(CODES, LABELS), random_masks(12, 3, 5)
-    first = reward(masks)
-    monkeypatch.setattr(selection, "map_of_masks", lambda *_: pytest.fail("computed again"))
-    np.testing.assert_array_equal(reward(masks[::-1]), first[::-1])
-
-
-@pytest.mark.parametrize("memo", [True, False])
-def test_flipped_bits_are_rewarded_and_counted_as_so_many_masks(memo):
-    reward, masks = Reward(CODES, LABELS, memo=memo), Reward(CODES, LABELS)
+def test_flipped_bits_are_rewarded_and_counted_as_so_many_masks():
+    reward, masks = Reward(CODES, LABELS), Reward(CODES, LABELS)
     mask = random_masks(reward.k, 3, 1, seed=4)[0]
     bits = [int(np.flatnonzero(mask)[1]), *np.flatnonzero(mask == 0)[:4]]
     flipped = np.repeat(mask[None], len(bits), axis=0)
     flipped[np.arange(len(bits)), bits] ^= 1
-    seen = masks(flipped[2:3])
-    np.testing.assert_array_equal(reward(flipped[2:3]), seen)
     np.testing.assert_array_equal(reward.flipped(mask, bits), masks(flipped))
-    assert reward.calls == len(bits) + (not memo)
+    assert reward.calls == masks.calls == len(bits)
+    reward.flipped(mask, bits)
+    assert reward.calls == 2 * len(bits)  # a reward remembers nothing
     with pytest.raises(ValueError, match="indices must lie in"):
         reward.flipped(mask, [reward.k])
-
-
-def test_a_restored_memo_goes_on_where_it_was():
-    reward, masks = Reward(CODES, LABELS), random_masks(12, 3, 5)
-    values = reward(masks)
-    restored = Reward(CODES, LABELS)
-    restored.restore(json.loads(json.dumps(reward.state())))
-    np.testing.assert_array_equal(restored(masks), values)
-    assert restored.calls == reward.calls == 5
-    restored.of_bits(range(12))
-    assert restored.calls == 6
-    plain = Reward(CODES, LABELS, memo=False)
-    plain.restore(reward.state())
-    assert plain.calls == 5
 
 
 def test_the_order_of_rows_and_a_flipped_column_change_no_reward():
@@ -319,18 +289,191 @@ def test_bad_input_gets_a_sentence(call, sentence):
         call()
 
 
-def test_a_mask_of_another_width_is_not_answered_from_the_memo():
-    reward = Reward(CODES, LABELS)
-    reward(np.ones((1, 12), np.uint8))
-    with pytest.raises(ValueError, match="masks is 13 wide"):
-        reward(np.array([[1] * 12 + [0]], np.uint8))  # packs to the same bytes
-
-
 def test_one_shared_label_is_enough():
     labels = np.eye(60, dtype=np.uint8)
     labels[7, 9] = 1  # row 7 and row 9 are relevant to each other; the other queries have nothing to find
     expected = leave_one_out_map(CODES, labels, [0, 1])
     assert Reward(CODES, labels).of_bits([0, 1]) == pytest.approx(expected)
+
+
+# --- the search -------------------------------------------------------------------------------------------------------
+
+REWARD = Reward(CODES, LABELS)
+MASKS = random_masks(12, 4, 30, seed=1)
+
+
+def test_a_search_says_what_the_reward_says():
+    search = Search(REWARD, 4)
+    np.testing.assert_allclose(search(MASKS), REWARD(MASKS), atol=1e-12)
+    bits = np.array([7, 0, 11, 3])
+    masks = np.repeat(MASKS[:1], 4, axis=0)
+    masks[range(4), bits] ^= 1
+    np.testing.assert_allclose(search.flipped(MASKS[0], bits), REWARD(masks), atol=1e-12)
+
+
+def test_only_distinct_subsets_count():
+    search = Search(REWARD, 4)
+    search(np.vstack([MASKS[:3], MASKS[:3]]))
+    assert search.calls == 3
+    search(MASKS[1:5])
+    assert search.calls == 5
+    search.flipped(MASKS[0], range(12))
+    search.flipped(MASKS[0], range(12))
+    assert search.calls == 5 + 12
+    without = MASKS[0].copy()
+    without[np.flatnonzero(without)[0]] = 0
+    search.flipped(without, np.flatnonzero(MASKS[0])[:1])  # is MASKS[0]
+    assert search.calls == 5 + 12
+
+
+@given(rows=st.lists(st.integers(0, 7), min_size=1, max_size=12), split=st.integers(0, 12))
+@settings(max_examples=50, deadline=None)
+def test_the_memo_changes_no_value_and_counts_distinct_subsets(rows, split):
+    pool = random_masks(12, 3, 8, seed=1)
+    with_memo, without = Search(Reward(CODES, LABELS), 3), Search(Reward(CODES, LABELS), 3, memo=False)
+    for part in (rows[:split], rows[split:]):
+        if part:
+            np.testing.assert_array_equal(with_memo(pool[part]), without(pool[part]))
+    assert with_memo.calls == with_memo.reward.calls == len({pool[row].tobytes() for row in rows})
+    assert without.calls == without.reward.calls == len(rows)
+    assert with_memo.best == without.best
+    np.testing.assert_array_equal(with_memo.best_bits, without.best_bits)
+
+
+def test_a_seen_subset_is_answered_without_the_codes(monkeypatch):
+    search = Search(REWARD, 4)
+    first = search(MASKS)
+    monkeypatch.setattr(selection, "map_of_masks", lambda *_: pytest.fail("computed again"))
+    np.testing.assert_array_equal(search(MASKS[::-1]), first[::-1])
+
+
+def test_without_a_memo_repeats_spend_the_budget():
+    search = Search(REWARD, 4, budget=7, memo=False)
+    search(np.vstack([MASKS[:2], MASKS[:2]]))
+    search.flipped(MASKS[0], [3, 5])
+    assert search.calls == 6
+    with pytest.raises(BudgetSpent) as end:
+        search(MASKS[[0, 0, 1]])
+    np.testing.assert_allclose(end.value.values, [*REWARD(MASKS[:1]), -np.inf, -np.inf], atol=1e-12)
+    assert search.calls == 7
+    assert search.selection(None, "mine").reward == pytest.approx(search.best)
+
+
+@pytest.mark.parametrize("memo", [True, False])
+def test_a_restored_search_goes_on_where_it_was(memo):
+    search, restored = (Search(REWARD, 4, budget=40, memo=memo) for _ in range(2))
+    search(MASKS[:20])
+    restored.restore(json.loads(json.dumps(search.state())))
+    assert restored.seconds >= search.trace[-1][1]
+    for each in (search, restored):
+        each(MASKS[10:25])
+    assert restored.calls == search.calls == (25 if memo else 35)
+    assert restored.best == search.best
+    np.testing.assert_array_equal(restored.best_bits, search.best_bits)
+    assert [(calls, best) for calls, _, best in restored.trace] == [(calls, best) for calls, _, best in search.trace]
+
+
+def test_the_state_of_a_search_that_asked_for_nothing_restores_one():
+    restored = Search(REWARD, 4)
+    restored.restore(Search(REWARD, 4).state())
+    assert (restored.calls, restored.best, restored.best_bits, restored.trace) == (0, -np.inf, None, [])
+
+
+def test_a_search_in_a_search_counts_its_own_and_keeps_to_the_outer_budget():
+    outer = Search(REWARD, 4, budget=10)
+    outer(MASKS[:3])
+    inner = Search(outer, 4)
+    np.testing.assert_array_equal(inner(MASKS[:5]), outer(MASKS[:5]))
+    assert (inner.calls, outer.calls) == (5, 5)
+    with pytest.raises(BudgetSpent):
+        inner(MASKS[5:20])
+    assert outer.calls == 10
+
+
+def test_a_mask_of_another_width_is_not_answered_from_the_memo():
+    search = Search(REWARD, 12)
+    search(np.ones((1, 12), np.uint8))
+    with pytest.raises(ValueError, match="masks is 13 wide"):
+        search(np.array([[1] * 12 + [0]], np.uint8))  # packs to the same bytes
+
+
+def test_a_spent_budget_gives_what_it_paid_for():
+    search = Search(REWARD, 4, budget=7)
+    search(MASKS[:5])
+    with pytest.raises(BudgetSpent) as end:
+        search(MASKS[3:10])
+    expected = np.concatenate([REWARD(MASKS[3:7]), np.full(3, -np.inf)])
+    np.testing.assert_allclose(end.value.values, expected, atol=1e-12)
+    assert search.calls == 7
+    assert search.best == pytest.approx(REWARD(MASKS[:7]).max(), abs=1e-12)
+    np.testing.assert_allclose(search(MASKS[:7]), REWARD(MASKS[:7]), atol=1e-12)  # what is known costs nothing
+    with pytest.raises(BudgetSpent):
+        search(MASKS[7:8])
+    assert search.calls == 7
+
+
+def test_flips_are_paid_for_in_the_order_asked():
+    search = Search(REWARD, 4, budget=3)
+    with pytest.raises(BudgetSpent) as end:
+        search.flipped(MASKS[0], [9, 2, 5, 0])
+    np.testing.assert_allclose(end.value.values[:3], REWARD.flipped(MASKS[0], [9, 2, 5]), atol=1e-12)
+    assert end.value.values[3] == -np.inf
+
+
+def test_the_best_is_of_the_right_size_and_traced_call_by_call():
+    search = Search(REWARD, 4)
+    search(np.ones((1, 12), dtype=np.uint8))
+    assert search.best_bits is None
+    search(MASKS)
+    values = REWARD(MASKS)
+    np.testing.assert_array_equal(search.best_bits, np.flatnonzero(MASKS[values.argmax()]))
+    _, first = np.unique(MASKS, axis=0, return_index=True)
+    distinct = values[np.sort(first)]
+    records = [i for i in range(len(distinct)) if i == 0 or distinct[i] > distinct[:i].max()]
+    assert [(calls, best) for calls, _, best in search.trace] == [(i + 2, distinct[i]) for i in records]
+
+
+def test_an_answer_keeps_the_order_of_the_method_if_it_is_the_best_seen():
+    search = Search(REWARD, 4)
+    values = search(MASKS)
+    best, other = np.flatnonzero(MASKS[values.argmax()]), np.flatnonzero(MASKS[values.argmin()])
+    assert search.selection(best[::-1], "mine").bits.tolist() == best[::-1].tolist()
+    assert search.selection(other, "mine").bits.tolist() == best.tolist()
+    assert search.selection(None, "mine").bits.tolist() == best.tolist()
+
+
+def test_an_answer_that_was_not_evaluated_gets_its_reward_without_a_call():
+    search = Search(REWARD, 4, budget=1)
+    found = search.selection([5, 1, 8, 2], "mine")
+    assert found.reward == pytest.approx(REWARD.of_bits([5, 1, 8, 2]), abs=1e-12)
+    assert (found.calls, found.bits.tolist(), found.history["calls"].tolist()) == (0, [5, 1, 8, 2], [0])
+
+
+def test_a_search_is_a_reward_for_the_environments():
+    search = Search(REWARD, 2, budget=5)
+    envs = BitSelectionVectorEnv(search, 2, 3)
+    envs.reset()
+    envs.step(np.array([0, 1, 2]))
+    _, rewards, terminated, _, _ = envs.step(np.array([3, 4, 5]))
+    assert terminated.all()
+    np.testing.assert_allclose(rewards, [REWARD.of_bits(bits) for bits in ([0, 3], [1, 4], [2, 5])])
+    assert search.calls == 3
+
+
+@pytest.mark.parametrize("masks", [np.full((1, 12), 2), np.ones((1, 11), dtype=np.uint8), np.ones(12, dtype=np.uint8)])
+def test_bad_masks_are_refused_and_cost_nothing(masks):
+    search = Search(REWARD, 4, budget=1)
+    with pytest.raises(ValueError, match="masks"):
+        search(masks)
+    assert search.calls == 0
+
+
+def test_bad_bits_are_refused():
+    search = Search(REWARD, 4)
+    with pytest.raises(ValueError, match="more than once"):
+        search.flipped(MASKS[0], [3, 3])
+    with pytest.raises(ValueError, match="n_bits must be in 1..12"):
+        Search(REWARD, 13)
 
 
 # --- reward codes and masks -------------------------------------------------------------------------------------------
@@ -398,16 +541,6 @@ def a_selection(**changes) -> Selection:
     return Selection(**{**about, "history": history, **changes})
 
 
-def assert_same(one: Selection, other: Selection) -> None:
-    np.testing.assert_array_equal(one.bits, other.bits, strict=True)
-    for name in ("reward", "calls", "method", "n_candidates"):
-        assert getattr(one, name) == getattr(other, name)
-        assert type(getattr(one, name)) is type(getattr(other, name))
-    assert one.history.keys() == other.history.keys()
-    for name, values in one.history.items():
-        np.testing.assert_array_equal(values, other.history[name], strict=True)
-
-
 def test_the_mask_of_a_selection():
     np.testing.assert_array_equal(a_selection().mask, [True, False, False, True, False])
 
@@ -419,11 +552,20 @@ def test_a_selection_comes_back_from_json_in_its_order(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["[1, 2]", "3", "{}", '{"bits": [1], "history": {}}', '{"bits": ["a"], "history": {}}']
+    ("text", "sentence"),
+    [
+        ("[1, 2]", 's.json holds no "bits"'),
+        ("3", 's.json holds no "bits"'),
+        ("{}", 's.json holds no "bits"'),
+        ('{"bits": [1], "history": {}}', "s.json holds no selection"),
+        ('{"bits": [1], "history": 3}', "s.json holds no selection"),
+        ('{"bits": ["a"], "history": {}}', "s.json: bits is .*; give a non-empty flat list of bit indices"),
+        ('{"bits": [1, 5], "n_candidates": 5}', "s.json: bits runs from 1 to 5; indices must lie in 0..4"),
+    ],
 )
-def test_foreign_json_is_named(tmp_path, text):
+def test_foreign_json_is_named(tmp_path, text, sentence):
     (tmp_path / "s.json").write_text(text)
-    with pytest.raises(ArtifactError, match="s.json holds no selection"):
+    with pytest.raises(ArtifactError, match=sentence):
         Selection.load(tmp_path / "s.json")
 
 
