@@ -63,7 +63,9 @@ class Args:
 def settings(args: Args) -> results.Args:
     """What notebook 06 loads, or something that is made in seconds."""
     if args.quick:
-        return results.Args(code_length=12, lengths=(5,), seeds=(0,), epochs=1, folds=2, total_episodes=64)
+        return results.Args(
+            code_length=12, lengths=(5,), seeds=(0,), settings=Settings(epochs=1), folds=2, total_episodes=64
+        )
     return results.Args(lengths=(16,), seeds=(0,))
 
 

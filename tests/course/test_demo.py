@@ -20,6 +20,7 @@ from PIL import Image
 
 from hashlib_nb import artifacts
 from hashlib_nb.course import demo
+from hashlib_nb.encoder import Settings
 from hashlib_nb.experiments import results
 from hashlib_nb.search.page import Collection, SearchPage, html, uploads
 from tests.course.browser import chromium, free_port, needs_chromium, serving
@@ -42,7 +43,8 @@ def home(tmp_path_factory) -> Iterator[Path]:
 def collection(home) -> Collection:
     """What notebook 06 loads with its small parameters."""
     small = dict(PARAMETERS)
-    return demo.load(results.Args(lengths=(small.pop("bits"),), seeds=(0,), **small))
+    lengths, fitted = (small.pop("bits"),), Settings(epochs=small.pop("epochs"))
+    return demo.load(results.Args(lengths=lengths, seeds=(0,), settings=fitted, **small))
 
 
 @pytest.fixture
