@@ -316,7 +316,7 @@ def _options(args: Any) -> Iterator[str]:
     """The words that set a dataclass' fields, those of dataclasses in it as well."""
     for field in dataclasses.fields(args):
         value, option = getattr(args, field.name), field.name.replace("_", "-")
-        if value == field.default:
+        if value == field.default or not field.init:
             continue
         if dataclasses.is_dataclass(value):
             yield from _options(value)
@@ -351,13 +351,12 @@ def run(main: Callable[[Any], None], args_type: type, *, prog: str | None = None
 
     script = Path(sys.argv[0])
     stage = script.parent.name if script.stem == "__main__" else script.stem
-    words, preset = sys.argv[1:], {}
+    words = sys.argv[1:]
     for name, settings in getattr(args_type, "PRESETS", {}).items():
         if f"--{name}" in words:
             words.remove(f"--{name}")
-            preset |= settings
-    default = {"default": args_type(**preset)} if preset else {}
-    args = tyro.cli(args_type, args=words, prog=prog or f"python -m hashlib_nb.{stage}", **default)
+            words = [*_options(args_type(**settings)), *words]  # of an option that is given twice the last counts
+    args = tyro.cli(args_type, args=words, prog=prog or f"python -m hashlib_nb.{stage}")
     try:
         main(args)
     except (ValueError, OSError, CommandError) as error:

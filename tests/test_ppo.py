@@ -5,8 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import re
-import subprocess
-import sys
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -15,32 +13,27 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.test_selection import noisy_codes
 
 from hashlib_nb import artifacts, ppo
-from hashlib_nb.budget import BudgetSpent, Search
-from hashlib_nb.ppo import Agent, Args, generalized_advantages, train
-from hashlib_nb.selection import BitSelectionVectorEnv, Reward, Selection
+from hashlib_nb.ppo import THESIS, Agent, Args, generalized_advantages, next_entropy_weight, train
+from hashlib_nb.selection import BitSelectionVectorEnv, BudgetSpent, Reward, Search, Selection
+from tests.helpers import assert_same, noisy_codes, refusal, run_main, start_python
 
 CODES, LABELS = noisy_codes(n=60, k=8)
 SMALL = {"hidden": 32, "progress": False}
 FEW = Args(n_bits=3, total_episodes=256, episodes=32, **SMALL)
 
 
-def assert_same(one: Selection, other: Selection) -> None:
-    np.testing.assert_array_equal(one.bits, other.bits)
-    assert (one.reward, one.calls) == (other.reward, other.calls)
-    assert one.history.keys() == other.history.keys()
-    for name, values in one.history.items():
-        np.testing.assert_array_equal(values, other.history[name], err_msg=name)
-
-
-def logged_names() -> list[str]:
-    """First column of the table in the module's docstring."""
-    return re.findall(r"^\| (\w+) +\|", ppo.__doc__, flags=re.MULTILINE)[1:]
-
-
 POLICY_CURVES = {"policy_bits", "policy_reward", "policy_probabilities"}
+"""What the history holds beside what is logged after each update (book/reference/scalars.md)."""
+
+
+def assert_same_values(read: Selection, whole: Selection) -> None:
+    """JSON keeps values, not their types."""
+    assert (read.bits.tolist(), read.reward, read.calls) == (whole.bits.tolist(), whole.reward, whole.calls)
+    assert read.history.keys() == whole.history.keys()
+    for name, values in whole.history.items():
+        np.testing.assert_array_equal(read.history[name], values, err_msg=name)
 
 
 # --- arguments --------------------------------------------------------------------------------------------------------
@@ -53,19 +46,29 @@ def test_each_argument_says_what_it_is():
             assert re.search(rf'^    {each.name}: .*\n    """\w', source, flags=re.MULTILINE), each.name
 
 
-def test_sizes_are_derived():
-    args = Args(n_bits=5, total_episodes=100, episodes=32, minibatches=4)
-    assert (args.updates, args.batch_size, args.minibatch_size) == (3, 160, 40)
-    assert replace(args, minibatches=1000).minibatch_size == 32  # never less than one step of every episode
+def test_updates_are_derived():
+    args = Args(n_bits=5, total_episodes=100, episodes=32)
+    assert args.updates == 3
     assert replace(args, budget=50).total_episodes == 200
     assert replace(args, budget=1).total_episodes == 32  # one update at least
 
 
-def test_the_thesis_flag_overrides_what_is_given():
-    args = Args(thesis=True, episodes=32, standardize=True, gamma=1.0, n_bits=5, total_episodes=7)
-    assert (args.episodes, args.standardize, args.gamma) == (1, False, 0.99)
+def test_the_thesis_preset_is_one_raw_episode_an_update_and_what_is_given_beside_it_wins():
+    args = Args(**THESIS, n_bits=5, total_episodes=7)
+    assert (args.episodes, args.standardize, args.gamma, args.memo, args.updates) == (1, False, 0.99, False, 7)
     assert (args.restarts, args.new_subsets) == (0, 0)
-    assert (args.updates, args.batch_size) == (7, 5)
+    assert Args(**THESIS | {"gamma": 0.5}).gamma == 0.5
+
+
+def test_settings_keep_the_keys_of_stored_selections():
+    """Selections that version 0.1 stored are found by these names and values."""
+    plain = ppo.settings(Args(n_bits=5, minibatches=4))
+    assert (plain["thesis"], plain["batch_size"], plain["minibatch_size"], plain["updates"]) == (False, 80, 20, 128)
+    assert ppo.settings(Args(minibatches=1000))["minibatch_size"] == 16
+    assert ppo.settings(Args(**THESIS))["thesis"] is True
+    assert plain == ppo.settings(Args(n_bits=5, minibatches=4, out=Path("other.json"), device="cuda", progress=False))
+    assert plain != ppo.settings(Args(n_bits=5, minibatches=4, memo=False))
+    assert not {"memo", "codes", "out", "checkpoint", "tensorboard"} & set(plain)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +81,8 @@ def test_the_thesis_flag_overrides_what_is_given():
         (lambda: Args(dropped=0), "dropped must be at least 1, not 0"),
         (lambda: Args(restarts=1.5), "restarts is a share and must be in 0..1, not 1.5"),
         (lambda: Args(new_subsets=-1), "new_subsets is a share and must be in 0..1, not -1"),
-        (lambda: Args(budget=0), "budget must be None or at least 1 reward call, not 0"),
+        (lambda: Args(budget=0), "budget must be at least 1, not 0"),
+        (lambda: Args(total_episodes=0), r"total_episodes \(0\) must be at least episodes \(16\)"),
         (lambda: train(replace(FEW, checkpoint=Path("c.pt")), reward=Reward(CODES, LABELS)), "checkpoint is for a tr"),
         (lambda: train(replace(FEW, n_bits=9), reward=Reward(CODES, LABELS)), "n_bits must be in 1..8"),
         (lambda: train(replace(FEW, n_bits=9), CODES, LABELS), "n_bits must be in 1..8, for the codes have 8 bits"),
@@ -209,8 +213,8 @@ def test_what_train_returns(few):
     assert len(set(few.bits.tolist())) == 3
     assert few.reward == Reward(CODES, LABELS).of_bits(few.bits)
     assert (few.method, few.n_candidates) == ("ppo", 8)
-    assert set(logged_names()) | POLICY_CURVES == set(few.history)
-    for name in logged_names():
+    assert set(few.history) > POLICY_CURVES
+    for name in set(few.history) - POLICY_CURVES:
         assert few.history[name].shape == (FEW.updates,), name
         assert np.isfinite(few.history[name]).all(), name
     assert few.history["calls"][-1] == few.calls <= 56
@@ -234,7 +238,7 @@ def test_the_final_policys_likeliest_episode(few):
 
 def test_a_selection_of_ppo_survives_json(few, tmp_path):
     few.save(tmp_path / "s.json")
-    assert_same(Selection.load(tmp_path / "s.json"), few)
+    assert_same_values(Selection.load(tmp_path / "s.json"), few)
 
 
 def test_equal_seeds_give_equal_runs_and_the_callers_random_numbers_stay(few):
@@ -250,7 +254,7 @@ def test_equal_seeds_give_equal_runs_and_the_callers_random_numbers_stay(few):
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"thesis": True, "total_episodes": 20}, {"episodes": 5, "minibatches": 7, "total_episodes": 52}],
+    [{}, THESIS | {"total_episodes": 20}, {"episodes": 5, "minibatches": 7, "total_episodes": 52}],
     ids=["default", "thesis", "uneven"],
 )
 def test_every_episode_keeps_p_distinct_bits(monkeypatch, options):
@@ -274,9 +278,18 @@ def test_every_episode_keeps_p_distinct_bits(monkeypatch, options):
     assert found.reward == max(rewards)
     assert found.bits.tolist() == finished[int(np.argmax(rewards))]
     distinct = {frozenset(bits) for bits in finished}
-    assert found.calls == (len(finished) if args.thesis else len(distinct))
+    assert found.calls == (len(distinct) if args.memo else len(finished))
     means = np.reshape(rewards, (args.updates, args.episodes)).mean(axis=1)
     np.testing.assert_allclose(found.history["reward"], means, rtol=1e-6)
+
+
+def test_the_next_entropy_weight_by_hand():
+    args = Args(entropy_weight=0.1, new_subsets=0.5, episodes=8)
+    assert next_entropy_weight(args, 0.1, remaining=0.5, new=3) == pytest.approx(0.115)
+    assert next_entropy_weight(args, 0.1, remaining=0.5, new=4) == pytest.approx(0.1 / 1.15)
+    assert next_entropy_weight(args, 0.05, remaining=0.5, new=8) == 0.05  # never under its schedule
+    assert next_entropy_weight(args, 0.29, remaining=0.5, new=0) == 0.3
+    assert next_entropy_weight(replace(args, new_subsets=0.0), 0.29, remaining=0.5, new=0) == 0.05
 
 
 @pytest.mark.parametrize("new_subsets", [0.0, 0.5])
@@ -344,15 +357,15 @@ def test_parts_are_uniform_and_in_order():
 
 
 @pytest.mark.parametrize("p", [1, 7, 8])
-@pytest.mark.parametrize("thesis", [False, True])
-def test_the_shortest_and_the_longest_selections(p, thesis):
-    found = train(replace(FEW, n_bits=p, thesis=thesis, total_episodes=32), CODES, LABELS)
+@pytest.mark.parametrize("preset", [{}, THESIS], ids=["default", "thesis"])
+def test_the_shortest_and_the_longest_selections(p, preset):
+    found = train(replace(FEW, n_bits=p, total_episodes=32, **preset), CODES, LABELS)
     assert len(set(found.bits.tolist())) == p
     for name, values in found.history.items():
         assert np.isfinite(values).all(), name
     if p == 8:
         np.testing.assert_array_equal(found.history["policy_probabilities"][-1].max(), 1)
-        assert found.calls == (32 if thesis else 1)
+        assert found.calls == (32 if preset else 1)
 
 
 @pytest.mark.parametrize("k", [1, 65])
@@ -362,6 +375,7 @@ def test_codes_of_one_bit_and_of_more_than_a_word(k):
     assert 0 <= found.bits[0] < k
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("episodes", [3, 7, 32])
 def test_equal_rewards_standardize_to_nothing(monkeypatch, episodes):
     """With p = k all subsets are one: rounding of their mean must not be blown up to a signal."""
@@ -402,6 +416,7 @@ def test_standardized_training_does_not_see_scale_and_offset(few, monkeypatch):
     assert abs(raw.history["value_loss"] - plain.history["value_loss"]).max() > 0.1
 
 
+@pytest.mark.slow
 def test_it_finds_the_optimum_where_all_subsets_can_be_tried():
     """The final policy has to, not just the best of what was tried."""
     reward = Reward(CODES, LABELS)
@@ -437,9 +452,7 @@ def test_a_budget_that_cannot_be_spent_ends_after_four_times_as_many_episodes():
 def test_a_reward_does_instead_of_codes_and_labels(few):
     reward = Reward(CODES, LABELS)
     assert_same(train(FEW, reward=reward), few)
-    again = train(FEW, reward=reward)  # the same episodes, all of them known by now
-    assert again.calls == 0
-    assert again.reward == few.reward
+    assert_same(train(FEW, reward=reward), few)  # each training counts its own calls
 
 
 def test_a_spent_search_is_passed_on_and_leaves_no_trace():
@@ -475,7 +488,7 @@ def cut_off(monkeypatch, args: Args, after: int, codes=CODES, labels=LABELS) -> 
             train(args, codes, labels)
 
 
-@pytest.mark.parametrize("options", [{}, {"thesis": True, "total_episodes": 25}])
+@pytest.mark.parametrize("options", [{}, THESIS | {"total_episodes": 25}], ids=["default", "thesis"])
 @pytest.mark.parametrize("after", [3, 15])
 def test_a_run_that_was_cut_off_ends_as_if_it_was_not(monkeypatch, tmp_path, options, after):
     args = replace(FEW, **{"total_episodes": 25 * 32, **options})
@@ -503,25 +516,21 @@ def test_a_finished_checkpoint_is_not_trained_again(tmp_path, monkeypatch):
     assert_same(train(args, CODES, LABELS), first)
 
 
-@pytest.mark.parametrize("change", ["codes", "labels", "seed", "n_bits", "damaged", "foreign"])
-def test_a_checkpoint_of_something_else_is_named_and_left(tmp_path, capsys, change):
+@pytest.mark.parametrize("change", ["codes", "labels", "memo"])
+def test_a_checkpoint_of_another_training_is_named_and_left(tmp_path, capsys, change):
+    """What is damaged or foreign is `artifacts.Checkpoint`'s affair, and tested there."""
     args = replace(FEW, total_episodes=64, checkpoint=tmp_path / "ppo.pt")
     train(args, CODES, LABELS)
-    codes, labels, other, sentence = CODES, LABELS, args, "is of another training (other data or settings)"
+    codes, labels, other = CODES, LABELS, args
     if change == "codes":
         codes = CODES ^ np.eye(60, 8, dtype=np.uint8)
     elif change == "labels":
         labels = LABELS[::-1]
-    elif change in ("seed", "n_bits"):
-        other = replace(args, **{change: 2})
     else:
-        whole, sentence = args.checkpoint.read_bytes(), "is damaged"
-        args.checkpoint.write_bytes(whole[: len(whole) // 2] if change == "damaged" else b"another program's")
+        other = replace(args, memo=False)
     capsys.readouterr()
     found = train(other, codes, labels)
-    said = capsys.readouterr().out
-    assert f"ppo.pt {sentence}" in said
-    assert "training starts anew" in said
+    assert "ppo.pt is of another training" in capsys.readouterr().out
     assert_same(found, train(replace(other, checkpoint=None), codes, labels))
 
 
@@ -536,11 +545,11 @@ def events_of(folder) -> dict[str, list[tuple[int, float]]]:
     return {name: [(e.step, e.value) for e in events.Scalars(name)] for name in events.Tags()["scalars"]}
 
 
-def test_tensorboard_holds_what_the_docstring_lists(tmp_path, few):
+def test_tensorboard_holds_the_curves_of_the_history(tmp_path, few):
     found = train(replace(FEW, tensorboard=tmp_path / "tb"), CODES, LABELS)
     assert_same(found, few)
     events = events_of(tmp_path / "tb")
-    assert sorted(events) == sorted(logged_names())
+    assert set(events) == set(few.history) - POLICY_CURVES
     for name, points in events.items():
         assert [step for step, _ in points] == list(range(FEW.updates))
         np.testing.assert_allclose([value for _, value in points], few.history[name], rtol=1e-6, atol=1e-12)
@@ -553,11 +562,6 @@ def test_tensorboard_has_each_update_once_after_a_resumption(tmp_path, monkeypat
     assert [step for step, _ in events_of(tmp_path / "tb")["reward"]] == list(range(15))
 
 
-def run_main(monkeypatch, *options):
-    monkeypatch.setattr(sys, "argv", ["ppo.py", *map(str, options)])
-    artifacts.run(ppo.main, Args)
-
-
 @pytest.fixture
 def codes_file(tmp_path, monkeypatch):
     monkeypatch.setenv("HASHLIB_NB_HOME", str(tmp_path))
@@ -567,10 +571,10 @@ def codes_file(tmp_path, monkeypatch):
     return tmp_path / "codes.npz"
 
 
+@pytest.mark.process
 def test_the_command_line_reads_codes_and_writes_bits(codes_file):
     options = ["--n-bits", "3", "--total-episodes", "64", "--hidden", "32", "--no-progress", "--out", "s.json"]
-    command = [sys.executable, "-m", "hashlib_nb.ppo", "--codes", "codes.npz", *options]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=codes_file.parent)
+    done = start_python("-m", "hashlib_nb.ppo", "--codes", "codes.npz", *options, cwd=codes_file.parent)
     written = json.loads((codes_file.parent / "s.json").read_text())
     expected = train(Args(n_bits=3, total_episodes=64, **SMALL), CODES[:, ::-1], LABELS)
     assert written["bits"] == expected.bits.tolist()
@@ -578,11 +582,22 @@ def test_the_command_line_reads_codes_and_writes_bits(codes_file):
     assert f"reward (mAP on crossfit codes) {expected.reward:.4f} after {expected.calls} calls" in done.stdout
 
 
-def test_the_command_line_explains_itself():
-    command = [sys.executable, "-m", "hashlib_nb.ppo", "--help"]
-    shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+def test_the_command_line_explains_itself(capsys):
+    with pytest.raises(SystemExit):
+        run_main(ppo, "--help")
+    shown = capsys.readouterr().out
     for each in fields(Args):
         assert (f"--{each.name.replace('_', '-')}" in shown) == each.init
+    assert "--thesis" in shown
+
+
+@pytest.mark.parametrize("options", [(), ("--gamma", 0.5)], ids=["alone", "with gamma"])
+def test_thesis_on_the_command_line_is_the_preset_and_options_beside_it_win(codes_file, options):
+    files = ("--codes", codes_file, "--out", codes_file.parent / "s.json")
+    run_main(ppo, "--n-bits", 3, *options, "--thesis", "--total-episodes", 25, "--hidden", 32, "--no-progress", *files)
+    changed = {name.strip("-"): value for name, value in zip(options[::2], options[1::2], strict=True)}
+    args = Args(**THESIS | changed, n_bits=3, total_episodes=25, **SMALL)
+    assert_same_values(Selection.load(codes_file.parent / "s.json"), train(args, CODES[:, ::-1], LABELS))
 
 
 @pytest.mark.parametrize(
@@ -596,16 +611,12 @@ def test_the_command_line_explains_itself():
 def test_bad_input_on_the_command_line(codes_file, monkeypatch, options, sentence):
     monkeypatch.chdir(codes_file.parent)
     monkeypatch.setattr(torch.optim.Adam, "step", lambda *_: pytest.fail("began to train"))
-    with pytest.raises(SystemExit) as stopped:
-        run_main(monkeypatch, *options)
-    assert sentence in stopped.value.code
+    assert sentence in refusal(ppo, *options)
 
 
-def test_codes_of_another_program_get_a_sentence(codes_file, monkeypatch):
+def test_codes_of_another_program_get_a_sentence(codes_file):
     np.savez(codes_file, codes=CODES)
-    with pytest.raises(SystemExit) as stopped:
-        run_main(monkeypatch, "--codes", codes_file)
-    assert "codes.npz was not written by hashlib_nb" in stopped.value.code
+    assert "codes.npz was not written by hashlib_nb" in refusal(ppo, "--codes", codes_file)
 
 
 @pytest.mark.gpu
