@@ -1,8 +1,8 @@
 """The assignments: what a source holds, what students get of it, and what five kinds of submissions score.
 
-`tests/course/assignments/<name>.py` has the half-right submission of an assignment: WRONG gives tasks (by the solution cell's
-grade_id) the body of a plausible mistake, POINTS what every cell of checks must then give. A task that is not in WRONG
-is solved if its checks score anything in POINTS, and left untouched if they do not.
+`tests/course/assignments/<name>.py` has the half-right submission of an assignment: WRONG gives tasks (by the solution
+cell's grade_id) the body of a plausible mistake, POINTS what every cell of checks must then give. A task that is not in
+WRONG is solved if its checks score anything in POINTS, and left untouched if they do not.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from nbformat import NotebookNode
 
 from hashlib_nb.course import assignments as classroom
 from hashlib_nb.course.assignments import role
+from tests.helpers import ROOT
 
-COURSE = Path(__file__).resolve().parents[2] / "assignments"
+COURSE = ROOT / "assignments"
 NAMES = sorted(path.parent.name for path in (COURSE / "source").glob("*/*.ipynb"))
 LESSONS = {path.stem for path in (COURSE.parent / "notebooks").glob("0[1-5]_*.ipynb")}
 SECONDS = 15

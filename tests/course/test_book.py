@@ -32,7 +32,6 @@ pytestmark = pytest.mark.xdist_group("book")  # built once, for all of them
 ROOT = Path(__file__).resolve().parents[2]
 BOOK = ROOT / "book"
 LESSONS = [lesson.path for lesson in lessons.LESSONS]
-SMALL = ("code_length=12", "epochs=5", "table_seeds=1")
 sys.path.insert(0, str(BOOK / "extensions"))
 executed_lessons = importlib.import_module("executed_lessons")
 plain_docstrings = importlib.import_module("plain_docstrings")
@@ -71,15 +70,9 @@ def build(book: Path, out: Path, home: Path) -> subprocess.CompletedProcess:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory) -> Path:
+def home(ran, tmp_path_factory) -> Path:
     """Where notebook 01 ran, small; the others are taken as run, without outputs."""
-    home = tmp_path_factory.mktemp("home")
-    subprocess.run(
-        [sys.executable, "-m", "hashlib_nb", "run_course", "--notebooks", "01", "--parameters", *SMALL],
-        env=os.environ | {"HASHLIB_NB_HOME": str(home)},
-        capture_output=True,
-        check=True,
-    )
+    home = ran.copy("01_hash_codes", tmp_path_factory.mktemp("home"))
     for path in LESSONS[1:]:
         nbformat.write(without_outputs(path), home / "runs" / path.name)
     return home

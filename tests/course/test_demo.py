@@ -24,7 +24,7 @@ from hashlib_nb.encoder import Settings
 from hashlib_nb.experiments import results
 from hashlib_nb.search.page import Collection, SearchPage, html, uploads
 from tests.course.browser import chromium, free_port, needs_chromium, serving
-from tests.course.test_notebooks import SMALL
+from tests.course.small_lessons import SMALL
 from tests.search.uploaded import BAD, GOOD, file_of, upload
 
 pytestmark = [pytest.mark.slow, pytest.mark.course, pytest.mark.xdist_group("search page")]
@@ -32,8 +32,9 @@ PARAMETERS = SMALL["06_retrieval_demo"]
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("demo")
+def home(ran, tmp_path_factory) -> Iterator[Path]:
+    """Where notebook 06 has run."""
+    folder = ran.copy("06_retrieval_demo", tmp_path_factory.mktemp("demo"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HASHLIB_NB_HOME", str(folder))
         yield folder

@@ -1,12 +1,10 @@
-"""The start page lists the lessons, and every notebook runs in JupyterLab as a student runs it: Run All Cells."""
+"""The start page lists the lessons, and they run in JupyterLab as a student runs them: Run All Cells."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -16,10 +14,12 @@ from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 from tests.course.browser import chromium, free_port, needs_chromium, serving
-from tests.course.test_notebooks import NOTEBOOKS, SMALL, ids
+from tests.course.small_lessons import NOTEBOOKS, SMALL
+from tests.helpers import ROOT, start_python
 
-ROOT = Path(__file__).resolve().parents[2]
 START = ROOT / "notebooks" / "00_start.ipynb"
+IN_THE_BROWSER = ("03_ppo_selection", "06_retrieval_demo")
+"""Lessons that are run in the browser too: the one with the longest work and its bars, and the one with the page."""
 LISTED = re.findall(r"^\| \[(.+?)\]\((.+?)\)", nbformat.read(START, as_version=4).cells[1].source, re.MULTILINE)
 
 
@@ -28,17 +28,13 @@ def title(path: Path) -> str:
 
 
 def test_the_start_page_lists_every_lesson_in_order_under_its_own_title():
-    assert [(title(path), path.name) for path in NOTEBOOKS] == LISTED
+    assert [(title(path), path.name) for path in NOTEBOOKS.values()] == LISTED
 
 
+@pytest.mark.slow
 def test_the_start_page_runs(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-m", "papermill", "-k", "python3", START, tmp_path / "out.ipynb"],
-        env=os.environ | {"HASHLIB_NB_HOME": str(tmp_path)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    words = ("-m", "papermill", "-k", "python3", START, tmp_path / "out.ipynb")
+    start_python(*words, env={"HASHLIB_NB_HOME": str(tmp_path)})
 
 
 def test_make_lab_lands_on_the_start_page():
@@ -52,7 +48,7 @@ def lab(tmp_path_factory):
     home = tmp_path_factory.mktemp("lab")
     (home / "notebooks").mkdir()
     shutil.copy(START, home / "notebooks")
-    for path in NOTEBOOKS:
+    for path in NOTEBOOKS.values():
         small = parameterize_notebook(load_notebook_node(str(path)), SMALL[path.stem])
         nbformat.write(small, home / "notebooks" / path.name)
     port, token = free_port(), "test"
@@ -89,9 +85,10 @@ def test_the_start_page_opens_and_its_links_lead_to_the_lessons(lab):
 @needs_chromium
 @pytest.mark.slow
 @pytest.mark.xdist_group("jupyterlab")
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=ids)
-def test_run_all_cells(path, lab):
+@pytest.mark.parametrize("name", IN_THE_BROWSER)
+def test_run_all_cells(name, lab):
     address, home = lab
+    path = NOTEBOOKS[name]
     with chromium() as page:
         page.goto(address.replace("/lab?", f"/lab/tree/notebooks/{path.name}?reset&"))
         page.get_by_text("| Idle").wait_for(timeout=60_000)

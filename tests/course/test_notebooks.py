@@ -2,85 +2,51 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import nbformat
 import papermill
 import pytest
 
-from hashlib_nb.course.lessons import LESSONS
+from tests.course.small_lessons import NOTEBOOKS, SMALL, outputs, printed
+from tests.helpers import start_python
 
-NOTEBOOKS = [lesson.path for lesson in LESSONS]
-"""The lessons; 00_start.ipynb, which lists them, is tested in test_jupyterlab.py."""
-SMALL = {
-    "01_hash_codes": {"code_length": 12, "epochs": 5, "table_seeds": 1},
-    "02_encoder": {"code_length": 12, "epochs": 1, "folds": 2},
-    "03_ppo_selection": {
-        "code_length": 12, "bits": 5, "epochs": 1, "folds": 2,
-        "total_episodes": 64, "thesis_episodes": 4, "random_subsets": 20,
-    },
-    "04_evaluation": {"code_length": 12, "lengths": [4], "seeds": [0], "epochs": 1, "total_episodes": 64},
-    "05_bit_selectors": {
-        "pool_names": ["64", "lsh-512"], "lengths": [4, 6], "seeds": [0, 1], "budget": 60, "shown_bits": 4,
-        "gap_candidates": 8, "gap_bits": 3, "gap_budget": 40, "long_budget": 80, "random_subsets": 10,
-        "direct_lengths": [4], "epochs": 1, "folds": 2,
-    },
-    "06_retrieval_demo": {"code_length": 12, "bits": 5, "epochs": 1, "folds": 2, "total_episodes": 64},
-}  # fmt: skip
-"""Parameters with which a notebook takes seconds."""
-ids = [path.stem for path in NOTEBOOKS]
+SELECTION = "03_ppo_selection"
+each = pytest.mark.parametrize("path", NOTEBOOKS.values(), ids=NOTEBOOKS)
 
 
-def run(notebook: Path, home: Path, cwd: Path | None = None, **parameters) -> nbformat.NotebookNode:
-    """Execute with papermill into `home`, where artifacts, runs and figures go as well.
-
-    An unknown parameter name is an error here: papermill itself would only warn.
-    """
-    unknown = set(parameters) - set(papermill.inspect_notebook(notebook))
-    assert not unknown, f"{notebook.name} has no parameter {', '.join(sorted(unknown))}"
-    executed = home / "executed.ipynb"
-    arguments = ["-y", json.dumps(parameters), "--no-progress-bar", "-k", "python3"]
-    done = subprocess.run(
-        [sys.executable, "-m", "papermill", notebook, executed, *arguments],
-        cwd=cwd or home,
-        env=os.environ | {"HASHLIB_NB_HOME": str(home), "PYTHONWARNINGS": "ignore"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    result = nbformat.read(executed, as_version=4)
-    result.metadata["failed"] = done.returncode != 0
-    result.metadata["stderr"] = done.stderr
-    return result
-
-
-def printed(notebook: nbformat.NotebookNode) -> str:
-    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
-    return "".join(output.get("text", "") for output in outputs)
+def run_selection(home: Path, cwd: Path, **parameters: int) -> tuple[nbformat.NotebookNode, str]:
+    """Notebook 03 as the README runs it, `papermill ... -p bits 16`: the executed copy, and why it failed."""
+    executed = home / "out.ipynb"
+    words = [word for name, value in parameters.items() for word in ("-p", name, value)]
+    done = start_python(
+        "-m", "papermill", NOTEBOOKS[SELECTION], executed, "--no-progress-bar", *words,
+        check=False, cwd=cwd, env={"HASHLIB_NB_HOME": str(home)},
+    )  # fmt: skip
+    return nbformat.read(executed, as_version=4), done.stderr if done.returncode else ""
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("home")
+def selection_home(ran, tmp_path_factory) -> Path:
+    """Where notebook 03 has run already."""
+    return ran.copy(SELECTION, tmp_path_factory.mktemp("selection"))
 
 
 def test_there_are_notebooks_and_each_has_small_parameters():
-    assert {path.stem for path in NOTEBOOKS} == set(SMALL)
+    assert NOTEBOOKS.keys() == SMALL.keys()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=ids)
-def test_runs_small_where_nothing_was_run_before(notebook, tmp_path):
-    executed = run(notebook, tmp_path, **SMALL[notebook.stem])
-    assert not executed.metadata["failed"], executed.metadata["stderr"][-2000:]
-    number = notebook.stem[:2]
-    made = {path.stem for path in (tmp_path / "runs" / "figures").glob("*.png")}
-    source = "".join(cell.source for cell in executed.cells if cell.cell_type == "code")
+@each
+def test_runs_small_where_nothing_was_run_before(path, ran):
+    notebook = ran.notebook(path.stem)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source]
+    assert [cell.id for cell in code if not cell.execution_count] == []
+    assert [output for output in outputs(notebook) if output.get("name") == "stderr"] == []
+    number = path.stem[:2]
+    made = {path.stem for path in (ran.home(path.stem) / "runs" / "figures").glob("*.png")}
+    source = "".join(cell.source for cell in code)
     source = source.replace("{figure}", number)  # notebook 04 puts the name of another dataset there
     assert made == set(re.findall(rf'"({number}_\w+)"', source))
     assert made
@@ -88,40 +54,41 @@ def test_runs_small_where_nothing_was_run_before(notebook, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("selection notebook")
-@pytest.mark.parametrize("bits", [1, 11])
-def test_selection_runs_for_the_shortest_and_the_longest_code(bits, home):
-    executed = run(notebook_named("03_ppo_selection"), home, **SMALL["03_ppo_selection"] | {"bits": bits})
-    assert not executed.metadata["failed"], executed.metadata["stderr"][-2000:]
-    assert f"{bits} bits in the order kept" in printed(executed)
-
-
-@pytest.mark.slow
-@pytest.mark.xdist_group("selection notebook")
-def test_a_second_run_from_the_notebooks_own_folder_loads_what_the_first_left(home):
-    path = notebook_named("03_ppo_selection")
-    first = run(path, home, **SMALL["03_ppo_selection"])
-    second = run(path, home, cwd=path.parent, **SMALL["03_ppo_selection"])
-    assert not second.metadata["failed"], second.metadata["stderr"][-2000:]
-    assert "saved" in printed(first)
+def test_a_second_run_from_the_notebooks_own_folder_loads_what_the_first_left(ran, selection_home):
+    second, complaint = run_selection(selection_home, NOTEBOOKS[SELECTION].parent, **SMALL[SELECTION])
+    assert not complaint
+    assert "saved" in printed(ran.notebook(SELECTION))
     assert "saved" not in printed(second)
     assert "loaded" in printed(second)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("bits", [0, 12, 64])
-def test_bits_outside_the_code_give_one_sentence_before_any_work(bits, tmp_path):
-    executed = run(notebook_named("03_ppo_selection"), tmp_path, code_length=12, bits=bits)
-    assert executed.metadata["failed"]
-    assert f"bits is {bits}; it must be a whole number in 1..11" in executed.metadata["stderr"]
+@pytest.mark.xdist_group("selection notebook")
+@pytest.mark.parametrize("bits", [1, 11])
+def test_selection_runs_for_the_shortest_and_the_longest_code(bits, selection_home):
+    executed, complaint = run_selection(selection_home, selection_home, **SMALL[SELECTION] | {"bits": bits})
+    assert not complaint
+    assert f"{bits} bits in the order kept" in printed(executed)
+
+
+@pytest.mark.slow
+def test_bits_outside_the_code_give_one_sentence_before_any_work(tmp_path):
+    _, complaint = run_selection(tmp_path, tmp_path, code_length=12, bits=12)
+    assert "bits is 12; it must be a whole number in 1..11" in complaint
     assert not (tmp_path / "artifacts").exists()
 
 
-def test_an_unknown_parameter_is_an_error(tmp_path):
-    with pytest.raises(AssertionError, match="has no parameter bitz"):
-        run(notebook_named("03_ppo_selection"), tmp_path, bitz=3)
+@pytest.mark.parametrize("bits", [0, -1, 64, 65, 2.5, "16"])
+def test_the_notebook_refuses_bits_that_cannot_be(bits):
+    cells = [cell for cell in nbformat.read(NOTEBOOKS[SELECTION], as_version=4).cells if cell.cell_type == "code"]
+    (place,) = [i for i, cell in enumerate(cells) if "parameters" in cell.metadata.get("tags", [])]
+    names: dict[str, object] = {}
+    exec(cells[place].source, names)
+    with pytest.raises(ValueError, match=rf"^bits is {bits!r}; it must be a whole number in 1\.\.63"):
+        exec(cells[place + 1].source, names | {"bits": bits})
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=ids)
+@each
 def test_shape(path):
     notebook = nbformat.read(path, as_version=4)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
@@ -143,11 +110,7 @@ def test_shape(path):
     assert 3 <= len(re.findall(r"^\d\. ", exercises, flags=re.MULTILINE)) <= 5
 
 
-def notebook_named(stem: str) -> Path:
-    return next(path for path in NOTEBOOKS if path.stem == stem)
-
-
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=ids)
+@each
 def test_papermill_knows_every_parameter(path):
     cells = nbformat.read(path, as_version=4).cells
     (source,) = [cell.source for cell in cells if "parameters" in cell.metadata.get("tags", [])]
