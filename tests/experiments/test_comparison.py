@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,12 +17,13 @@ from hashlib_nb import ppo, selectors
 from hashlib_nb.experiments import comparison, pools
 from hashlib_nb.experiments.comparison import Cell
 from hashlib_nb.selection import Reward
+from tests.helpers import ROOT
 
 METHODS = ("greedy", "swap", "random_search", "random")
 SMALL = {"methods": METHODS, "lengths": (2, 4), "seeds": (0, 1), "budget": 40, "progress": False}
 
 
-def synthetic(name: str = "synthetic", k: int = 10, seed: int = 0) -> pools.Pool:
+def synthetic(name: str = "synthetic", k: int = 10, seed: int = 0) -> pools.Candidates:
     """Bits that are read wrongly more or less often; four classes."""
     rng = np.random.default_rng(seed)
     class_codes, wrong = rng.integers(0, 2, (4, k)), 0.4 * rng.random(k)
@@ -34,7 +34,7 @@ def synthetic(name: str = "synthetic", k: int = 10, seed: int = 0) -> pools.Pool
         return codes.astype(np.uint8), np.eye(4, dtype=np.uint8)[classes]
 
     train, query, database = draw(40), draw(15), draw(50)
-    return pools.Pool(name, *train, train[0], np.arange(40) % 2, *query, *database)
+    return pools.Candidates(name, *train, train[0], np.arange(40) % 2, *query, *database)
 
 
 POOL = synthetic()
@@ -63,16 +63,9 @@ def test_deterministic_methods_have_one_seed_and_the_others_all():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("method", comparison.DETERMINISTIC)
-def test_methods_that_run_once_find_the_same_bits_from_another_seed(method):
-    codes = np.random.default_rng(0).integers(0, 2, (60, 9), dtype=np.uint8)  # no two bits alike: no ties to break
-    labels = np.eye(3, dtype=np.uint8)[np.arange(60) % 3]
-    found = [set(selectors.select(codes, labels, 4, method=method, seed=seed).bits) for seed in range(4)]
-    assert found == [found[0]] * 4
-
-
-def test_every_compared_method_exists():
-    assert set(comparison.METHODS) | {"exhaustive"} == set(comparison.FINDERS) == set(selectors.METHODS) | {"untrained"}
+def test_all_methods_are_compared_but_the_one_that_tries_everything():
+    assert comparison.compared() == tuple(name for name in selectors.METHODS if name != "exhaustive")
+    assert {*comparison.RIVALS} < {*comparison.compared()}
 
 
 def test_untrained_ppo_keeps_to_the_budget_and_its_policy_stays_uniform():
@@ -130,17 +123,18 @@ KILLED = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from hashlib_nb import comparison
+from hashlib_nb.experiments import comparison
 from tests.experiments.test_comparison import POOL, SMALL
 if __name__ == "__main__":
     comparison.run_grid([POOL], workers=1, folder=Path(sys.argv[2]), **SMALL | {"seeds": range(500)})
 """
 
 
+@pytest.mark.process
 def test_a_killed_run_keeps_its_cells_and_leaves_no_process_behind(tmp_path):
     script, path = tmp_path / "killed.py", tmp_path / "synthetic-b40.json"
     script.write_text(KILLED)
-    run = subprocess.Popen([sys.executable, script, Path(__file__).parent, tmp_path], stdout=subprocess.PIPE)
+    run = subprocess.Popen([sys.executable, script, ROOT, tmp_path], stdout=subprocess.PIPE)
     while not path.exists():
         assert run.poll() is None
         time.sleep(0.05)
@@ -181,7 +175,7 @@ def test_other_codes_under_the_same_name_are_not_mistaken_for_these(cells, folde
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"methods": ("best",)}, "methods has 'best'; there are random, first"),
+        ({"methods": ("best",)}, "methods has 'best'; there are ppo, untrained"),
         ({"lengths": (2, 10)}, r"lengths is \[2, 10\]; pool synthetic has 10 bits: keep 1 to 9"),
         ({"lengths": (0,)}, r"lengths is \[0\]"),
         ({"pools": [POOL, POOL]}, "give each its own name"),
@@ -222,9 +216,9 @@ def test_table_and_frame_say_what_the_cells_say(cells):
         for n_bits in (2, 4):
             for method in METHODS:
                 mine = [getattr(c, measure) for c in cells if (c.method, c.n_bits) == (method, n_bits)]
-                shown = table.loc[comparison.METHODS[method], ("synthetic", n_bits)]
+                shown = table.loc[selectors.METHODS[method].title, ("synthetic", n_bits)]
                 assert shown == pytest.approx(np.mean(mine))
-    assert list(table.index) == [comparison.METHODS[method] for method in METHODS]
+    assert list(table.index) == [selectors.METHODS[method].title for method in METHODS]
 
 
 def test_duel_pairs_by_seed_and_judges_by_the_interval():
@@ -258,6 +252,26 @@ def test_overall_averages_over_pools_and_lengths_before_it_looks_at_the_seeds():
     assert set(comparison.duel(cells, "ppo", "cem")["verdict"]) == {"tie"}
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "differences",
+    [
+        [0.1, 0.2, 0.3],
+        [-0.1, -0.2, -0.15, -0.1],
+        [1e-3, -2e-3, 5e-4, 1e-4, 0],
+        [0.1, 0.1, 0.1],
+        [0, 0, 0],
+        [0, 1e-12, 0],
+    ],
+)
+def test_the_interval_is_students(differences):
+    """The formula, also where all differences are the same: then it has no width, and nothing is complained of."""
+    mean, low, high, verdict = comparison.interval(differences)
+    half = stats.t.ppf(0.975, len(differences) - 1) * np.std(differences, ddof=1) / np.sqrt(len(differences))
+    assert (mean, low, high) == pytest.approx((np.mean(differences), mean - half, mean + half), rel=1e-12, abs=1e-15)
+    assert verdict == ("win" if mean > half else "loss" if mean < -half else "tie")
+
+
 def test_a_duel_of_one_seed_has_no_interval_and_no_verdict():
     line = comparison.duel([cell("ppo", 0, 0.9, 0.5), cell("swap", 0, 0.8, 0.5)]).iloc[0]
     assert line["verdict"] == "one seed"
@@ -279,6 +293,7 @@ def test_a_duel_without_one_of_the_methods_says_so():
         ({"seeds": (-1,)}, r"seeds is \[-1\]; give different whole numbers of at least 0"),
         ({"budget": 0}, "budget is 0; give at least 1"),
         ({"folds": 1}, "folds is 1; give at least 2"),
+        ({"epochs": 0}, "epochs is 0; give at least 1"),
     ],
 )
 def test_arguments_that_cannot_be_meant_are_named(wrong, message):

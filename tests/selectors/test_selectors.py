@@ -5,31 +5,31 @@ from __future__ import annotations
 import inspect
 import itertools
 import math
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.metrics import mutual_info_score
-from tests.test_selection import noisy_codes
 
-from hashlib_nb import artifacts, selectors
+from hashlib_nb import artifacts, plots, selectors
+from hashlib_nb.experiments import comparison, pools
 from hashlib_nb.metrics import __main__ as metrics_command
 from hashlib_nb.selection import Reward, random_masks
 from hashlib_nb.selectors import METHODS, methods, select
+from hashlib_nb.selectors import __main__ as command
 from hashlib_nb.selectors.__main__ import Args, main
+from tests.helpers import noisy_codes, refusal, run_main, start_python
 
 CODES, LABELS = noisy_codes(n=60, k=10)
 REWARD = Reward(CODES, LABELS)
-SEARCHES = ("greedy", "backward", "swap", "random_search", "cem", "annealing", "ppo", "exhaustive")
+SEARCHES = ("greedy", "backward", "swap", "random_search", "cem", "annealing", "ppo", "untrained", "exhaustive")
 """Methods that evaluate subsets of p bits."""
 
 
 def affordable(method: str, budget: int | None) -> int | None:
     """The default budget is 60 times more than there is to find here."""
-    return 40 if budget is None and method in selectors.OPEN_ENDED else budget
+    return 40 if budget is None and METHODS[method].open_ended else budget
 
 
 class Spy:
@@ -143,9 +143,26 @@ def test_a_selector_leaves_what_it_was_given(method):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_says_what_it_does(method):
-    assert METHODS[method].__doc__
-    assert f"| {method} " in selectors.__doc__
-    assert list(inspect.signature(METHODS[method]).parameters) == ["search", "seed"]
+    one = METHODS[method]
+    assert one.name == method
+    assert one.title
+    assert one.calls
+    assert one.summary
+    assert list(inspect.signature(one.find).parameters) == ["search", "seed"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_says_whether_its_seed_matters(method):
+    """On bits of which no two are alike, so that there are no ties to break."""
+    codes = np.random.default_rng(0).integers(0, 2, (60, 9), dtype=np.uint8)
+    labels = np.eye(3, dtype=np.uint8)[np.arange(60) % 3]
+    budget = 30 if METHODS[method].open_ended else None
+    found = {frozenset(select(codes, labels, 4, method=method, budget=budget, seed=seed).bits) for seed in range(6)}
+    assert (len(found) == 1) == METHODS[method].deterministic
+
+
+def test_titles_tell_methods_apart():
+    assert len({method.title for method in METHODS.values()}) == len(METHODS)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -168,7 +185,7 @@ def test_multi_label_codes(method):
 
 @pytest.mark.parametrize("method", ["greedy", "cem"])
 def test_a_shared_reward_gives_the_same_answer_at_the_same_calls(method):
-    """What another run computed before is not counted less, or methods that share a memo could not be compared."""
+    """What another run asked for before counts no less."""
     shared = Reward(CODES, LABELS)
     select(None, None, 4, method="swap", reward=shared)
     ours, alone = (
@@ -447,7 +464,7 @@ def test_more_rows_than_queries_give_the_reward_that_ppo_would_see():
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
-        (lambda: select(CODES, LABELS, 3, method="best"), "method must be one of random, .*greedy.*, not 'best'"),
+        (lambda: select(CODES, LABELS, 3, method="best"), "method must be one of ppo, .*greedy.*, not 'best'"),
         (lambda: select(CODES, LABELS, 3, method="greedy", budget=0), "budget must be None or at least 1 reward call"),
         (
             lambda: select(CODES, LABELS, 0, method="first"),
@@ -571,16 +588,56 @@ def test_metrics_reads_the_report(tmp_path, codes_file, labels_file, capsys):
     assert found["map"]["all"]["expected"] == pytest.approx(outcome(tmp_path / "out")[2]["reward"], abs=1e-12)
 
 
+@pytest.mark.process
 def test_the_command_works_from_a_shell_and_fails_in_one_sentence(tmp_path, codes_file, labels_file):
-    command = [sys.executable, "-m", "hashlib_nb.selectors", "--codes", str(codes_file), "--labels", str(labels_file)]
-    options = ["--bits", "4", "--method", "per_bit_map", "--out", str(tmp_path / "out")]
-    subprocess.run([*command, *options], check=True, capture_output=True)
+    files = ("-m", "hashlib_nb.selectors", "--codes", codes_file, "--labels", labels_file)
+    start_python(*files, "--n-bits", 4, "--method", "per_bit_map", "--out", tmp_path / "out")
     expected = select(CODES, LABELS, 4, method="per_bit_map").bits
     np.testing.assert_array_equal(outcome(tmp_path / "out")[0], expected)
-    failed = subprocess.run([*command, "--bits", "11"], capture_output=True, text=True, check=False)
+    failed = start_python(*files, "--n-bits", 11, check=False)
     assert failed.returncode == 1
-    assert failed.stderr.strip() == "error: bits must be in 1..10, for the codes have 10 bits, not 11"
+    assert failed.stderr.strip() == "error: n_bits must be in 1..10, for the codes have 10 bits, not 11"
     assert "found codes: 0/1, 60 rows of 10 bits; labels: 0/1 matrix, 4 concepts" in failed.stdout
+
+
+@pytest.mark.parametrize("option", ["--n-bits", "--bits"])
+def test_the_number_of_bits_has_a_new_and_an_old_name(tmp_path, codes_file, labels_file, option):
+    files = ("--codes", codes_file, "--labels", labels_file, "--out", tmp_path / "out")
+    run_main(command, *files, option, 3, "--method", "first", "--no-progress")
+    assert outcome(tmp_path / "out")[0].tolist() == [0, 1, 2]
+
+
+# --- a method of one's own: one entry ---------------------------------------------------------------------------------
+
+
+def last(search, seed):
+    """The last p bits."""
+    return np.arange(search.k)[-search.n_bits :]
+
+
+@pytest.fixture
+def toy(monkeypatch):
+    monkeypatch.setitem(METHODS, "last", selectors.Method("last", "last p", last, "none", deterministic=True))
+
+
+@pytest.mark.usefixtures("toy")
+def test_one_entry_makes_a_method_known_everywhere(tmp_path, codes_file, labels_file, capsys):
+    assert select(CODES, LABELS, 3, method="last").bits.tolist() == [7, 8, 9]
+    assert METHODS["last"].summary == "The last p bits."
+    files = ("--codes", codes_file, "--labels", labels_file, "--out", tmp_path / "out")
+    run_main(command, *files, "--n-bits", 3, "--method", "last", "--no-progress")
+    assert outcome(tmp_path / "out")[2]["method"] == "last"
+    assert "random, exhaustive, last, not 'magic'" in refusal(command, *files, "--n-bits", 3, "--method", "magic")
+
+    pool = pools.Candidates(
+        "toy", CODES, LABELS, CODES, np.arange(60) % 2, CODES[:9], LABELS[:9], CODES[9:], LABELS[9:]
+    )
+    cell = comparison.run_cell(pool, "last", 3, 0, 50)
+    assert cell.bits == [7, 8, 9]
+    assert "last" in comparison.compared()
+    assert comparison.planned(["last"], [3], [4, 5]) == [("last", 3, 4)]
+    assert comparison.frame([cell])["method"].tolist() == ["last p"]
+    assert plots.style(METHODS["last"].title)["label"] == "last p"
 
 
 @pytest.mark.parametrize(
@@ -588,10 +645,10 @@ def test_the_command_works_from_a_shell_and_fails_in_one_sentence(tmp_path, code
     [
         ({"method": "magic"}, "method must be one of"),
         ({"budget": 0}, "budget must be None or at least 1"),
-        ({"bits": 0}, "bits must be in 1..10"),
+        ({"n_bits": 0}, "n_bits must be in 1..10"),
         ({"codes": Path("nowhere.npy")}, "nowhere.npy does not exist"),
         ({"codes": Path(__file__)}, "no npy file"),
-        ({"codes": Path(__file__).parent}, "tests is truncated or no npy file .*Is a directory"),
+        ({"codes": Path(__file__).parent}, "selectors is truncated or no npy file .*Is a directory"),
         ({"labels": None}, "labels is left out, but .*codes.npy holds one array"),
         ({"seed": -1}, "seed must be at least 0, not -1"),
         ({"labels_array": "labels"}, "is no npz file"),
@@ -599,7 +656,7 @@ def test_the_command_works_from_a_shell_and_fails_in_one_sentence(tmp_path, code
     ],
 )
 def test_the_command_line_refuses_before_it_writes(changes, sentence, tmp_path, codes_file, labels_file):
-    args = {"codes": codes_file, "bits": 4, "labels": labels_file, "out": tmp_path / "out", "progress": False}
+    args = {"codes": codes_file, "n_bits": 4, "labels": labels_file, "out": tmp_path / "out", "progress": False}
     with pytest.raises(ValueError, match=sentence):
         main(Args(**(args | changes)))
     assert not (tmp_path / "out").exists()
