@@ -18,7 +18,7 @@ from tests.helpers import ROOT, run_python
 PACKAGE = ROOT / "hashlib_nb"
 ORDER = (
     "__main__", "course", "experiments", "search", "plots", "baselines", "selectors", "ppo", "selection", "encoder",
-    "codes", "datasets", "metrics", "hamming", "artifacts", "threads",
+    "codes", "datasets", "metrics", "hamming", "artifacts", "threads", "checks",
 )  # fmt: skip
 """Rooms and modules of the package; each imports only what stands after it."""
 EXCEPTIONS = {
@@ -35,7 +35,7 @@ INSIDE = {
 }
 """Files that look into a room, each with its reason."""
 LIGHT = (
-    "artifacts", "hamming", "hamming.formats", "metrics", "metrics.__main__", "datasets", "datasets.__main__",
+    "checks", "artifacts", "hamming", "hamming.formats", "metrics", "metrics.__main__", "datasets", "datasets.__main__",
     "selection", "selectors", "selectors.__main__", "baselines", "plots", "search", "search.__main__", "search.encode",
     "experiments.results", "course.lessons", "course.assignments", "__main__",
 )  # fmt: skip

@@ -1,0 +1,187 @@
+"""Numbers at the boundary: counts, shares, finite numbers, seeds and arrays, each refused by its name. No torch.
+
+A refusal is a ValueError of one sentence: the argument, what it was, what would do. Whoever takes numbers from outside
+asks here before any work:
+
+    n_bits = checks.count(n_bits, "n_bits", most=k)
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+SEEDS = 1 << 64
+"""Seeds are 0 to one less than this."""
+WORDS = 1 << 32
+"""The seeds that every generator takes; `word` makes one of these of a larger seed."""
+
+
+def count(value: Any, name: str, *, least: int = 1, most: int | None = None, why: str = "") -> int:
+    """A whole number as an int: Python's, numpy's, or an array or tensor of one number without axes.
+
+    Args:
+        value: the argument.
+        name: its name, for the message.
+        least: the smallest that will do.
+        most: the largest; None for no limit.
+        why: what the limits come from, such as "the codes have 64 bits".
+
+    Raises:
+        ValueError: a bool, a fraction, None, a text, or a number out of range.
+    """
+    try:
+        number = None if _is_bool(value) or getattr(value, "ndim", 0) else operator.index(value)
+    except (TypeError, ValueError, RuntimeError, OverflowError):  # numpy and torch each raise their own
+        number = None
+    if number is None or number < least or (most is not None and number > most):
+        raise ValueError(f"{name} is {shown(value)}; give a whole number {_limits(least, most)}{why and f' ({why})'}")
+    return number
+
+
+def counts(values: Any, name: str, *, least: int = 1, most: int | None = None, distinct: bool = False) -> tuple:
+    """Several whole numbers, or a single one, as a tuple of ints; see `count`.
+
+    Args:
+        values: a whole number, or any number of them in a list, tuple, range, array or tensor.
+        name: the argument's name, for the message.
+        least: the smallest that will do.
+        most: the largest; None for no limit.
+        distinct: whether there must be at least one, and none twice.
+
+    Raises:
+        ValueError: what `count` refuses, or numbers that are missing or there twice where they must be distinct.
+    """
+    found = tuple(count(value, name, least=least, most=most) for value in _each(values))
+    if distinct and not 0 < len({*found}) == len(found):
+        raise ValueError(f"{name} is {shown(list(found))}; give different whole numbers {_limits(least, most)}")
+    return found
+
+
+def finite(
+    value: Any,
+    name: str,
+    *,
+    least: float | None = None,
+    above: float | None = None,
+    most: float | None = None,
+    below: float | None = None,
+) -> float:
+    """A number that is neither NaN nor infinite, as a float, within the limits that are given.
+
+    Args:
+        value: the argument.
+        name: its name, for the message.
+        least: the smallest that will do.
+        above: what it must be larger than.
+        most: the largest that will do.
+        below: what it must be smaller than.
+
+    Raises:
+        ValueError: no number, NaN, infinite, or out of range.
+    """
+    number = _as_float(value)
+    low = (least is None or number >= least) and (above is None or number > above)
+    if not (math.isfinite(number) and low and (most is None or number <= most) and (below is None or number < below)):
+        limits = {"of at least": least, "above": above, "of at most": most, "below": below}
+        words = " and ".join(f"{word} {limit}" for word, limit in limits.items() if limit is not None)
+        raise ValueError(f"{name} is {shown(value)}; give a finite number {words}".rstrip())
+    return number
+
+
+def share(value: Any, name: str) -> float:
+    """A share of something, as a float in 0..1. Raises ValueError for anything else."""
+    if not 0 <= (number := _as_float(value)) <= 1:
+        raise ValueError(f"{name} is {shown(value)}; give a share in 0..1")
+    return number
+
+
+def seed(value: Any, name: str = "seed") -> int:
+    """A seed as an int: any whole number from 0 to 2^64 - 1. Raises ValueError for anything else."""
+    try:
+        return count(value, name, least=0, most=SEEDS - 1)
+    except ValueError:
+        raise ValueError(f"{name} is {shown(value)}; give a whole number from 0 to 2^64 - 1") from None
+
+
+def seeds(values: Any, name: str = "seeds") -> tuple:
+    """Different seeds, at least one, as a tuple of ints. Raises ValueError for anything else."""
+    found = tuple(seed(value, name) for value in _each(values))
+    if not 0 < len({*found}) == len(found):
+        raise ValueError(f"{name} is {shown(list(found))}; give different whole numbers from 0 to 2^64 - 1")
+    return found
+
+
+def word(seed: int, part: int = 0) -> int:
+    """A seed for generators that know 32 bits alone, as torch's and scikit-learn's do; `seed` has been checked.
+
+    Below 2^32 it is seed + part, so that seeds of old keep their numbers. From there on 32 bits are drawn from both:
+    torch's generator would drop the upper half, and seed + part could leave the range.
+
+    Args:
+        seed: 0..2^64 - 1.
+        part: of the work: 0 for the whole, f + 1 for fold f, the number of a process.
+    """
+    if seed < WORDS:
+        return seed + part
+    return int(np.random.SeedSequence((seed, part)).generate_state(1)[0])
+
+
+def array(value: Any, name: str, wanted: str) -> np.ndarray:
+    """What numpy reads in a list, an array or a tensor on the CPU; the same memory where it can be.
+
+    Args:
+        value: the argument.
+        name: its name, for the message.
+        wanted: what would do, for the message: "a code matrix [n, k]".
+
+    Raises:
+        ValueError: None, or what is no array of numbers or texts: rows of different lengths, a tensor elsewhere.
+    """
+    try:
+        found = np.asarray(value.detach() if hasattr(value, "detach") else value)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"{name} is no array ({reason}); give {wanted}") from error
+    if found.dtype.hasobject or found.dtype.names:
+        raise ValueError(f"{name} is {shown(value)}; give {wanted}")
+    return found
+
+
+def shown(value: Any) -> str:
+    """A value in a few words, on one line: for messages."""
+    if hasattr(value, "dtype") and getattr(value, "ndim", 0):
+        return f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
+    if hasattr(value, "dtype") and hasattr(value, "item"):
+        value = value.item()
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _each(values: Any) -> Iterable:
+    """The values of a list or an array; a single value, or what is no list of values, as one."""
+    if isinstance(values, Iterable) and not isinstance(values, (str, bytes, dict)) and getattr(values, "ndim", 1):
+        return values
+    return [values]
+
+
+def _is_bool(value: Any) -> bool:
+    return isinstance(value, bool) or str(getattr(value, "dtype", "")).endswith("bool")
+
+
+def _as_float(value: Any) -> float:
+    """The number, or NaN for what is none: texts and bools are none."""
+    if _is_bool(value) or getattr(value, "ndim", 0) or not (hasattr(value, "__float__") or hasattr(value, "__index__")):
+        return math.nan
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        return math.nan
+
+
+def _limits(least: int, most: int | None) -> str:
+    return f"of at least {least}" if most is None else f"in {least}..{most}"
