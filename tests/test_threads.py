@@ -31,9 +31,13 @@ def test_what_is_named_is_limited_and_put_back():
 
 
 def test_the_numbers_are_put_back_after_an_error():
-    with pytest.raises(KeyError), threads.limited(1):
+    @threads.limited(1)
+    def fails() -> None:
         assert numba.get_num_threads() == torch.get_num_threads() == 1
         raise KeyError
+
+    with pytest.raises(KeyError):
+        fails()
     assert torch.get_num_threads() == 2
 
 

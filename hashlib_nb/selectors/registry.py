@@ -47,15 +47,14 @@ class Method:
         return (self.find.__doc__ or self.title).partition("\n")[0]
 
 
-STEPS = "k + (k-1) + ..."
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
         Method("ppo", "PPO", methods.ppo, "the budget", open_ended=True),
         Method("untrained", "PPO, untrained", methods.untrained, "the budget", open_ended=True),
         Method("swap", "greedy + swap", methods.swap, "as many as it takes", deterministic=True),
-        Method("greedy", "greedy", methods.greedy, f"{STEPS}, p terms", deterministic=True),
-        Method("backward", "backward", methods.backward, f"{STEPS} + (p+1)", deterministic=True),
+        Method("greedy", "greedy", methods.greedy, "k + (k-1) + ..., p terms", deterministic=True),
+        Method("backward", "backward", methods.backward, "k + (k-1) + ... + (p+1)", deterministic=True),
         Method("cem", "cross-entropy", methods.cem, "the budget", open_ended=True),
         Method("annealing", "annealing", methods.annealing, "the budget", open_ended=True),
         Method("random_search", "best random", methods.random_search, "the budget", open_ended=True),
