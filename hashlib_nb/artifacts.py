@@ -14,6 +14,7 @@ import os
 import shlex
 import sys
 import time
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -57,7 +58,21 @@ def folder(dataset: str, bits: int, seed: int, arch: str | None = None) -> Path:
 def shown(path: Path) -> str:
     """A path as messages print it: relative to the project where it lies inside it."""
     path = Path(path)
-    return str(path.relative_to(project_root())) if path.is_relative_to(project_root()) else str(path)
+    return printable(path.relative_to(project_root()) if path.is_relative_to(project_root()) else path)
+
+
+def printable(name: str | Path) -> str:
+    """A file's name as one line of text that any terminal and file takes.
+
+    Bytes that are no UTF-8, and characters that steer a terminal or end a line, are written out as escapes.
+    """
+    try:
+        text = os.fsencode(name).decode(errors="backslashreplace")
+    except UnicodeEncodeError:  # half of a pair, as JSON can hold it: no file has such a name
+        text = str(name).encode(errors="backslashreplace").decode()
+    if text.isprintable():
+        return text
+    return "".join(f"\\x{ord(each):02x}" if unicodedata.category(each) == "Cc" else each for each in text)
 
 
 def digest(*arrays: np.ndarray) -> str:
@@ -70,8 +85,8 @@ def digest(*arrays: np.ndarray) -> str:
 
 
 def digest_of_text(text: str) -> str:
-    """Twelve hex digits that identify a text."""
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    """Twelve hex digits that identify a text; of names that are no UTF-8, the bytes count that they are."""
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:12]
 
 
 def sha256(path: Path) -> bytes:
