@@ -371,8 +371,7 @@ def run(main: Callable[[Any], None], args_type: type, *, prog: str | None = None
         if f"--{name}" in words:
             words.remove(f"--{name}")
             words = [*_options(args_type(**settings)), *words]  # of an option that is given twice the last counts
-    args = tyro.cli(args_type, args=words, prog=prog or f"python -m hashlib_nb.{stage}")
-    try:
-        main(args)
+    try:  # tyro itself words what the options refuse, but not what a dataclass among them does
+        main(tyro.cli(args_type, args=words, prog=prog or f"python -m hashlib_nb.{stage}"))
     except (ValueError, OSError, CommandError) as error:
         sys.exit(f"error: {error}")

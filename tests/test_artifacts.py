@@ -6,10 +6,12 @@ import contextlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pytest
 import torch
+import tyro
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -396,6 +398,32 @@ def test_bad_input_ends_in_one_sentence(monkeypatch, error):
     with pytest.raises(SystemExit) as stopped:
         run(monkeypatch, main, "--bits", "8")
     assert stopped.value.code == f"error: {error}"  # a string: printed to stderr, exit status 1
+
+
+@dataclass(frozen=True)
+class Inner:
+    """What is nested in the arguments."""
+
+    epochs: int = 1
+    """at least 1"""
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1:
+            raise ValueError(f"epochs must be at least 1, not {self.epochs}")
+
+
+@dataclass(frozen=True)
+class Outer:
+    """Do nothing."""
+
+    inner: Annotated[Inner, tyro.conf.arg(name="")] = Inner()
+
+
+def test_what_a_nested_dataclass_refuses_is_one_sentence(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["codes.py", "--epochs", "0"])
+    with pytest.raises(SystemExit) as stopped:
+        artifacts.run(lambda _: pytest.fail("began to work"), Outer)
+    assert stopped.value.code == "error: epochs must be at least 1, not 0"
 
 
 def test_a_mistake_in_the_program_keeps_its_traceback(monkeypatch):
