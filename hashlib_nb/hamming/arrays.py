@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hashlib_nb import checks
+
 try:
     import numba
 except ImportError:
@@ -36,17 +38,32 @@ def check_codes(codes, name: str = "codes") -> np.ndarray:
 
 
 def check_labels(labels, name: str = "labels") -> np.ndarray:
-    """Returns labels as uint8 {0,1} [n, m]; a row of zeros (no concept at all) is allowed.
+    """Returns labels as uint8 {0,1} [n, m], or class numbers as int64 [n].
+
+    A matrix says which concepts a row has; a row of zeros (no concept at all) is allowed. A flat list of integers gives
+    the class of each row, any number that int64 holds: equal ones belong together, 0 to 0 as well.
 
     Args:
-        labels: array-like of bool or integers, each 0 or 1, [n, m].
+        labels: array-like of bool or integers, each 0 or 1, [n, m]; or of integers, [n].
         name: the argument's name, for the message.
 
     Raises:
-        ValueError: wrong number of axes, nothing inside, not integers, or values other than 0 and 1.
+        ValueError: another number of axes, nothing inside, not integers, or values other than 0 and 1 in a matrix.
     """
-    remedy = "turn class indices into rows with np.eye(n_classes, dtype=np.uint8)[indices]"
-    return _check_binary(labels, name, "a label matrix [n, m]", remedy)
+    wanted = "a label matrix [n, m], or class numbers [n]"
+    labels = checks.array(labels, name, wanted)
+    if labels.ndim != 1:
+        return _check_binary(labels, name, wanted, "one row of labels, or one class number, an item")
+    if labels.size == 0:
+        raise ValueError(f"{name} is empty; expected {wanted} with n at least 1")
+    if labels.dtype.kind not in "iu":
+        remedy = (
+            f"a single concept is a column, {name}[:, None]" if labels.dtype.kind == "b" else "np.unique numbers them"
+        )
+        raise ValueError(f"{name} is {labels.dtype} [{len(labels)}]; class numbers are integers: {remedy}")
+    if labels.dtype == np.uint64 and labels.max() > np.iinfo(np.int64).max:
+        raise ValueError(f"{name} has numbers up to {labels.max()}; class numbers must be below 2^63")
+    return labels.astype(np.int64, copy=False)
 
 
 def check_bits(bits: Sequence[int], k: int) -> np.ndarray:
@@ -55,9 +72,10 @@ def check_bits(bits: Sequence[int], k: int) -> np.ndarray:
     Raises:
         ValueError: empty, not a flat list of integers, repeated, or out of range.
     """
-    bits = np.asarray(bits)
+    wanted = "a non-empty flat list of bit indices"
+    bits = checks.array(bits, "bits", wanted)
     if bits.ndim != 1 or bits.size == 0 or bits.dtype.kind not in "iu":
-        raise ValueError(f"bits is {bits.dtype} {list(bits.shape)}; give a non-empty flat list of bit indices")
+        raise ValueError(f"bits is {bits.dtype} {list(bits.shape)}; give {wanted}")
     if bits.min() < 0 or bits.max() >= k:
         raise ValueError(f"bits runs from {bits.min()} to {bits.max()}; indices must lie in 0..{k - 1}")
     if np.unique(bits).size < bits.size:
@@ -73,7 +91,7 @@ def mask_of(bits: Sequence[int], k: int) -> np.ndarray:
 
 
 def toggled(mask: np.ndarray, bits: Sequence[int]) -> np.ndarray:
-    """Masks uint8 {0,1} [b, k]: `mask` {0,1} [k] with each of the b `bits` toggled alone."""
+    """Masks uint8 {0,1} [b, k]: `mask` {0,1} [k] with each of the b `bits` toggled alone; both are checked."""
     masks = np.repeat(np.asarray(mask, np.uint8)[None], len(bits), axis=0)
     masks[np.arange(len(bits)), bits] ^= 1
     return masks
@@ -131,7 +149,7 @@ def numba_enabled(backend: str = "auto") -> bool:
 
 
 def _check_binary(array, name: str, shape: str, ndim_remedy: str) -> np.ndarray:
-    array = np.asarray(array)
+    array = checks.array(array, name, shape)
     if array.ndim != 2:
         raise ValueError(f"{name} has shape {list(array.shape)}; expected {shape}: {ndim_remedy}")
     if array.size == 0:
@@ -154,18 +172,59 @@ def check_same_width(query_codes, database_codes) -> tuple[np.ndarray, np.ndarra
         ValueError: codes that are not 0/1 matrices of one width.
     """
     query_codes, database_codes = check_codes(query_codes, "query_codes"), check_codes(database_codes, "database_codes")
-    if query_codes.shape[1] != database_codes.shape[1]:
-        raise ValueError(
-            f"query_codes has {query_codes.shape[1]} bits and database_codes {database_codes.shape[1]}; "
-            "both must come from one encoder"
-        )
+    check_widths(query_codes.shape[1], database_codes.shape[1])
     return query_codes, database_codes
+
+
+def check_widths(query: int, database: int) -> None:
+    """Raise ValueError unless codes of the queries have as many bits as those of the database."""
+    if query != database:
+        raise ValueError(f"query_codes has {query} bits and database_codes {database}; both must come from one encoder")
 
 
 def check_rows(codes: np.ndarray, labels: np.ndarray, role: str) -> None:
     """Raise ValueError unless there are as many rows of labels as of codes."""
     if len(codes) != len(labels):
         raise ValueError(f"{role}_codes has {len(codes)} rows and {role}_labels {len(labels)}; give one label row each")
+
+
+def concept_words(query_labels: np.ndarray, database_labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, int, bool]:
+    """Checked labels as words of which two have a bit in common, or have none, where the items are relevant.
+
+    A concept is a bit, and relevant items share one. Class numbers are numbered anew and make one word, whatever their
+    number: the number's bits beside their complement for a query, the other way round for an item. Two such words have
+    a bit in common exactly where the classes differ, so a kernel that counts items with a shared bit counts those that
+    are not relevant.
+
+    Args:
+        query_labels: uint8 {0,1} [q, m], or int64 [q].
+        database_labels: uint8 {0,1} [n, m], or int64 [n].
+
+    Returns:
+        uint64 [q, words] and [n, words], how many bits of a row mean something, and whether these are classes.
+
+    Raises:
+        ValueError: matrices of different widths, or one matrix and one list of class numbers.
+    """
+    if query_labels.ndim != database_labels.ndim:
+        kinds = {1: "class numbers [n]", 2: "a label matrix [n, m]"}
+        raise ValueError(
+            f"query_labels is {kinds[query_labels.ndim]} and database_labels {kinds[database_labels.ndim]}; give both "
+            "in one form: np.eye(n_classes, dtype=np.uint8)[numbers] is a matrix"
+        )
+    if query_labels.ndim == 2:
+        if query_labels.shape[1] != database_labels.shape[1]:
+            raise ValueError(
+                f"query_labels has {query_labels.shape[1]} concepts and database_labels {database_labels.shape[1]}; "
+                "both must list the same concepts"
+            )
+        return pack_checked(query_labels), pack_checked(database_labels), query_labels.shape[1], False
+    classes, number = np.unique(np.concatenate([query_labels, database_labels]), return_inverse=True)
+    width = np.uint64(max(1, int(len(classes) - 1).bit_length()))
+    number = number.astype(np.uint64)[:, None]
+    other = number ^ np.uint64((1 << int(width)) - 1)
+    query, items = number | other << width, other | number << width
+    return query[: len(query_labels)], items[len(query_labels) :], 2 * int(width), True
 
 
 def check_one_set(query_codes, database_codes, query_labels, database_labels) -> None:

@@ -11,15 +11,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hashlib_nb import checks
 from hashlib_nb.hamming.arrays import (
     WORD,
+    check_codes,
     check_same_width,
+    check_widths,
     distance_block,
     numba,
     numba_enabled,
     pack_checked,
     query_chunks,
 )
+from hashlib_nb.hamming.packed import Packed
 
 BLOCK = 4096
 """Items whose distances the numba kernels hold at a time: 8 KB, which stays in the processor's nearest cache."""
@@ -63,18 +67,17 @@ def within_radius(query_codes, database_codes, radius: int, *, backend: str = "a
 
     Args:
         query_codes: {0,1} [q, k].
-        database_codes: {0,1} [n, k].
-        radius: at least 0; from k on, everything is found.
+        database_codes: {0,1} [n, k], or the same packed, a `Packed`.
+        radius: a whole number, at least 0; from k on, everything is found.
         backend: "numba", "numpy" or "auto", see `Pairs`.
 
     Raises:
         ValueError: codes that are not 0/1 matrices of one width, a negative radius, or an unknown backend.
     """
-    if radius < 0:
-        raise ValueError(f"radius is {radius}; give a Hamming radius of at least 0")
+    radius = checks.count(radius, "radius", least=0)
     count, gather = _kernels(backend)
     query, database, k = _packed(query_codes, database_codes)
-    take = count(query, database, min(int(radius), k) + 1)
+    take = count(query, database, min(radius, k) + 1)
     return Neighbors(*gather(query, database, take))
 
 
@@ -85,7 +88,7 @@ def nearest(query_codes, database_codes, n: int, *, backend: str = "auto") -> Ne
 
     Args:
         query_codes: {0,1} [q, k].
-        database_codes: {0,1} [items, k].
+        database_codes: {0,1} [items, k], or the same packed, a `Packed`.
         n: how many to find, in 1..items.
         backend: "numba", "numpy" or "auto", see `Pairs`.
 
@@ -94,8 +97,7 @@ def nearest(query_codes, database_codes, n: int, *, backend: str = "auto") -> Ne
     """
     count, gather = _kernels(backend)
     query, database, k = _packed(query_codes, database_codes)
-    if not isinstance(n, (int, np.integer)) or not 1 <= n <= database.shape[1]:
-        raise ValueError(f"n is {n}; the database has {database.shape[1]} items, so give 1..{database.shape[1]}")
+    n = checks.count(n, "n", most=database.shape[1], why="the items of the database")
     counts = count(query, database, k + 1)
     take = np.clip(n - (np.cumsum(counts, axis=1) - counts), 0, counts)  # what each level gives to the first n
     rows, last = np.arange(len(query)), k - np.argmax(take[:, ::-1] > 0, axis=1)
@@ -105,6 +107,10 @@ def nearest(query_codes, database_codes, n: int, *, backend: str = "auto") -> Ne
 
 def _packed(query_codes, database_codes) -> tuple[np.ndarray, np.ndarray, int]:
     """Queries uint64 [q, words], the database word by word [words, n], and k."""
+    if isinstance(database_codes, Packed):
+        query_codes, k = check_codes(query_codes, "query_codes"), database_codes.code_length
+        check_widths(query_codes.shape[1], k)
+        return pack_checked(query_codes), database_codes.words, k
     query_codes, database_codes = check_same_width(query_codes, database_codes)
     database = np.ascontiguousarray(pack_checked(database_codes).T)
     return pack_checked(query_codes), database, query_codes.shape[1]

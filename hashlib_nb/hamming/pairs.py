@@ -22,6 +22,7 @@ from hashlib_nb.hamming.arrays import (
     check_one_set,
     check_rows,
     check_same_width,
+    concept_words,
     distance_block,
     mask_of,
     numba,
@@ -56,8 +57,8 @@ class Histograms:
 class Pairs:
     """Queries against a database, checked and packed once, for many evaluations of bit subsets.
 
-    Relevant means: shares at least one concept. With ``leave_one_out=True`` the query set is the database, row i is
-    query i, and item i is left out of its own ranking.
+    Relevant means: shares at least one concept, or, where labels are class numbers, is of the same class. With
+    ``leave_one_out=True`` the query set is the database, row i is query i, and item i is left out of its own ranking.
 
     Queries with equal code and labels are counted once: there are `n_distinct` of them, in an order of their own, and
     `row_of_query` int64 [q] says which of them each query is.
@@ -65,8 +66,8 @@ class Pairs:
     Args:
         query_codes: {0,1} [q, k].
         database_codes: {0,1} [n, k].
-        query_labels: {0,1} [q, m].
-        database_labels: {0,1} [n, m].
+        query_labels: {0,1} [q, m], or class numbers int [q].
+        database_labels: {0,1} [n, m], or class numbers int [n]; both in one form.
         leave_one_out: leave item i out of the ranking of query i.
         backend: "numba", "numpy", or "auto" (HASHLIB_NB_BACKEND if set, else numba where it is installed).
 
@@ -90,11 +91,7 @@ class Pairs:
         database_labels = check_labels(database_labels, "database_labels")
         check_rows(query_codes, query_labels, "query")
         check_rows(database_codes, database_labels, "database")
-        if query_labels.shape[1] != database_labels.shape[1]:
-            raise ValueError(
-                f"query_labels has {query_labels.shape[1]} concepts and database_labels {database_labels.shape[1]}; "
-                "both must list the same concepts"
-            )
+        query_words, database_words, self._n_concepts, self._classes = concept_words(query_labels, database_labels)
         if leave_one_out:
             check_one_set(query_codes, database_codes, query_labels, database_labels)
         self.leave_one_out = leave_one_out
@@ -103,14 +100,13 @@ class Pairs:
         # Codes fitted to labels repeat a lot: queries with the same code and labels have the same histograms, and such
         # items are counted as one with a weight. Sorting by labels makes blocks of items that are relevant or are not.
         words = -(-self.k // WORD)
-        rows, self.row_of_query = _distinct(query_codes, query_labels)
+        rows, self.row_of_query = _distinct(query_codes, query_words)
         self.n_distinct = len(rows)
         self._query, self._query_concepts = map(np.ascontiguousarray, np.split(rows, [words], axis=1))
-        self._has_concept = self._query_concepts.any(axis=1).astype(np.int32)
-        rows, self._weights = _weighted(*_distinct(database_codes, database_labels))
+        self._has_concept = self._query_concepts.any(axis=1).astype(np.int32)  # with class numbers, all have
+        rows, self._weights = _weighted(*_distinct(database_codes, database_words))
         # The database lies word by word, so that the inner loops read memory in order.
         self._database, self._database_concepts = map(np.ascontiguousarray, np.split(rows.T, [words]))
-        self._n_concepts = query_labels.shape[1]
 
     def histograms(self, bits: Sequence[int] | None = None) -> Histograms:
         """Histograms for one subset of the bits.
@@ -148,7 +144,7 @@ class Pairs:
                 part = np.empty((2, rows.sum(), *counts.shape[1:]), np.int32)
                 count(masks[rows], n_kept[rows], *part)
                 counts[rows], relevant[rows] = part
-        found = self._without_self(Histograms(counts, relevant), self._has_concept)
+        found = self._finished(Histograms(counts, relevant), self._has_concept)
         if distinct:
             return found
         return Histograms(*(np.take(each, self.row_of_query, axis=1) for each in (found.counts, found.relevant)))
@@ -172,7 +168,7 @@ class Pairs:
         shape = (len(self._query[rows]), len(bits), int(mask.sum()) + 2)
         counts, relevant = np.empty(shape, np.int32), np.empty(shape, np.int32)
         (self._flip_numba if self._numba else self._flip_numpy)(mask, bits, rows, counts, relevant)
-        found = self._without_self(Histograms(counts, relevant), self._has_concept[rows, None])
+        found = self._finished(Histograms(counts, relevant), self._has_concept[rows, None])
         if distinct is not None:
             return found
         return Histograms(found.counts[self.row_of_query], found.relevant[self.row_of_query])
@@ -224,8 +220,13 @@ class Pairs:
         by_mask = counts.swapaxes(0, 1), relevant.swapaxes(0, 1)
         _count_words_numpy(self._query[rows], *database, pack_checked(toggled(mask, bits)), *by_mask)
 
-    def _without_self(self, found: Histograms, has_concept: np.ndarray) -> Histograms:
-        """Takes each query out of its own ranking where asked: it is at distance 0 from itself, whatever the mask."""
+    def _finished(self, found: Histograms, has_concept: np.ndarray) -> Histograms:
+        """Takes each query out of its own ranking where asked: it is at distance 0 from itself, whatever the mask.
+
+        Of class numbers the kernels count the items that are not relevant (`concept_words`): the others are.
+        """
+        if self._classes:
+            np.subtract(found.counts, found.relevant, out=found.relevant)
         if self.leave_one_out:
             found.counts[..., 0] -= 1
             found.relevant[..., 0] -= has_concept
@@ -239,8 +240,9 @@ def histograms_of_shards(
 
     Args:
         query_codes: {0,1} [q, k].
-        query_labels: {0,1} [q, m].
-        shards: pairs (codes {0,1} [n_i, k], labels {0,1} [n_i, m]), such as a generator that reads them from files.
+        query_labels: {0,1} [q, m], or class numbers int [q].
+        shards: pairs of codes {0,1} [n_i, k] and labels, {0,1} [n_i, m] or class numbers int [n_i], such as a generator
+            that reads them from files.
         bits: distinct indices of the bits to keep; all of them if None.
         backend: "numba", "numpy" or "auto"; see `Pairs`.
 
@@ -274,8 +276,8 @@ def histograms(
     Args:
         query_codes: {0,1} [q, k].
         database_codes: {0,1} [n, k].
-        query_labels: {0,1} [q, m]; relevant means that at least one concept is shared.
-        database_labels: {0,1} [n, m].
+        query_labels: {0,1} [q, m]; relevant means that at least one concept is shared. Or class numbers int [q].
+        database_labels: {0,1} [n, m], or class numbers int [n].
         bits: distinct indices of the bits to keep; all of them if None.
         leave_one_out: the query set is the database; item i is left out of the ranking of query i.
         backend: "numba", "numpy" or "auto"; see `Pairs`.
@@ -293,13 +295,12 @@ def histograms(
 
 
 def _distinct(codes: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct packed rows (code, then labels), equal labels together, and the row that each of the given ones is.
+    """Distinct packed rows (code {0,1} [n, k], then words of labels), equal labels together; the row of each given one.
 
     Rows are sorted by a hash, 16 bits of it from the labels alone: one sort of one word, whatever their width. Rows
     that share a hash and differ may keep equal ones apart, which costs a row and changes no count.
     """
-    codes, labels = pack_checked(codes), pack_checked(labels)
-    rows, labels = np.hstack([codes, labels]), _hash(labels)
+    rows, labels = np.hstack([pack_checked(codes), labels]), _hash(labels)
     order = np.argsort((labels & np.uint64(0xFFFF << 48)) | (_hash(rows) >> np.uint64(16)))
     rows = rows[order]
     new = np.append(True, (rows[1:] != rows[:-1]).any(axis=1))

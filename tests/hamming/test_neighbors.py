@@ -170,12 +170,16 @@ CODES = np.zeros((3, 4), np.uint8)
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
-        (lambda: hamming.within_radius(CODES, CODES, -1), "radius is -1; give a Hamming radius of at least 0"),
+        (lambda: hamming.within_radius(CODES, CODES, -1), "radius is -1; give a whole number of at least 0"),
+        (lambda: hamming.within_radius(CODES, CODES, 1.5), r"radius is 1\.5; give a whole number of at least 0"),
         (lambda: hamming.within_radius(CODES, CODES[:, :3], 1), "query_codes has 4 bits and database_codes 3"),
         (lambda: hamming.within_radius(CODES + 2, CODES, 1), "query_codes has values from 2 to 2"),
-        (lambda: hamming.nearest(CODES, CODES, 0), r"n is 0; the database has 3 items, so give 1\.\.3"),
-        (lambda: hamming.nearest(CODES, CODES, 4), r"n is 4; the database has 3 items, so give 1\.\.3"),
-        (lambda: hamming.nearest(CODES, CODES, 1.5), r"n is 1\.5; the database has 3 items"),
+        (
+            lambda: hamming.nearest(CODES, CODES, 0),
+            r"n is 0; give a whole number in 1\.\.3 \(the items of",
+        ),
+        (lambda: hamming.nearest(CODES, CODES, 4), r"n is 4; give a whole number in 1\.\.3"),
+        (lambda: hamming.nearest(CODES, CODES, 1.5), r"n is 1\.5; give a whole number in 1\.\.3"),
         (lambda: hamming.nearest(CODES, CODES, 1, backend="cuda"), 'backend is "cuda"; choose "auto"'),
     ],
 )

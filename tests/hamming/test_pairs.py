@@ -187,7 +187,17 @@ LABELS = np.ones((3, 2), np.uint8)
         ({"database_codes": CODES[:0]}, r"database_codes is empty, shape \[0, 4\]"),
         ({"database_codes": CODES[:, :3]}, "query_codes has 4 bits and database_codes 3"),
         ({"query_codes": np.zeros((3, 70_000), np.uint8)}, "query_codes has 70000 bits per code; at most 65535"),
-        ({"query_labels": np.array([0, 1, 2])}, r"query_labels has shape \[3\]; .*np\.eye\(n_classes"),
+        (
+            {"query_labels": np.array([0, 1, 2])},
+            r"query_labels is class numbers \[n\] and .*np\.eye\(n_classes",
+        ),
+        ({"query_labels": np.array([0.0, 1, 2])}, r"query_labels is float64 \[3\]; class numbers are integers"),
+        ({"query_labels": np.array([True, False, True])}, r"query_labels is bool \[3\]; .* query_labels\[:, None\]"),
+        ({"query_labels": np.array([2**63, 0, 0], np.uint64)}, "query_labels has numbers up to 9223372036854775808"),
+        ({"query_labels": None}, r"query_labels is None; give a label matrix \[n, m\], or class numbers \[n\]"),
+        ({"query_labels": np.zeros(0, int)}, "query_labels is empty"),
+        ({"query_codes": [[0, 1], [0]]}, "query_codes is no array"),
+        ({"database_codes": None}, r"database_codes is None; give a code matrix \[n, k\]"),
         ({"database_labels": LABELS[:2]}, "database_codes has 3 rows and database_labels 2"),
         ({"query_labels": np.ones((3, 5), np.uint8)}, "query_labels has 5 concepts and database_labels 2"),
         ({"bits": [0, 4]}, r"bits runs from 0 to 4; indices must lie in 0\.\.3"),
@@ -206,6 +216,49 @@ def test_bad_input_gets_a_sentence_that_names_it(changed, sentence):
     arguments = {"query_codes": CODES, "database_codes": CODES, "query_labels": LABELS, "database_labels": LABELS}
     with pytest.raises(ValueError, match=sentence):
         hamming.histograms(**(arguments | changed))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 130), st.integers(1, 40), st.booleans())
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_class_numbers_count_as_their_one_hot_rows_do(backend, seed, n_classes, n, leave_one_out):
+    rng = np.random.default_rng(seed)
+    k, numbers = int(rng.integers(1, 90)), np.unique(rng.integers(-(10**12), 10**12, n_classes))
+    query_codes, database_codes, *_ = random_pairs(seed, n + 1, n + 1, k, 1)
+    query, database = rng.integers(0, len(numbers), (2, n + 1))
+    if leave_one_out:
+        query_codes, query = database_codes, database
+    rows = np.eye(len(numbers), dtype=np.uint8)
+    options = {"leave_one_out": leave_one_out, "backend": backend}
+    flat = hamming.Pairs(query_codes, database_codes, numbers[query], numbers[database], **options)
+    matrix = hamming.Pairs(query_codes, database_codes, rows[query], rows[database], **options)
+    mask = rng.integers(0, 2, k).astype(np.uint8)
+    for count in (
+        hamming.Pairs.histograms,
+        lambda pairs: pairs.histograms_many([mask, 1 - mask]),
+        lambda pairs: pairs.histograms_flipped(mask, np.arange(k)),
+    ):
+        assert_counts(count(flat), count(matrix).counts, count(matrix).relevant)
+
+
+def test_class_numbers_are_compared_and_columns_are_not():
+    codes = np.array([[0, 0], [0, 1], [1, 1]], np.uint8)
+    numbers = np.array([0, 0, 1])
+    assert hamming.histograms(codes, codes, numbers, numbers).relevant.sum(axis=1).tolist() == [2, 2, 1]
+    column = numbers[:, None]  # one concept, which the third row alone has
+    assert hamming.histograms(codes, codes, column, column).relevant.sum(axis=1).tolist() == [0, 0, 1]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint64, np.int64, list])
+def test_class_numbers_of_any_integer_type(dtype):
+    codes, numbers = (
+        random_pairs(0, 1, 6, 5, 1)[1],
+        [7, 3, 7, 200, 3, 0] if dtype is np.uint8 else [7, 3, 7, 20000, 3, 0],
+    )
+    given_numbers = numbers if dtype is list else np.array(numbers, dtype)
+    found = hamming.histograms(codes, codes, given_numbers, np.array(numbers, np.int64))
+    same = np.equal.outer(numbers, numbers).astype(np.uint8)
+    assert found.relevant.sum(axis=1).tolist() == same.sum(axis=1).tolist()
 
 
 def test_leaving_out_the_only_item_is_refused():
