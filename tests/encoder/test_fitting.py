@@ -366,8 +366,8 @@ def test_codes_that_are_rare_still_fold():
 def test_out_of_fold_codes_come_from_encoders_that_never_saw_the_row(monkeypatch):
     made, real_fit = [], fit
 
-    def spy(images, targets, **settings):
-        made.append((settings["seed"], settings["validation"], real_fit(images, targets, **settings)))
+    def spy(*arguments, **named):
+        made.append((named["seed"], named["validation"], real_fit(*arguments, **named)))
         return made[-1][2]
 
     monkeypatch.setattr(fitting, "fit", spy)
@@ -490,7 +490,7 @@ def shortened() -> datasets.Splits:
     ("changes", "difference"),
     [
         ({"seed": 1}, "seed=0, now 1"),
-        ({"epochs": 2}, "epochs=4, now 2"),
+        ({"epochs": 2}, "epochs='4', now '2'"),
         ({"folds": 3}, "folds=2, now 3"),
         ({"recipe": replace(RECIPE, lr=1e-3)}, "recipe="),
         ({"data": splits(255 - IMAGES)}, "data="),
@@ -607,7 +607,7 @@ def test_the_command_line_from_pictures_to_codes(home, capsys):
         said.append(capsys.readouterr().out)
     first, second = said
     assert "500 query, 1500 train and 4000 database codes of 8 bits" in first
-    place = "artifacts/fashion-mini-alexnet_small-k8-s0"
+    place = "artifacts/fashion-mini-alexnet_small-e1-f2-k8-s0"
     assert f"loaded {place}/codes.npz" in second
     arrays, meta = artifacts.load_npz(home / place / "codes.npz")
     targets, _ = artifacts.load_npz(home / "artifacts/fashion-mini-k8-s0/target_codes.npz")
