@@ -1,6 +1,6 @@
 # Each target is one line of python or of a tool: where make is missing, type that line.
 .DEFAULT_GOAL := help
-.PHONY: help install course lab demo assignments book figures test bench results lint clean
+.PHONY: help install course lab demo assignments book figures check test bench results lint clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
 BIN := .venv/bin
@@ -9,6 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 # PyTorch's wheels without GPU libraries, for make install TORCH=cpu: the address PyTorch documents, not tried here.
 CPU_WHEELS := https://download.pytorch.org/whl/cpu
 NOTEBOOKS = $(wildcard notebooks/*.ipynb assignments/source/*/*.ipynb)
+PYTEST := OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup
 RUNS := $(or $(HASHLIB_NB_HOME),.)/runs
 LESSONS := $(shell sed -n 's|^\([0-9][0-9_a-z]*\).*|$(RUNS)/\1.ipynb|p' notebooks/lessons.txt)
 
@@ -39,8 +40,11 @@ $(RUNS)/%.ipynb: notebooks/%.ipynb | $(INSTALLED)
 figures: $(INSTALLED) ## take the figures of the last run over into figures/, which README and book show
 	$(BIN)/python -m hashlib_nb figures
 
-test: lint ## check the code and the notebooks, then run every test
-	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup --durations 10
+check: lint ## check the code and run the quick tests (2 minutes): while working
+	$(PYTEST) -m "not slow and not process and not course"
+
+test: lint ## check the code and the notebooks, then run every test (12 minutes)
+	$(PYTEST) --durations 10
 
 bench: $(INSTALLED) ## measure speed against other packages (4 minutes) and write benchmarks/README.md
 	$(PIP) -e '.[bench]'
