@@ -43,7 +43,9 @@ def count(value: Any, name: str, *, least: int = 1, most: int | None = None, why
     return number
 
 
-def counts(values: Any, name: str, *, least: int = 1, most: int | None = None, distinct: bool = False) -> tuple:
+def counts(
+    values: Any, name: str, *, least: int = 1, most: int | None = None, why: str = "", distinct: bool = False
+) -> tuple[int, ...]:
     """Several whole numbers, or a single one, as a tuple of ints; see `count`.
 
     Args:
@@ -51,12 +53,13 @@ def counts(values: Any, name: str, *, least: int = 1, most: int | None = None, d
         name: the argument's name, for the message.
         least: the smallest that will do.
         most: the largest; None for no limit.
+        why: what the limits come from.
         distinct: whether there must be at least one, and none twice.
 
     Raises:
         ValueError: what `count` refuses, or numbers that are missing or there twice where they must be distinct.
     """
-    found = tuple(count(value, name, least=least, most=most) for value in _each(values))
+    found = tuple(count(value, name, least=least, most=most, why=why) for value in _each(values))
     if distinct and not 0 < len({*found}) == len(found):
         raise ValueError(f"{name} is {shown(list(found))}; give different whole numbers {_limits(least, most)}")
     return found
@@ -108,7 +111,7 @@ def seed(value: Any, name: str = "seed") -> int:
         raise ValueError(f"{name} is {shown(value)}; give a whole number from 0 to 2^64 - 1") from None
 
 
-def seeds(values: Any, name: str = "seeds") -> tuple:
+def seeds(values: Any, name: str = "seeds") -> tuple[int, ...]:
     """Different seeds, at least one, as a tuple of ints. Raises ValueError for anything else."""
     found = tuple(seed(value, name) for value in _each(values))
     if not 0 < len({*found}) == len(found):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from hashlib_nb import checks
 from hashlib_nb.datasets import Splits
+from hashlib_nb.hamming import MAX_BITS
 
 
 def hyperplanes(splits: Splits, code_length: int, *, seed: int = 0) -> dict[str, np.ndarray]:
@@ -20,7 +22,11 @@ def hyperplanes(splits: Splits, code_length: int, *, seed: int = 0) -> dict[str,
 
     Returns:
         codes uint8 {0,1} [n, code_length] of each part: "query", "train", "database".
+
+    Raises:
+        ValueError: a code_length that is no whole number in 1..`hamming.MAX_BITS`, or no seed.
     """
+    code_length, seed = checks.count(code_length, "code_length", most=MAX_BITS), checks.seed(seed)
 
     def pixels(images: np.ndarray) -> np.ndarray:
         return images.reshape(len(images), -1).astype(np.float32) / 255

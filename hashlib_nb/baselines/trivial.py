@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from hashlib_nb.hamming import distances
+from hashlib_nb import checks
+from hashlib_nb.hamming import MAX_BITS, check_codes, check_labels, nearest
 
 
 def random_codes(n: int, k: int, seed: int) -> np.ndarray:
-    """Codes of fair coin flips, uint8 {0,1} [n, k]: the chance row of a results table."""
+    """Codes of fair coin flips, uint8 {0,1} [n, k]: the chance row of a results table.
+
+    Raises:
+        ValueError: n or k that is no whole number from 1, k beyond `hamming.MAX_BITS`, or no seed.
+    """
+    n, k, seed = checks.count(n, "n"), checks.count(k, "k", most=MAX_BITS), checks.seed(seed)
     return np.random.default_rng(seed).integers(0, 2, (n, k), dtype=np.uint8)
 
 
@@ -28,13 +34,14 @@ def class_index_codes(classes, n_classes: int) -> np.ndarray:
     Raises:
         ValueError: classes is not a flat list of integers within 0..C-1.
     """
-    classes = np.asarray(classes)
+    classes = checks.array(classes, "classes", "one integer per item")
+    n_classes = checks.count(n_classes, "n_classes")
     shape = list(classes.shape)
     if len(shape) != 1 or classes.size == 0 or classes.dtype.kind not in "iu":
         raise ValueError(
             f"classes is {classes.dtype} {shape}; give one integer per item, one_hot.argmax(axis=1) if need be"
         )
-    low, high = classes.min(), classes.max()
+    low, high = int(classes.min()), int(classes.max())
     if low < 0 or high >= n_classes:
         raise ValueError(f"classes runs from {low} to {high}; n_classes={n_classes} asks for 0..{n_classes - 1}")
     width = max(1, (n_classes - 1).bit_length())
@@ -48,13 +55,24 @@ def predict_classes(codes: np.ndarray, targets: np.ndarray, labels: np.ndarray) 
         codes: {0,1} [n, k], of the pictures to classify.
         targets: {0,1} [n', k], target codes of the training pictures. A class has one; where its pictures have several
             (the literal codes), the majority of each bit.
-        labels: {0,1} [n', m], of the training pictures.
+        labels: {0,1} [n', m], of the training pictures, or class numbers int [n'].
 
     Returns:
-        int64 [n]. With one label a picture it is the label's column; in general, a number for each distinct label set.
+        int64 [n]. With one label a picture it is the label's column; in general, a number for each distinct label set,
+        or for each class in the order of their numbers.
+
+    Raises:
+        ValueError: codes and targets that are not 0/1 matrices of one width, or labels that do not fit.
     """
+    codes, targets, labels = check_codes(codes), check_codes(targets, "targets"), check_labels(labels)
+    if codes.shape[1] != targets.shape[1]:
+        raise ValueError(f"codes has {codes.shape[1]} bits and targets {targets.shape[1]}; give equal lengths")
+    if len(labels) != len(targets):
+        raise ValueError(f"labels has {len(labels)} rows for {len(targets)} targets; give one row of labels a target")
     # Read from the last column to the first, rows of one label sort in the order of their columns.
-    _, group = np.unique(labels[:, ::-1], axis=0, return_inverse=True)
-    group = group.reshape(-1)
-    shared = np.stack([targets[group == c].mean(axis=0) >= 0.5 for c in range(group.max() + 1)])
-    return distances(codes, shared).argmin(axis=1)
+    rows = labels if labels.ndim == 1 else labels[:, ::-1]
+    _, group, sizes = np.unique(rows, axis=0, return_inverse=True, return_counts=True)
+    order = np.argsort(group.reshape(-1), kind="stable")
+    ones = np.add.reduceat(targets[order], np.cumsum(sizes) - sizes, axis=0, dtype=np.int64)
+    shared = (2 * ones >= sizes[:, None]).astype(np.uint8)
+    return nearest(codes, shared, 1).indices[:, 0]

@@ -1,6 +1,7 @@
 """Counting: packed codes, Hamming distances, histograms, neighbors. No metric, no file and no torch is known here."""
 
 from hashlib_nb.hamming.arrays import (
+    MAX_BITS,
     check_bits,
     check_codes,
     check_labels,
@@ -18,7 +19,7 @@ from hashlib_nb.hamming.packed import Packed
 from hashlib_nb.hamming.pairs import Histograms, Pairs, histograms, histograms_of_shards
 
 __all__ = [
-    "Histograms", "Nearest", "Neighbors", "Packed", "Pairs",
+    "MAX_BITS", "Histograms", "Nearest", "Neighbors", "Packed", "Pairs",
     "as_codes", "as_labels", "check_bits", "check_codes", "check_labels", "check_same_width", "distances",
     "histograms", "histograms_of_shards", "mask_of", "nearest", "numba", "numba_enabled", "pack", "pack_bytes",
     "toggled", "unpack_bytes", "within_radius",

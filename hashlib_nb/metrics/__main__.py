@@ -20,7 +20,8 @@ class Args:
     """Measure binary codes and write a JSON report."""
 
     codes: Path
-    """npz file with query_codes, database_codes {0,1} [n, k] and query_labels, database_labels {0,1} [n, m]."""
+    """npz file with query_codes, database_codes {0,1} [n, k] and query_labels, database_labels: {0,1} [n, m] or
+    class numbers [n]."""
 
     out: Path
     """Where the report goes (JSON); an existing file is replaced once the new one is whole."""

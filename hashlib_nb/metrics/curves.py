@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hashlib_nb import checks
 from hashlib_nb.hamming import Histograms, histograms
 from hashlib_nb.metrics.ranking import answerable
 
@@ -40,16 +41,16 @@ def precision_within_radius(
     Args:
         query_codes: {0,1} [q, k].
         database_codes: {0,1} [n, k].
-        query_labels: {0,1} [q, m].
-        database_labels: {0,1} [n, m].
-        radius: largest distance inside the ball, in bits, from 0.
+        query_labels: {0,1} [q, m], or class numbers int [q].
+        database_labels: {0,1} [n, m], or class numbers int [n].
+        radius: largest distance inside the ball, in bits, a whole number from 0.
         bits: indices of the kept bits; all of them if None.
         leave_one_out: the query set is the database; item i is left out of the ranking of query i.
 
     Raises:
-        ValueError: as `average_precision`, or a negative radius.
+        ValueError: as `average_precision`, or a radius that is no whole number from 0.
     """
-    check_radius(radius)
+    radius = check_radius(radius)
     found = histograms(
         query_codes, database_codes, query_labels, database_labels, bits=bits, leave_one_out=leave_one_out
     )
@@ -71,8 +72,8 @@ def precision_at_n(
     Args:
         query_codes: {0,1} [q, k].
         database_codes: {0,1} [n, k].
-        query_labels: {0,1} [q, m].
-        database_labels: {0,1} [n, m].
+        query_labels: {0,1} [q, m], or class numbers int [q].
+        database_labels: {0,1} [n, m], or class numbers int [n].
         n: one N or several, each between 1 and the number of ranked items.
         bits: indices of the kept bits; all of them if None.
         leave_one_out: the query set is the database; item i is left out of the ranking of query i.
@@ -83,10 +84,11 @@ def precision_at_n(
     Raises:
         ValueError: as `average_precision`, or an N outside 1..number of ranked items.
     """
+    cut_offs = checks.counts(n, "n")
     found = histograms(
         query_codes, database_codes, query_labels, database_labels, bits=bits, leave_one_out=leave_one_out
     )
-    return precision_at(found, n)
+    return precision_at(found, cut_offs)
 
 
 @dataclass(frozen=True)
@@ -123,8 +125,8 @@ def precision_recall_curve(
     Args:
         query_codes: {0,1} [q, k].
         database_codes: {0,1} [n, k].
-        query_labels: {0,1} [q, m].
-        database_labels: {0,1} [n, m].
+        query_labels: {0,1} [q, m], or class numbers int [q].
+        database_labels: {0,1} [n, m], or class numbers int [n].
         bits: indices of the kept bits; all of them if None.
         leave_one_out: the query set is the database; item i is left out of the ranking of query i.
 
@@ -137,10 +139,9 @@ def precision_recall_curve(
     return precision_recall(found)
 
 
-def check_radius(radius: int) -> None:
-    """Raise ValueError for a negative radius."""
-    if radius < 0:
-        raise ValueError(f"radius is {radius}; give a Hamming radius of at least 0")
+def check_radius(radius: int) -> int:
+    """Returns the radius, or raises ValueError for one that is no whole number from 0."""
+    return checks.count(radius, "radius", least=0)
 
 
 def radius_precision(found: Histograms, radius: int) -> RadiusPrecision:
@@ -156,9 +157,7 @@ def radius_precision(found: Histograms, radius: int) -> RadiusPrecision:
 def precision_at(found: Histograms, n: int | Sequence[int]) -> np.ndarray:
     """`precision_at_n` of histograms."""
     counts, relevant = answerable(found)
-    cut_offs, n_ranked = np.atleast_1d(np.asarray(n, dtype=np.int64)), int(counts[0].sum())
-    if np.any((cut_offs < 1) | (cut_offs > n_ranked)):
-        raise ValueError(f"n is {n}; each N must lie in 1..{n_ranked}, the number of ranked items")
+    cut_offs = checks.counts(n, "n", most=int(counts[0].sum()), why="the ranked items")
     before = np.cumsum(counts, axis=1) - counts
     share = relevant / np.maximum(counts, 1)
     return np.array([np.sum(share * np.clip(N - before, 0, counts), axis=1).mean() / N for N in cut_offs])

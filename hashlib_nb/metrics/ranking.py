@@ -21,12 +21,14 @@ from functools import lru_cache
 
 import numpy as np
 
-from hashlib_nb import hamming
+from hashlib_nb import checks, hamming
 from hashlib_nb.hamming import Histograms, Pairs, histograms
+from hashlib_nb.numba_cache import CACHE
 
 TIES = ("expected", "pessimistic", "optimistic")
 DENOMINATORS = ("min(R,N)", "R", "hits")
 NO_RELEVANT = "no query shares a concept with any database item; do both label matrices list the same concepts?"
+FARTHEST = np.iinfo(np.int32).max  # more items than histograms can count: a cut-off beyond is one at it
 HISTOGRAM_CELLS = 1 << 21  # histogram cells that `map_of_masks` holds at a time, unless one mask alone has more
 FEW_BITS = 12  # `map_of_flipped`'s pass costs about as much as so many masks, and one more for every 16 bits of a code
 
@@ -79,8 +81,8 @@ def average_precision(
     Args:
         query_codes: {0,1} [q, k].
         database_codes: {0,1} [n, k].
-        query_labels: {0,1} [q, m]; relevant means that at least one concept is shared.
-        database_labels: {0,1} [n, m].
+        query_labels: {0,1} [q, m]; relevant means that at least one concept is shared. Or class numbers int [q].
+        database_labels: {0,1} [n, m], or class numbers int [n].
         top_n: cut-off N; the whole database if None.
         ties: "expected" over all orders of tied items, or the "pessimistic" or "optimistic" end of their range.
         denominator: "min(R,N)"; "R" (trec_eval, ranx); or "hits", the relevant items inside the top N (HashNet,
@@ -95,7 +97,7 @@ def average_precision(
         ValueError: shapes that do not belong together, values other than 0/1, an unknown option, or no query with a
             relevant item.
     """
-    check_options(top_n, ties, denominator)
+    top_n = check_options(top_n, ties, denominator)
     found = histograms(
         query_codes, database_codes, query_labels, database_labels, bits=bits, leave_one_out=leave_one_out
     )
@@ -128,7 +130,15 @@ def average_precision_from_histograms(
     Returns:
         float64 [...]; NaN where there is no relevant item.
     """
-    check_options(top_n, ties, denominator)
+    top_n = check_options(top_n, ties, denominator)
+    counts, relevant = (
+        checks.array(counts, "counts", "int [..., k+1]"),
+        checks.array(relevant, "relevant", "int [..., k+1]"),
+    )
+    if counts.ndim == 0 or counts.shape != relevant.shape or {counts.dtype.kind, relevant.dtype.kind} - {*"iu"}:
+        raise ValueError(
+            f"counts is {checks.shown(counts)} and relevant {checks.shown(relevant)}; give both as int [..., k+1]"
+        )
     shape, counts, relevant = counts.shape[:-1], _as_rows(counts), _as_rows(relevant)
     if ties == "expected" and denominator != "hits" and hamming.numba_enabled():
         scores = np.empty(len(counts))
@@ -159,7 +169,7 @@ def map_of_masks(pairs: Pairs, masks, *, top_n: int | None = None) -> np.ndarray
     Raises:
         ValueError: masks that are not [e, k], or no query with a relevant item.
     """
-    check_options(top_n, "expected", "min(R,N)")
+    top_n = check_options(top_n, "expected", "min(R,N)")
     masks = pairs.check_masks(masks)
     step = max(1, HISTOGRAM_CELLS // (pairs.n_distinct * (int(masks.sum(axis=1).max()) + 1)))
     per_query = np.empty((len(masks), pairs.n_distinct))
@@ -187,7 +197,7 @@ def map_of_flipped(pairs: Pairs, mask, bits: Sequence[int], *, top_n: int | None
     Raises:
         ValueError: a mask that is not [k], bits outside 0..k-1, or no query with a relevant item.
     """
-    check_options(top_n, "expected", "min(R,N)")
+    top_n = check_options(top_n, "expected", "min(R,N)")
     if len(bits) < FEW_BITS + pairs.k // 16:  # the shared pass counts all k bits, whether asked for or not
         mask = pairs.check_masks(np.asarray(mask)[None])[0]
         return map_of_masks(pairs, hamming.toggled(mask, hamming.check_bits(bits, pairs.k)), top_n=top_n)
@@ -207,14 +217,15 @@ def _mean_over_queries(pairs: Pairs, per_query: np.ndarray) -> np.ndarray:
     return np.nanmean(np.take(per_query, pairs.row_of_query, axis=1), axis=1)  # take: one order of summation
 
 
-def check_options(top_n: int | None, ties: str, denominator: str) -> None:
-    """Raise ValueError for a cut-off under 1 or another word than those of `TIES` and `DENOMINATORS`."""
-    if top_n is not None and (not isinstance(top_n, (int, np.integer)) or top_n < 1):
-        raise ValueError(f"top_n is {top_n}; give a cut-off of at least 1, or None for the whole database")
+def check_options(top_n: int | None, ties: str, denominator: str) -> int | None:
+    """Returns top_n, or raises ValueError for no whole number from 1, or no word of `TIES` and `DENOMINATORS`."""
+    if top_n is not None:
+        top_n = min(checks.count(top_n, "top_n", why="None for the whole database"), FARTHEST)
     if ties not in TIES:
         raise ValueError(f'ties is "{ties}"; choose one of {", ".join(TIES)}')
     if denominator not in DENOMINATORS:
         raise ValueError(f'denominator is "{denominator}"; choose one of {", ".join(DENOMINATORS)}')
+    return top_n
 
 
 def answerable(found: Histograms) -> tuple[np.ndarray, np.ndarray]:
@@ -303,7 +314,7 @@ def _split_level(n, p, taken, before, hits, precision_sum, ties: str) -> float:
 
 if hamming.numba is not None:
 
-    @hamming.numba.njit(cache=True)
+    @hamming.numba.njit(cache=CACHE)
     def _largest_total(counts):
         largest = 0
         for i in range(len(counts)):
@@ -313,7 +324,7 @@ if hamming.numba is not None:
             largest = max(largest, total)
         return largest
 
-    @hamming.numba.njit(cache=True, parallel=True)
+    @hamming.numba.njit(cache=CACHE, parallel=True)
     def _expected_average_precisions(counts, relevant, top_n, by_all_relevant, harmonic, scores):
         """Expected average precision of each row in one pass; `_level_sums` is bound by memory where masks are many."""
         for i in hamming.numba.prange(len(counts)):

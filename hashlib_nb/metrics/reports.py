@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 import numpy as np
 
+from hashlib_nb import checks
 from hashlib_nb.hamming import Histograms, histograms
 from hashlib_nb.metrics.curves import check_radius, precision_at, precision_recall, radius_precision
 from hashlib_nb.metrics.ranking import TIES, answerable, average_precision_from_histograms, check_options
@@ -18,8 +19,8 @@ def evaluate(
     query_labels,
     database_labels,
     *,
-    top_n: int | Sequence[int] = (),
-    at_n: Sequence[int] = (1, 10, 100, 1000),
+    top_n: int | Sequence[int] | None = (),
+    at_n: int | Sequence[int] = (1, 10, 100, 1000),
     radius: int = 2,
     denominator: str = "min(R,N)",
     bits: Sequence[int] | None = None,
@@ -34,10 +35,10 @@ def evaluate(
     Args:
         query_codes: {0,1} [q, k].
         database_codes: {0,1} [n, k].
-        query_labels: {0,1} [q, m].
-        database_labels: {0,1} [n, m].
-        top_n: one cut-off or several, at which mAP is reported beside the one over the whole database.
-        at_n: cut-offs of P@N; those beyond the database are left out.
+        query_labels: {0,1} [q, m], or class numbers int [q].
+        database_labels: {0,1} [n, m], or class numbers int [n].
+        top_n: one cut-off or several, at which mAP is reported beside the one over the whole database; None for none.
+        at_n: one cut-off of P@N or several; those beyond the database are left out.
         radius: radius of P@H<=radius, in bits.
         denominator: of average precision; see `average_precision`.
         bits: indices of the kept bits; all of them if None.
@@ -48,9 +49,9 @@ def evaluate(
         expected, pessimistic, optimistic and chance.
 
     Raises:
-        ValueError: as `average_precision`, or a negative radius.
+        ValueError: as `average_precision`, or a cut-off or radius that is no whole number; before any work.
     """
-    _check_report(top_n, radius, denominator)
+    _check_report(top_n, at_n, radius, denominator)
     found = histograms(
         query_codes, database_codes, query_labels, database_labels, bits=bits, leave_one_out=leave_one_out
     )
@@ -65,8 +66,8 @@ def evaluate(
 def report(
     found: Histograms,
     *,
-    top_n: int | Sequence[int] = (),
-    at_n: Sequence[int] = (1, 10, 100, 1000),
+    top_n: int | Sequence[int] | None = (),
+    at_n: int | Sequence[int] = (1, 10, 100, 1000),
     radius: int = 2,
     denominator: str = "min(R,N)",
 ) -> dict:
@@ -82,7 +83,7 @@ def report(
     Raises:
         ValueError: an unknown option, or no query with a relevant item.
     """
-    cut_offs = _check_report(top_n, radius, denominator)
+    cut_offs, at_n, radius = _check_report(top_n, at_n, radius, denominator)
     counts, relevant = answerable(found)
     n_ranked = int(counts[0].sum())
     at_n = [n for n in at_n if n <= n_ranked]
@@ -103,13 +104,11 @@ def report(
     }
 
 
-def _check_report(top_n: int | Sequence[int], radius: int, denominator: str) -> tuple[int | None, ...]:
-    """The cut-offs of a report, the whole database (None) first."""
-    cut_offs = (None, *np.atleast_1d(np.asarray(top_n, np.int64)).tolist())
-    for cut_off in cut_offs:
-        check_options(cut_off, "expected", denominator)
-    check_radius(radius)
-    return cut_offs
+def _check_report(top_n, at_n, radius, denominator: str) -> tuple[tuple[int | None, ...], tuple[int, ...], int]:
+    """The cut-offs of a report, the whole database (None) first; those of P@N; and the radius."""
+    cut_offs = () if top_n is None else checks.counts(top_n, "top_n")
+    check_options(None, "expected", denominator)
+    return (None, *cut_offs), checks.counts(at_n, "at_n"), check_radius(radius)
 
 
 def _map_summary(counts: np.ndarray, relevant: np.ndarray, top_n: int | None, denominator: str) -> dict:

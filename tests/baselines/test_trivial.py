@@ -30,11 +30,22 @@ def test_a_perfect_classifier_retrieves_perfectly():
     assert metrics.mean_average_precision(codes, codes, labels, labels) == pytest.approx(1)
 
 
+TWO = np.eye(2, dtype=np.int8)
+
+
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
         (lambda: baselines.class_index_codes([0, 3], 3), r"classes runs from 0 to 3; n_classes=3 asks for 0\.\.2"),
         (lambda: baselines.class_index_codes(np.eye(3, dtype=int), 3), "classes is int64 .*argmax"),
+        (lambda: baselines.class_index_codes([0, 1], 2.5), r"n_classes is 2\.5; give a whole number of at least 1"),
+        (lambda: baselines.class_index_codes(None, 2), "classes is None; give one integer per item"),
+        (lambda: baselines.random_codes(4, 10**9, 0), r"k is 1000000000; give a whole number in 1\.\.65535"),
+        (lambda: baselines.random_codes(0, 4, 0), "n is 0; give a whole number of at least 1"),
+        (lambda: baselines.random_codes(4, 4, -1), "seed is -1; give a whole number from 0"),
+        (lambda: baselines.predict_classes(TWO, 2 * TWO - 1, TWO), "targets has values from -1 to 1; map -1/"),
+        (lambda: baselines.predict_classes(TWO, TWO[:1], TWO), "labels has 2 rows for 1 targets"),
+        (lambda: baselines.predict_classes(TWO[:, :1], TWO, TWO), "codes has 1 bits and targets 2"),
     ],
 )
 def test_bad_arguments_get_a_sentence(call, sentence):
@@ -60,3 +71,12 @@ def test_a_class_whose_pictures_have_several_targets_is_their_majority():
     labels = np.array([[1, 0], [1, 0], [1, 0], [0, 1]], dtype=np.uint8)
     predicted = baselines.predict_classes(np.array([[1, 1, 0], [0, 0, 1]], dtype=np.uint8), targets, labels)
     assert predicted.tolist() == [0, 1]
+
+
+def test_class_numbers_are_predicted_as_their_one_hot_rows():
+    rng = np.random.default_rng(0)
+    classes, targets = rng.permutation(np.arange(60) % 7), rng.integers(0, 2, (60, 5), dtype=np.uint8)
+    codes = rng.integers(0, 2, (30, 5), dtype=np.uint8)
+    expected = baselines.predict_classes(codes, targets, np.eye(7, dtype=np.uint8)[classes])
+    numbers = np.array([-9, 0, 1, 5, 77, 10**6, 10**12])[classes]
+    np.testing.assert_array_equal(baselines.predict_classes(codes, targets, numbers), expected)

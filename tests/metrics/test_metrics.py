@@ -8,6 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
@@ -350,20 +351,59 @@ PAIRS = random_pairs(10, 3, 8, 4)
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
-        (lambda: metrics.average_precision(*PAIRS, top_n=0), "top_n is 0; give a cut-off of at least 1"),
-        (lambda: metrics.average_precision(*PAIRS, top_n=-1), "top_n is -1; give a cut-off"),
-        (lambda: metrics.average_precision(*PAIRS, top_n=2.5), "top_n is 2.5; give a cut-off"),
+        (lambda: metrics.average_precision(*PAIRS, top_n=0), "top_n is 0; give a whole number of at least 1"),
+        (lambda: metrics.average_precision(*PAIRS, top_n=-1), "top_n is -1; give a whole number"),
+        (lambda: metrics.average_precision(*PAIRS, top_n=2.5), "top_n is 2.5; give a whole number"),
         (lambda: metrics.average_precision(*PAIRS, ties="lucky"), 'ties is "lucky"; choose one of expected'),
         (lambda: metrics.average_precision(*PAIRS, denominator="N"), r'denominator is "N"; choose one of min\(R,N\)'),
         (lambda: metrics.average_precision(*PAIRS, bits=[9]), "bits runs from 9 to 9"),
         (lambda: metrics.evaluate(*PAIRS, top_n=[5, 0]), "top_n is 0"),
-        (lambda: metrics.precision_within_radius(*PAIRS, radius=-1), "radius is -1; give a Hamming radius"),
-        (lambda: metrics.precision_at_n(*PAIRS, n=[1, 9]), r"each N must lie in 1\.\.8"),
+        (lambda: metrics.precision_within_radius(*PAIRS, radius=-1), "radius is -1; give a whole number of at least 0"),
+        (
+            lambda: metrics.precision_at_n(*PAIRS, n=[1, 9]),
+            r"n is 9; give a whole number in 1\.\.8 \(the ranked items\)",
+        ),
+        (lambda: metrics.precision_at_n(*PAIRS, n=2.7), r"n is 2\.7; give a whole number of at least 1"),
+        (lambda: metrics.precision_at_n(*PAIRS, n=None), "n is None; give a whole number"),
+        (lambda: metrics.precision_within_radius(*PAIRS, radius=2.5), r"radius is 2\.5; give a whole number"),
+        (lambda: metrics.evaluate(*PAIRS, at_n=(1.9,)), r"at_n is 1\.9; give a whole number"),
+        (lambda: metrics.evaluate(*PAIRS, at_n="12"), "at_n is '12'; give a whole number"),
+        (lambda: metrics.evaluate(*PAIRS, top_n=True), "top_n is True; give a whole number"),
+        (lambda: metrics.evaluate(*PAIRS, radius=None), "radius is None; give a whole number"),
+        (
+            lambda: metrics.average_precision_from_histograms(np.ones((2, 3)), np.ones((2, 3))),
+            r"counts is float64 \[2, 3\] .*; give integers",
+        ),
+        (
+            lambda: metrics.average_precision_from_histograms([1, 2], [1, 2, 3]),
+            r"counts is int64 \[2\] and relevant int64 \[3\]",
+        ),
     ],
 )
 def test_bad_arguments_get_a_sentence(call, sentence):
     with pytest.raises(ValueError, match=sentence):
         call()
+
+
+def test_what_is_plainly_meant_is_taken():
+    codes, labels = PAIRS[:2], PAIRS[2:]
+    expected = metrics.evaluate(*PAIRS, at_n=(1, 3), radius=2)
+    one = metrics.evaluate(*map(torch.tensor, PAIRS), top_n=None, at_n=torch.tensor([1, 3]), radius=np.int64(2))
+    assert one == expected
+    as_lists = [array.tolist() for array in (*codes, *labels)]
+    assert metrics.evaluate(*as_lists, at_n=[np.int8(1), 3], radius=2) == expected
+    assert metrics.evaluate(*PAIRS, at_n=3)["precision_at_n"].keys() == {"3"}
+    far = metrics.mean_average_precision(*PAIRS, top_n=10**30)
+    assert far == metrics.mean_average_precision(*PAIRS, top_n=8)
+    assert metrics.precision_within_radius(*PAIRS, radius=10**30).empty_ball_rate == 0
+
+
+def test_class_numbers_are_measured_as_their_one_hot_rows():
+    codes, rng = PAIRS[:2], np.random.default_rng(0)
+    query, database = rng.integers(0, 3, len(codes[0])), rng.integers(0, 3, len(codes[1]))
+    rows, names = np.eye(3, dtype=np.uint8), np.array([-4, 10**15, 0])
+    matrix = metrics.evaluate(*codes, rows[query], rows[database], at_n=(1, 5))
+    assert metrics.evaluate(*codes, names[query], names[database], at_n=(1, 5)) == matrix
 
 
 @pytest.mark.parametrize(
@@ -452,7 +492,9 @@ def test_missing_files_and_arrays_are_named(codes_npz, tmp_path):
         ("[1, 2]", 'holds no "bits"; give a JSON file with {"bits": [...]}'),
         ('{"kept": [1]}', 'holds no "bits"; give a JSON file with {"bits": [...]}'),
         ('{"bits": [1, 12]}', "bits runs from 1 to 12; indices must lie in 0..11"),
-        ('{"bits": ["a"]}', "give a non-empty flat list of bit indices"),
+        ('{"bits": ["a"]}', 'has "bits" that are no list of whole numbers'),
+        ('{"bits": [1], "n_candidates": 64}', "keeps bits of codes of 64 bits, but these have 12"),
+        ('{"bits": [1], "k": 64}', "keeps bits of codes of 64 bits, but these have 12"),
     ],
 )
 def test_a_bad_selection_file_is_explained(text, sentence, codes_npz, tmp_path):

@@ -32,6 +32,8 @@ def test_label_information_is_scikit_learns():
     classes = RNG.integers(0, 5, 90)
     expected = [mutual_info_score(classes, bit) for bit in CODES.T]
     np.testing.assert_allclose(label_information(CODES, np.eye(5, dtype=np.uint8)[classes]), expected, atol=1e-12)
+    numbers = label_information(CODES, np.array([-3, 0, 2, 50, 10**9])[classes])
+    np.testing.assert_array_equal(numbers, label_information(CODES, np.eye(5, dtype=np.uint8)[classes]))
     label_sets = [str(row) for row in LABELS.tolist()]
     expected = [mutual_info_score(label_sets, bit) for bit in CODES.T]
     np.testing.assert_allclose(label_information(CODES, LABELS), expected, atol=1e-12)
@@ -56,3 +58,18 @@ def test_a_bit_that_is_a_class_is_perfectly_smooth():
     labels = np.eye(2, dtype=np.uint8)[np.arange(20) % 2]
     pairs = Pairs(labels, labels, labels, labels, leave_one_out=True)
     np.testing.assert_array_equal(label_smoothness(pairs), [0.0, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda: bit_information(2.0 * CODES - 1), "codes is float64; expected 0/1"),
+        (lambda: bit_information(2 * CODES.astype(int) - 1), "codes has values from -1 to 1; map -1/"),
+        (lambda: label_information(CODES, LABELS[:5]), "labels has 5 rows for 90 codes"),
+        (lambda: binary_entropy(np.array([0.5, 1.5])), r"probability is float64 \[2\]; give probabilities"),
+        (lambda: binary_entropy(np.nan), r"probability is nan; give probabilities in 0\.\.1"),
+    ],
+)
+def test_bad_arguments_get_a_sentence(call, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        call()
