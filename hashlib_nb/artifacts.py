@@ -2,7 +2,11 @@
 
 An artifact is an `.npz` of plain arrays (never pickled) or a JSON file. Beside its arrays it carries the arguments that
 made it, so that a stage can tell a file that matches from one made with other settings, from a truncated one, and from
-one that another program wrote.
+one that another program wrote. How files are written and locked is in `files`.
+
+What a user names as an output replaces an existing file only where that is empty or of the kind that the command
+writes: an npz file with this package's mark, JSON with the command's keys, lines or a picture as it writes them.
+Everything else is left, and named. Under the project's `artifacts/` and `runs/` every file counts as the package's own.
 """
 
 from __future__ import annotations
@@ -10,15 +14,16 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
+import mmap
+import re
 import shlex
+import shutil
 import sys
 import time
-import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,24 +31,33 @@ from typing import Any
 
 import numpy as np
 
+from hashlib_nb.files import (
+    NotRegularError,
+    WriteError,
+    atomic,
+    check_regular,
+    check_writable,
+    locked,
+    or_dropped,
+    printable,
+    project_root,
+    shown,
+)
+
+__all__ = [
+    "META", "ArtifactError", "Checkpoint", "CommandError", "WriteError",
+    "atomic", "check_regular", "check_writable", "command", "differences", "digest", "digest_of_text", "folder",
+    "load_json", "load_npy", "load_npz", "load_or_make", "locked", "or_dropped", "peak_memory_mb", "printable",
+    "project_root", "read_array", "read_npz", "read_selection", "replaces_checkpoint", "replaces_figure",
+    "replaces_json", "replaces_lines", "replaces_npz", "run", "save_json", "save_npz", "scalar_writer", "sha256",
+    "shown",
+]  # fmt: skip
+
 META = "__hashlib_nb__"
 
 
 class ArtifactError(ValueError):
     """A file that cannot be used: truncated, foreign, or not there. The message names the file."""
-
-
-def project_root() -> Path:
-    """Folder that holds `artifacts/`, `runs/` and `figures/`.
-
-    `$HASHLIB_NB_HOME` where it is set; else the checkout this package lies in; else the current folder (an installed
-    copy without notebooks). Notebooks run from two different folders (JupyterLab's and papermill's), so no path may
-    depend on the current one.
-    """
-    if home := os.environ.get("HASHLIB_NB_HOME"):
-        return Path(home)
-    checkout = Path(__file__).resolve().parents[1]
-    return checkout if (checkout / "pyproject.toml").exists() and (checkout / "notebooks").is_dir() else Path.cwd()
 
 
 def folder(dataset: str, bits: int, seed: int, arch: str | None = None) -> Path:
@@ -53,26 +67,6 @@ def folder(dataset: str, bits: int, seed: int, arch: str | None = None) -> Path:
     """
     encoder = f"-{arch}" if arch else ""
     return project_root() / "artifacts" / f"{dataset}{encoder}-k{bits}-s{seed}"
-
-
-def shown(path: Path) -> str:
-    """A path as messages print it: relative to the project where it lies inside it."""
-    path = Path(path)
-    return printable(path.relative_to(project_root()) if path.is_relative_to(project_root()) else path)
-
-
-def printable(name: str | Path) -> str:
-    """A file's name as one line of text that any terminal and file takes.
-
-    Bytes that are no UTF-8, and characters that steer a terminal or end a line, are written out as escapes.
-    """
-    try:
-        text = os.fsencode(name).decode(errors="backslashreplace")
-    except UnicodeEncodeError:  # half of a pair, as JSON can hold it: no file has such a name
-        text = str(name).encode(errors="backslashreplace").decode()
-    if text.isprintable():
-        return text
-    return "".join(f"\\x{ord(each):02x}" if unicodedata.category(each) == "Cc" else each for each in text)
 
 
 def digest(*arrays: np.ndarray) -> str:
@@ -90,28 +84,58 @@ def digest_of_text(text: str) -> str:
 
 
 def sha256(path: Path) -> bytes:
-    """The 32 bytes that identify a file's content."""
+    """The 32 bytes that identify a file's content. Raises ValueError for what is no regular file."""
+    check_regular(path)
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").digest()
 
 
-@contextmanager
-def atomic(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; success puts it in `path`'s place in one step, failure changes nothing."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        yield partial
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+def replaces_npz(path: Path) -> bool:
+    """Whether an existing file may be replaced by an npz artifact: it is one, whole or damaged, or lies among them."""
+    if _is_own_place(path):
+        return True
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(f"{META}.npy".encode()) >= 0  # a name that no compression hides
 
 
-def check_writable(path: Path) -> None:
-    """Raise ValueError if `path` is a folder: for before the long work whose result goes there."""
-    if Path(path).is_dir():
-        raise ValueError(f"{shown(path)} is a folder; give the name of a file to write")
+def replaces_json(*keys: str) -> Callable[[Path], bool]:
+    """For `check_writable`: whether an existing file is JSON with these keys, or lies among artifacts and runs."""
+
+    def replaces(path: Path) -> bool:
+        if _is_own_place(path):
+            return True
+        with suppress(ArtifactError):
+            found = load_json(path)
+            return isinstance(found, dict) and {*keys} <= {*found}
+        return False
+
+    return replaces
+
+
+def replaces_lines(pattern: str) -> Callable[[Path], bool]:
+    """For `check_writable`: whether the first line of an existing text file matches, or it lies among runs."""
+
+    def replaces(path: Path) -> bool:
+        with open(path, "rb") as file:
+            line = file.readline(1 << 16).decode("utf-8", "replace").rstrip("\n")
+        return _is_own_place(path) or re.fullmatch(pattern, line) is not None
+
+    return replaces
+
+
+def replaces_figure(path: Path) -> bool:
+    """Whether an existing file is a picture as `plots.save_png` writes it: PNG with alpha, of 150 dots an inch."""
+    with open(path, "rb") as file:
+        head = file.read(64)
+    kind, dots = head[24:26], head[37:50]
+    a_meter = round(150 / 0.0254)
+    return _is_own_place(path) or (kind == b"\x08\x06" and dots == b"pHYs" + 2 * a_meter.to_bytes(4, "big") + b"\x01")
+
+
+def _is_own_place(path: Path) -> bool:
+    """Whether a path lies where only this package writes."""
+    path = Path(path).resolve()
+    return any(path.is_relative_to((project_root() / name).resolve()) for name in ("artifacts", "runs"))
 
 
 def save_npz(path: Path, arrays: Mapping[str, np.ndarray], **meta: Any) -> None:
@@ -121,7 +145,7 @@ def save_npz(path: Path, arrays: Mapping[str, np.ndarray], **meta: Any) -> None:
             raise ValueError(f"array {name!r} has dtype object, which would be pickled; give numbers or strings")
     note = np.frombuffer(json.dumps(meta, sort_keys=True).encode(), dtype=np.uint8)
     with atomic(path) as partial, open(partial, "wb") as file:
-        np.savez_compressed(file, **arrays, **{META: note})
+        np.savez_compressed(file, **{META: note}, **arrays)  # the mark first: what is cut short still has it
 
 
 def load_npz(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -136,6 +160,8 @@ def load_npz(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         raise ArtifactError(f"{shown(path)} was not written by hashlib_nb (it holds {held}); it must be made anew")
     with _named_errors(path, "artifact"):
         meta = json.loads(arrays.pop(META).tobytes())
+        if not isinstance(meta, dict) or not isinstance(meta.get("args", {}), dict):
+            raise ValueError("its note of what made it is of another form")
     return arrays, meta
 
 
@@ -164,7 +190,9 @@ def read_array(path: Path, name: str, array: str | None = None) -> np.ndarray:
     Raises:
         ValueError: the file is missing, damaged or neither npy nor npz, or does not say which array is meant.
     """
-    if not zipfile.is_zipfile(path):
+    with _named_errors(path, "npy or npz file"):
+        is_npz = zipfile.is_zipfile(path)
+    if not is_npz:
         if array is not None:
             raise ValueError(f"{name}_array is {array!r}, but {shown(path)} is no npz file: leave it out")
         return load_npy(path)
@@ -212,60 +240,123 @@ def read_selection(path: Path, k: int | None = None) -> np.ndarray:
     selection, name = load_json(path), f"selection: {shown(path)}"
     if not isinstance(selection, dict) or "bits" not in selection:
         raise ArtifactError(f'{name} holds no "bits"; give a JSON file with {{"bits": [...]}}')
-    chosen_on = selection.get("n_candidates", selection.get("k"))
+    bits, chosen_on = selection["bits"], selection.get("n_candidates", selection.get("k"))
+    if not isinstance(bits, list) or not all(type(bit) is int for bit in bits):
+        raise ArtifactError(f'{name} has "bits" that are no list of whole numbers; give {{"bits": [0, 3, ...]}}')
+    if chosen_on is not None and (type(chosen_on) is not int or chosen_on < 1):
+        raise ArtifactError(f"{name} says it was chosen on codes of {chosen_on!r} bits; give a whole number, or none")
     if None not in (k, chosen_on) and chosen_on != k:
         raise ArtifactError(
             f"{name} keeps bits of codes of {chosen_on} bits, but these have {k}; give one that was chosen on such"
         )
+    if bits and max(map(abs, bits)) > np.iinfo(np.int64).max:  # more than any array of bits can hold
+        raise ArtifactError(f"{name} names bit {max(bits, key=abs)}, which no code has; choose the bits anew")
     try:
-        return check_bits(selection["bits"], next((n for n in (k, chosen_on) if isinstance(n, int)), sys.maxsize))
+        return check_bits(bits, next((n for n in (k, chosen_on) if n is not None), sys.maxsize))
     except ValueError as error:
         raise ArtifactError(f"{name}: {error}") from error
 
 
 @contextmanager
 def _named_errors(path: Path, kind: str) -> Iterator[None]:
-    """Turn whatever a reader raises about a bad file into one sentence that names it."""
+    """Refuse what is no regular file, and turn whatever a reader raises about a bad one into a sentence that names it.
+
+    Args:
+        path: about to be read.
+        kind: what it should be: "npz file".
+    """
     try:
+        check_regular(path, kind)
         yield
     except FileNotFoundError:
         raise ArtifactError(f"{shown(path)} does not exist; run the stage that makes it or name another file") from None
+    except NotADirectoryError:
+        raise ArtifactError(f"{shown(path)} does not exist, for it lies in a file; name another file") from None
+    except (PermissionError, IsADirectoryError) as error:
+        raise ArtifactError(f"{shown(path)} cannot be read ({error.strerror}); name another file") from error
+    except NotRegularError as error:
+        raise ArtifactError(str(error)) from None
+    except UnicodeDecodeError as error:
+        raise ArtifactError(
+            f"{shown(path)} is truncated or no {kind} (byte {error.start} is no UTF-8); it must be made anew"
+        ) from error
     except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        raise ArtifactError(f"{shown(path)} is truncated or no {kind} ({error}); it must be made anew") from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ArtifactError(f"{shown(path)} is truncated or no {kind} ({reason}); it must be made anew") from error
 
 
 def load_or_make(
-    path: Path, args: Mapping[str, Any], make: Callable[[], Mapping[str, np.ndarray]], *, made_by: str
+    path: Path,
+    args: Mapping[str, Any],
+    make: Callable[[], Mapping[str, np.ndarray]],
+    *,
+    made_by: str,
+    check: Callable[[Mapping[str, np.ndarray]], str | None] = lambda _: None,
 ) -> dict[str, np.ndarray]:
     """Arrays of `path` if it was made with `args`; otherwise `make()` them, save them, and say why.
+
+    Where another process has made them meanwhile, those are taken, so that all who ask get the same.
 
     Args:
         path: the `.npz` file.
         args: everything the arrays depend on, JSON-able; compared with what the file carries.
         make: called without arguments when there is no matching file.
         made_by: the stage, for messages.
+        check: what is wrong with arrays of these arguments, in words, or None: that one is missing, or that a file
+            beside them is not the one that they were made with.
 
     Raises:
-        ValueError: `path` is a folder.
+        ValueError: `path` is no place to write to, or holds another program's file, which is left as it is.
     """
-    check_writable(path)
+    check_regular(path, "npz file")
     args = json.loads(json.dumps(dict(args)))  # tuples become lists, as they are in the file
-    try:
-        arrays, meta = load_npz(path)
-    except ArtifactError as error:
-        if Path(path).exists():
-            print(error)
-    else:
-        old = meta.get("args", {})
-        if old == args:
-            print(f"loaded {shown(path)} (made in {meta.get('seconds', 0):.0f} s by {meta.get('made_by')})")
-            return arrays
-        print(f"{shown(path)} was made with other settings ({differences(old, args)}); making it anew")
+    before = _stamp(path)
+    if before is not None and (found := _matching(path, args, check, echo=print)) is not None:
+        return found
+    check_writable(path, replaces_npz)
     start = time.perf_counter()
     arrays = {name: np.asarray(array) for name, array in make().items()}
     seconds = time.perf_counter() - start
-    save_npz(path, arrays, args=args, made_by=made_by, seconds=seconds)
+    with locked(path):
+        if _stamp(path) not in (before, None) and (found := _matching(path, args, check, echo=lambda _: None)):
+            print(f"loaded {shown(path)} (another process has made it meanwhile)")
+            return found
+        save_npz(path, arrays, args=args, made_by=made_by, seconds=seconds)
     print(f"saved {shown(path)} (made in {seconds:.0f} s by {made_by})")
+    return arrays
+
+
+def _stamp(path: Path) -> tuple[int, ...] | None:
+    """What changes when a file is replaced; None where there is none."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def _matching(
+    path: Path,
+    args: Mapping[str, Any],
+    check: Callable[[Mapping[str, np.ndarray]], str | None],
+    echo: Callable[[str], None],
+) -> dict[str, np.ndarray] | None:
+    """The arrays of a file if they were made with `args` and pass the check; else None. Says which, and why."""
+    try:
+        arrays, meta = load_npz(path)
+    except ArtifactError as error:
+        echo(str(error))
+        return None
+    old = meta.get("args", {})
+    if old != args:
+        echo(f"{shown(path)} was made with other settings ({differences(old, args)}); making it anew")
+        return None
+    if wrong := check(arrays):
+        echo(f"{shown(path)} cannot be used ({wrong}); making it anew")
+        return None
+    seconds = meta.get("seconds")
+    took = f"in {seconds:.0f} s " if isinstance(seconds, int | float) else ""
+    echo(f"loaded {shown(path)} (made {took}by {meta.get('made_by')})")
     return arrays
 
 
@@ -273,6 +364,11 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     """What differs between two dicts of settings, in words."""
     pairs = {name: (old.get(name, "not set"), new.get(name, "not set")) for name in sorted({*old, *new})}
     return ", ".join(f"{name}={then!r}, now {now!r}" for name, (then, now) in pairs.items() if then != now)
+
+
+MARK = b"made_from"
+"""What every checkpoint of this package holds within its first `HEAD` bytes."""
+HEAD = 4096
 
 
 @dataclass(frozen=True)
@@ -291,32 +387,74 @@ class Checkpoint:
         import torch  # here, since metrics and datasets import this module and must not need torch
 
         with atomic(self.path) as partial:
-            torch.save({"made_from": self.made_from, **state}, partial)
+            try:
+                torch.save({"made_from": self.made_from, **state}, partial)
+            except RuntimeError as error:  # what torch makes of a full disk
+                raise WriteError(
+                    f"{shown(self.path)} was not written (its disk has {_room(partial):,.1f} MB left); make room "
+                    "there, or name another place"
+                ) from error
 
     def load(self) -> dict[str, Any] | None:
-        """The state that was saved last; None where there is none that can be used, and it says why."""
-        if self.path is None or not Path(self.path).exists():
-            return None
-        import torch
+        """The state that was saved last; None where there is none that can be used, and it says why.
 
-        try:
-            state = torch.load(self.path, weights_only=True, map_location="cpu")
-            same = state.pop("made_from") == self.made_from
-        except Exception as error:  # torch, pickle and zipfile each raise their own for a damaged file
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            print(f"{shown(self.path)} is damaged ({reason}): training starts anew")
+        Raises:
+            ValueError: the file is another program's, which `save` would replace.
+        """
+        if self.path is None:
             return None
-        if not same:
+        check_writable(self.path, replaces_checkpoint)
+        if not Path(self.path).exists():
+            return None
+        try:
+            state = self._read()
+        except ValueError as error:
+            print(f"{shown(self.path)} is damaged ({error}): training starts anew")
+            return None
+        if state.pop("made_from") != self.made_from:
             print(f"{shown(self.path)} is of another training (other data or settings): training starts anew")
             return None
         print(f"resuming from {shown(self.path)}")
         return state
+
+    def _read(self) -> dict[str, Any]:
+        """What the file holds; a ValueError says what is the matter with it."""
+        import torch
+
+        if not Path(self.path).stat().st_size:
+            raise ValueError("it is empty")
+        try:
+            with zipfile.ZipFile(self.path) as archive:  # torch does not look at the check sums
+                if (changed := archive.testzip()) is not None:
+                    raise ValueError(f"{changed} in it has changed")
+            state = torch.load(self.path, weights_only=True, map_location="cpu")
+        except ValueError:
+            raise
+        except Exception as error:  # torch, pickle and zipfile each raise their own, some with unfit advice
+            raise ValueError("it is cut short or no checkpoint") from error
+        if not isinstance(state, dict) or not isinstance(state.get("made_from"), str):
+            raise ValueError("it does not say what it was made from")
+        return state
+
+
+def replaces_checkpoint(path: Path) -> bool:
+    """Whether an existing file may be replaced by a checkpoint: it is one, whole or damaged, or lies among them."""
+    with open(path, "rb") as file:
+        head = file.read(HEAD)
+    return _is_own_place(path) or MARK in head or (head.startswith(b"PK") and len(head) < 100)
+
+
+def _room(path: Path) -> float:
+    """Megabytes (10^6 bytes) left on a file's disk."""
+    return shutil.disk_usage(Path(path).parent).free / 1e6
 
 
 def scalar_writer(folder: Path | None, first: int = 0):
     """TensorBoard's writer into `folder`, to which steps from `first` on are new; None for one that writes nothing."""
     if folder is None:
         return SimpleNamespace(add_scalar=lambda *_: None, close=lambda: None)
+    if Path(folder).exists() and not Path(folder).is_dir():
+        raise ValueError(f"tensorboard: {shown(folder)} is a file; name a folder")
     from torch.utils.tensorboard import SummaryWriter
 
     return SummaryWriter(str(folder), purge_step=first)

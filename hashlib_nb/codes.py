@@ -35,6 +35,7 @@ from tqdm.auto import tqdm
 
 from hashlib_nb import artifacts, datasets, threads
 from hashlib_nb.hamming import check_labels
+from hashlib_nb.numba_cache import CACHE
 
 LITERAL = {"lr": 1.0, "init_scale": 1.0, "finish_sweeps": 0}
 """The thesis' settings, as written: Adam at 1.0 from W ~ N(0, 1), then the sign. For side-by-side comparison."""
@@ -212,7 +213,7 @@ def lower_bound(labels: np.ndarray | LabelSets, *, iterations: int = 15) -> floa
     return max(0.0, -float(result.fun))
 
 
-@numba.njit(cache=True, fastmath=True)
+@numba.njit(cache=CACHE, fastmath=True)
 def _anneal_sweep(z, residual, share, order, allowance):  # pragma: no cover - compiled
     """Offer every bit j of every label set a one flip, in place.
 

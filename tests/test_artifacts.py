@@ -15,7 +15,7 @@ import tyro
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashlib_nb import artifacts
+from hashlib_nb import artifacts, files
 from hashlib_nb.artifacts import ArtifactError, Checkpoint
 from tests.helpers import assert_same
 
@@ -27,31 +27,6 @@ pytestmark = pytest.mark.usefixtures("home")
 
 def files_of(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.rglob("*") if path.is_file())
-
-
-def test_a_failing_writer_leaves_the_old_file_and_nothing_else(home):
-    target = home / "a" / "file.bin"
-    with artifacts.atomic(target) as partial:
-        partial.write_bytes(b"old")
-
-    def fail():
-        with artifacts.atomic(target) as partial:
-            partial.write_bytes(b"half of the new")
-            raise RuntimeError("disk full")
-
-    with pytest.raises(RuntimeError, match="disk full"):
-        fail()
-    assert target.read_bytes() == b"old"
-    assert files_of(home) == ["file.bin"]
-
-
-def test_the_target_does_not_change_before_the_writer_ends(home):
-    target = home / "file.txt"
-    target.write_text("old")
-    with artifacts.atomic(target) as partial:
-        partial.write_text("new")
-        assert target.read_text() == "old"
-    assert target.read_text() == "new"
 
 
 def test_npz_round_trip_keeps_arrays_and_meta(home):
@@ -98,8 +73,9 @@ DAMAGES = ["truncated", "flipped", "empty", "text", "npy", "pickled", "folder"]
 def test_a_damaged_npz_is_named(home, how):
     artifacts.save_npz(home / "x.npz", ARRAYS)
     damage(home / "x.npz", how)
+    sentence = r"truncated or no npz file \(.+\); it must be made anew$"
     for read in (artifacts.load_npz, artifacts.read_npz):
-        with pytest.raises(ArtifactError, match=r"^x\.npz is truncated or no npz file \(.+\); it must be made anew$"):
+        with pytest.raises(ArtifactError, match=rf"^x\.npz is (a folder, no npz file; name|{sentence})"):
             read(home / "x.npz")
 
 
@@ -256,19 +232,30 @@ def test_other_settings_are_named_and_the_artifact_made_anew(home, capsys):
     assert make.runs == 1
 
 
-@pytest.mark.parametrize("how", [how for how in DAMAGES if how != "folder"] + ["foreign"])
-def test_a_damaged_or_foreign_artifact_is_named_and_rebuilt(home, how, capsys):
-    load_or_make(home / "x.npz", Maker(), bits=4)
-    if how == "foreign":
-        np.savez(home / "x.npz", **ARRAYS)
+FOREIGN = ("text", "npy", "pickled", "another program's")
+"""Damages that leave nothing by which a file could be known as an artifact."""
+
+
+@pytest.mark.parametrize("how", [*DAMAGES[:-1], "another program's"])
+@pytest.mark.parametrize("folder", ["artifacts/run", "named by the user"])
+def test_a_damaged_artifact_is_named_and_rebuilt_and_a_foreign_file_is_left(home, folder, how, capsys):
+    path = home / folder / "x.npz"
+    load_or_make(path, Maker(), bits=4)
+    if how == "another program's":
+        np.savez(path, **ARRAYS)
     else:
-        damage(home / "x.npz", how)
+        damage(path, how)
+    before, make = path.read_bytes(), Maker()
     capsys.readouterr()
-    make = Maker()
-    load_or_make(home / "x.npz", make, bits=4)
+    if folder.startswith("named") and how in FOREIGN:
+        with pytest.raises(ValueError, match=r"x\.npz is there and was not written by this command, so it is not rep"):
+            load_or_make(path, make, bits=4)
+        assert (make.runs, path.read_bytes()) == (0, before)
+        return
+    load_or_make(path, make, bits=4)
     assert make.runs == 1
-    assert capsys.readouterr().out.startswith("x.npz ")
-    assert list(artifacts.load_npz(home / "x.npz")[0]) == list(ARRAYS)
+    assert capsys.readouterr().out.startswith(f"{folder}/x.npz ")
+    assert list(artifacts.load_npz(path)[0]) == list(ARRAYS)
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt(), RuntimeError("diverged")])
@@ -284,7 +271,7 @@ def test_a_stage_that_stops_leaves_the_old_artifact(home, stop):
 
 def test_bad_arguments_are_refused_before_the_work(home):
     make = Maker()
-    with pytest.raises(ValueError, match="is a folder; give the name of a file"):
+    with pytest.raises(ValueError, match="is a folder, no npz file; name a regular file"):
         load_or_make(home, make, bits=4)
     with pytest.raises(TypeError):
         load_or_make(home / "x.npz", make, labels=np.zeros(3))
@@ -311,18 +298,28 @@ def test_a_checkpoint_without_a_file_is_none(home, capsys):
     assert (files_of(home), capsys.readouterr().out) == ([], "")
 
 
+def overwrite(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[content.index(np.arange(4.0, dtype=np.float32).tobytes()) + 5] ^= 0xFF
+    path.write_bytes(content)
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (lambda path: path.write_bytes(path.read_bytes()[:300]), "is damaged ("),
-        (lambda path: path.write_bytes(b""), "is damaged ("),
-        (lambda path: path.write_text("hello"), "is damaged ("),
-        (lambda path: torch.save([1, 2], path), "is damaged ("),
-        (lambda path: torch.save({"network": {}}, path), "is damaged ("),
-        (lambda path: torch.save({"made_from": Path("unsafe")}, path), "is damaged ("),
+        (lambda path: overwrite(path, path.read_bytes()[:300]), "is damaged (it is cut short or no checkpoint)"),
+        (lambda path: overwrite(path, path.read_bytes()[:20]), "is damaged (it is cut short or no checkpoint)"),
+        (lambda path: overwrite(path, b""), "is damaged (it is empty)"),
+        (flip, "is damaged ("),
+        (lambda path: torch.save({"made_from": Path("unsafe")}, path), "is damaged (it is cut short or no checkpoint)"),
+        (lambda path: torch.save({"made_from": 3}, path), "is damaged (it does not say what it was made from)"),
         (lambda path: Checkpoint(path, "data lr=0.2").save(STATE), "is of another training (other data or settings)"),
     ],
-    ids=["cut", "empty", "text", "a list", "no note", "pickled", "other settings"],
+    ids=["cut", "hardly begun", "empty", "a flipped bit", "pickled", "no note", "other settings"],
 )
 def test_a_checkpoint_that_cannot_be_used_is_named_and_left(home, capsys, spoil, said):
     saved = Checkpoint(home / "run.pt", "data lr=0.1")
@@ -333,7 +330,27 @@ def test_a_checkpoint_that_cannot_be_used_is_named_and_left(home, capsys, spoil,
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith(f"run.pt {said}")
     assert line.endswith("training starts anew")
+    assert "weights_only" not in line
     assert saved.path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: overwrite(path, b"hello"),
+        lambda path: torch.save([1, 2], path),
+        lambda path: torch.save({"network": {}}, path),
+        lambda path: np.savez(path.open("wb"), **ARRAYS),
+    ],
+    ids=["text", "a list", "another program's weights", "arrays"],
+)
+def test_a_file_of_another_program_is_no_checkpoint_and_is_left(home, write):
+    path = home / "mine.pt"
+    write(path)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=r"^mine\.pt is there and was not written by this command"):
+        Checkpoint(path, "data lr=0.1").load()
+    assert path.read_bytes() == before
 
 
 def test_folders_are_named_after_what_is_in_them(home):
@@ -345,8 +362,8 @@ def test_folders_are_named_after_what_is_in_them(home):
 def test_the_project_root(home, monkeypatch):
     assert artifacts.project_root() == home
     monkeypatch.delenv("HASHLIB_NB_HOME")
-    package = home / "clone" / "hashlib_nb" / "artifacts.py"
-    monkeypatch.setattr(artifacts, "__file__", str(package))
+    package = home / "clone" / "hashlib_nb" / "files.py"
+    monkeypatch.setattr(files, "__file__", str(package))
     monkeypatch.chdir(home)
     assert artifacts.project_root() == home  # no checkout around the package: the current folder
     (home / "clone" / "notebooks").mkdir(parents=True)

@@ -24,6 +24,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
+from hashlib_nb.numba_cache import CACHE
+
 LANES = 8
 """64-bit words in a vector: one AVX-512 register, two of AVX2, four of NEON; LLVM splits it as the machine needs."""
 BLOCK = 64 * LANES
@@ -120,7 +122,7 @@ def _popcounts(typing_context, vector):
     return _lanes(_lanes), codegen
 
 
-@numba.njit(cache=True, parallel=True)
+@numba.njit(cache=CACHE, parallel=True)
 def _transpose(words, n_bits, planes):
     for w in numba.prange((words.shape[1] + 63) // 64):
         start, end = 64 * w, min(64 * w + 64, words.shape[1])
@@ -142,19 +144,19 @@ def bit_planes(words: np.ndarray, n_bits: int, n_zero: int = 0) -> np.ndarray:
     return planes
 
 
-@numba.njit(cache=True, inline="always")
+@numba.njit(cache=CACHE, inline="always")
 def _full_adder(a, b, c):
     """Sum and carry of three bits in every place."""
     half = _xor(a, b)
     return _xor(half, c), _or(_and(a, b), _and(half, c))
 
 
-@numba.njit(cache=True, inline="always")
+@numba.njit(cache=CACHE, inline="always")
 def _increase(counters, row, vector):
     _store(counters, row, 0, _add(_load(counters, row, 0), _popcounts(vector)))
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=CACHE)
 def _distance_planes(planes, flips, kept, start, sums):
     """Adds one block's kept planes, each exclusive-or its flip, into sums [n_sums, LANES], lowest bit first."""
     zero = _broadcast(np.uint64(0))
@@ -187,7 +189,7 @@ def _distance_planes(planes, flips, kept, start, sums):
     _store(sums, 2, 0, fours)
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=CACHE)
 def _split_by_distance(sums, n_kept, items):
     """From items[0], the marks of a block's items, to items[t], marks of those at distance 2 t or 2 t + 1.
 
@@ -206,7 +208,7 @@ def _split_by_distance(sums, n_kept, items):
     return width
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=CACHE)
 def _count_block(sums, width, items, relevant, start, counters):
     """Adds a block's items to counters by distance: in the first half those that are not relevant, then the others."""
     half = len(counters) // 2
@@ -235,7 +237,7 @@ def _count_block(sums, width, items, relevant, start, counters):
         _increase(counters, half + 2 * t + 1, upper_hits)
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=CACHE)
 def _mark_relevant(query_concepts, concept_planes, relevant):
     """ORs the planes of the query's concepts: relevant [1, words]."""
     relevant[:] = 0
@@ -245,7 +247,7 @@ def _mark_relevant(query_concepts, concept_planes, relevant):
                 relevant[0, w] |= concept_planes[c, w]
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=CACHE)
 def _count_planes_of_mask(query, planes, valid, relevant, kept, n_kept, flips, sums, items, counters):
     """One query and one mask: fills counters; flips, sums and items are room to work in."""
     for j in range(n_kept):
@@ -260,7 +262,7 @@ def _count_planes_of_mask(query, planes, valid, relevant, kept, n_kept, flips, s
         _count_block(sums, width, items, relevant, start, counters)
 
 
-@numba.njit(cache=True, parallel=True)
+@numba.njit(cache=CACHE, parallel=True)
 def count_planes(query, planes, valid, query_concepts, concept_planes, kept, n_kept, counts, relevant):
     """Histograms of many small subsets of the bits, from bit planes.
 
@@ -296,7 +298,7 @@ def count_planes(query, planes, valid, query_concepts, concept_planes, kept, n_k
                 counts[e, i, d], relevant[e, i, d] = misses + hits, hits
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=CACHE)
 def _first_bins(query_concepts, database_concepts, levels, bins):
     """bins [n] = levels for relevant items, else 0: relevant items count into the upper half of a histogram."""
     bins[:] = 0
@@ -307,7 +309,7 @@ def _first_bins(query_concepts, database_concepts, levels, bins):
             bins[j] = levels if concepts & items[j] else bins[j]
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=CACHE)
 def _add_distances(query, database, mask, bins):
     for word in range(len(query)):
         code, kept, items = query[word], mask[word], database[word]
@@ -316,7 +318,7 @@ def _add_distances(query, database, mask, bins):
                 bins[j] += popcount((code ^ items[j]) & kept)
 
 
-@numba.njit(cache=True, parallel=True)
+@numba.njit(cache=CACHE, parallel=True)
 def count_words(query, database, weights, query_concepts, database_concepts, masks, counts, relevant):
     """Histograms of many subsets of any size, from packed words.
 
@@ -347,7 +349,7 @@ def count_words(query, database, weights, query_concepts, database_concepts, mas
                 counts[e, i, d] = histogram[d] + histogram[levels + d]
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=CACHE)
 def _add_codes(bins, weights, code_bytes, n_items, small, small_bytes, set_bits):
     """For each bin: n_items, how many items it has, and set_bits [bins, k], how many of them have each bit set.
 
@@ -372,14 +374,14 @@ def _add_codes(bins, weights, code_bytes, n_items, small, small_bytes, set_bits)
             _carry(small_bytes[row], set_bits[row])
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=CACHE)
 def _carry(small, large):
     for b in range(len(small)):
         large[b] += small[b]
         small[b] = 0
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=CACHE)
 def _differing(query, n_items, set_bits, bits, differing):
     """differing [2, levels+3, b], row 1 being distance 0: how many items differ from the query in each of `bits`."""
     levels = len(n_items) // 2
@@ -392,7 +394,7 @@ def _differing(query, n_items, set_bits, bits, differing):
                 differing[row // levels, row % levels + 1, e] = n_items[row] - ones if query_bit else ones
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=CACHE)
 def _histograms_after(n_items, differing, mask, bits, counts, relevant):
     """Histograms with each bit toggled, from the items at each distance and how many of them differ in the bit."""
     levels = len(n_items) // 2
@@ -409,7 +411,7 @@ def _histograms_after(n_items, differing, mask, bits, counts, relevant):
             counts[e, row], relevant[e, row] = misses + hits, hits
 
 
-@numba.njit(cache=True, parallel=True)
+@numba.njit(cache=CACHE, parallel=True)
 def count_flipped(
     query, database, weights, code_bytes, query_concepts, database_concepts, mask, n_kept, bits, counts, relevant
 ):
