@@ -1,12 +1,13 @@
 """Features of a frozen trunk, computed once and kept: artifacts/<dataset>-<arch>-px<size>/<split>.npy, float16 [n, d].
 
 They depend on pictures, trunk and size, not on code length, seed or target codes, so every training on them shares
-them. Beside each array lies a JSON file of the same name that says what it was made from. It is written last and taken
-away first: an array without one is what a run that was killed has left.
+them. Beside each array lies a JSON file of the same name that says what it was made from, and has the array's digest:
+an array without one, or with another's, is what a run that was killed has left.
 """
 
 from __future__ import annotations
 
+import hashlib
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hashlib_nb import artifacts
-from hashlib_nb.artifacts import ArtifactError, shown
+from hashlib_nb.artifacts import shown
 from hashlib_nb.encoder import batches, networks, parallel
 
 if TYPE_CHECKING:
@@ -75,30 +76,42 @@ def load_or_compute(
         "mirrored": mirrored,
         "shape": [len(images), encoder.network.width],
     }
-    if parallel.broadcast(parallel.is_first() and not _is_there(path, about)):
+    found = _found(path, about) if parallel.is_first() else None
+    if parallel.broadcast(parallel.is_first() and found is None):
         _compute(path, encoder, images, about, progress)
     parallel.broadcast(None)  # nobody reads before the first process has written
-    return np.load(path, mmap_mode="r")
+    return np.load(path, mmap_mode="r") if found is None else found
 
 
-def _is_there(path: Path, about: dict[str, Any]) -> bool:
-    """Whether `path` holds these features, whole; says what is the matter where it does not."""
+def _found(path: Path, about: dict[str, Any]) -> np.ndarray | None:
+    """The features in `path` if they are these, whole; else None, and it says what is the matter."""
     if not path.exists():
-        return False
+        return None
     try:
-        note = artifacts.load_json(path.with_suffix(".json"))
-        array = np.load(path, mmap_mode="r")  # checks the length of the file, but reads none of it
-        if [*array.shape] != note["about"]["shape"] or array.dtype != np.float16:
+        artifacts.check_regular(path, "npy file")
+        note, array = _note(path.with_suffix(".json")), np.load(path, mmap_mode="r")
+        if [*array.shape] != note["about"].get("shape") or array.dtype != np.float16:
             raise ValueError(f"it holds {array.dtype} {list(array.shape)}")
-        old, seconds = note["about"], note["seconds"]
-    except (ArtifactError, ValueError, KeyError, TypeError, OSError, EOFError) as error:
+        if note["about"] == about and note["sha256"] != hashlib.sha256(np.ascontiguousarray(array)).hexdigest():
+            raise ValueError("it is not the array that its JSON file describes")
+    except (ValueError, OSError, EOFError) as error:
         print(f"{shown(path)} is truncated or no cache of features ({error}); making it anew")
-        return False
-    if old != about:
-        print(f"{shown(path)} was made with other settings ({artifacts.differences(old, about)}); making it anew")
-        return False
-    print(f"loaded {shown(path)} (made in {seconds:.0f} s by hashlib_nb.features)")
-    return True
+        return None
+    if note["about"] != about:
+        differences = artifacts.differences(note["about"], about)
+        print(f"{shown(path)} was made with other settings ({differences}); making it anew")
+        return None
+    print(f"loaded {shown(path)} (made in {note['seconds']:.0f} s by hashlib_nb.features)")
+    return array
+
+
+def _note(path: Path) -> dict[str, Any]:
+    """What a note says; ValueError for one that is none."""
+    note = artifacts.load_json(path)
+    kinds = {"about": dict, "seconds": int | float, "sha256": str}
+    if not isinstance(note, dict) or not all(isinstance(note.get(name), kind) for name, kind in kinds.items()):
+        raise ValueError(f"{shown(path)} does not say what it was made from")
+    return note
 
 
 def _compute(path: Path, encoder: Encoder, images: Images, about: dict[str, Any], progress: bool) -> None:
@@ -108,13 +121,15 @@ def _compute(path: Path, encoder: Encoder, images: Images, about: dict[str, Any]
         for _ in made:
             pass
         return
-    note = path.with_suffix(".json")
-    note.unlink(missing_ok=True)
-    with artifacts.atomic(path) as partial:
-        array = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float16, shape=tuple(about["shape"]))
-        for rows, values in made:
-            array[rows] = values
-        array.flush()
-    seconds = time.perf_counter() - start
-    artifacts.save_json(note, {"about": about, "seconds": seconds})
+    content, header = hashlib.sha256(), {"descr": "<f2", "fortran_order": False, "shape": tuple(about["shape"])}
+    with artifacts.atomic(path) as partial, open(partial, "wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for _, values in made:  # batch after batch, in the order of the pictures
+            batch = np.ascontiguousarray(values, "<f2")
+            content.update(batch)
+            file.write(batch)
+        seconds = time.perf_counter() - start
+        # The note first: a run that is killed between the two leaves one that does not fit the old array.
+        note = {"about": about, "seconds": seconds, "sha256": content.hexdigest()}
+        artifacts.save_json(path.with_suffix(".json"), note)
     print(f"saved {shown(path)} ({len(images) / seconds:,.0f} pictures/s)")

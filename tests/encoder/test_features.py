@@ -130,15 +130,52 @@ t.load(Path(sys.argv[1]), t.trunk_of())
 
 @pytest.mark.process
 @pytest.mark.parametrize("before", [False, True], ids=["nothing before", "another size before"])
-def test_a_killed_run_leaves_nothing_that_is_taken_for_whole(trunk, tmp_path, before):
+def test_a_killed_run_leaves_nothing_that_is_taken_for_whole(trunk, tmp_path, before, capsys):
     path = tmp_path / "x.npy"
     if before:
         load(path, trunk_of(size=40))
     done = start_python("-c", KILLED, path, check=False, env=ONE_THREAD)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    assert not path.with_suffix(".json").exists()
+    assert len([*tmp_path.glob(".x.npy.*.partial")]) == 1
+    if before:  # what was there is as it was
+        load(path, trunk_of(size=40))
+        assert "loaded " in capsys.readouterr().out
     np.testing.assert_array_equal(load(path, trunk), trunk.features(IMAGES))
     assert json.loads(path.with_suffix(".json").read_text())["about"]["size"] == [32, 32]
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["x.json", "x.npy"]
+
+
+KILLED_BETWEEN = """
+import os, signal, sys
+from pathlib import Path
+import tests.encoder.test_features as t
+real = os.replace
+os.replace = lambda *names: os.kill(os.getpid(), signal.SIGKILL) if str(names[1]).endswith(".npy") else real(*names)
+t.load(Path(sys.argv[1]), t.trunk_of())
+"""
+
+
+@pytest.mark.process
+def test_a_note_and_an_array_of_two_runs_are_not_taken_for_one(tmp_path, computed, capsys):
+    path = tmp_path / "x.npy"
+    load(path, trunk_of(size=40))
+    assert start_python("-c", KILLED_BETWEEN, path, check=False, env=ONE_THREAD).returncode == -signal.SIGKILL
+    expected = trunk_of().features(IMAGES)
+    computed.clear()
+    np.testing.assert_array_equal(load(path, trunk_of()), expected)
+    assert "it is not the array that its JSON file describes" in capsys.readouterr().out
+    assert len(computed) == 1
+
+
+def test_two_arrays_that_changed_places_are_not_taken(trunk, tmp_path, computed):
+    paths = [tmp_path / "a.npy", tmp_path / "b.npy"]
+    made = [np.array(load(path, trunk, mirrored=mirrored)) for path, mirrored in zip(paths, (False, True), strict=True)]
+    contents = [path.read_bytes() for path in paths]
+    for path, content in zip(paths, reversed(contents), strict=True):
+        path.write_bytes(content)
+    again = [load(path, trunk, mirrored=mirrored) for path, mirrored in zip(paths, (False, True), strict=True)]
+    np.testing.assert_array_equal(again, made)
+    assert len(computed) == 4
 
 
 # --- training on features ---------------------------------------------------------------------------------------------
