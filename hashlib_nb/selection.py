@@ -18,12 +18,18 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from tqdm.auto import tqdm
 
-from hashlib_nb import artifacts
-from hashlib_nb.hamming import Pairs, check_bits, check_codes, check_labels, mask_of, toggled
+from hashlib_nb import artifacts, checks
+from hashlib_nb.hamming import MAX_BITS, Pairs, check_bits, check_codes, check_labels, mask_of, toggled
 from hashlib_nb.metrics import map_of_flipped, map_of_masks
 
 MAX_QUERIES = 2000
 """Of code sets with more rows than this, that many are drawn as queries, unless `n_queries` says otherwise."""
+MOST_QUERIES = np.iinfo(np.int32).max
+"""More queries, calls of a budget or rows than this cannot be asked for."""
+MOST_CELLS = 1 << 28
+"""Bits of all masks that `random_masks` draws at once: 2 GB of random numbers."""
+MOST_EPISODES = 1 << 16
+"""Episodes of `BitSelectionVectorEnv` at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,10 +90,13 @@ def load_or_make(path: Path, settings: Mapping[str, Any], make: Callable[[], Sel
 
 
 def check_n_bits(n_bits: int, k: int) -> int:
-    """`n_bits` if it is in 1..k; otherwise a ValueError of one sentence."""
-    if not 1 <= n_bits <= k:
-        raise ValueError(f"n_bits must be in 1..{k}, for the codes have {k} bits, not {n_bits}")
-    return int(n_bits)
+    """`n_bits` as an int if it is in 1..k; otherwise a ValueError of one sentence."""
+    return checks.count(n_bits, "n_bits", most=k, why=f"the codes have {k} bits")
+
+
+def check_budget(budget: int | None) -> int | None:
+    """`budget` as an int if it is a number of calls, or None for no limit; otherwise a ValueError of one sentence."""
+    return None if budget is None else checks.count(budget, "budget", most=MOST_QUERIES, why="reward calls")
 
 
 class Reward:
@@ -102,8 +111,8 @@ class Reward:
 
     Args:
         codes: {0,1} [n, k].
-        labels: {0,1} [n, m].
-        n_queries: most rows to use as queries; at least 1.
+        labels: {0,1} [n, m], or class numbers int [n].
+        n_queries: most rows to use as queries, in 1..`MOST_QUERIES`.
         seed: of the draw.
 
     Raises:
@@ -111,19 +120,24 @@ class Reward:
     """
 
     def __init__(self, codes, labels, *, n_queries: int = MAX_QUERIES, seed: int = 0):
+        n_queries, seed = checks.count(n_queries, "n_queries", most=MOST_QUERIES), checks.seed(seed)
         codes, labels = check_codes(codes, "codes"), check_labels(labels, "labels")
+        flat = labels.ndim == 1  # class numbers
         if len(codes) != len(labels):
             raise ValueError(f"labels has {len(labels)} rows for {len(codes)} codes; give one row of labels a code")
-        if len(codes) < 2 or n_queries < 1:
-            raise ValueError(f"a reward needs 2 codes and 1 query at least, not {len(codes)} and {n_queries}")
+        if len(codes) < 2:
+            raise ValueError("codes has 1 row; a reward needs at least 2, one to find the other")
         if len(codes) <= n_queries:
             self.pairs = Pairs(codes, codes, labels, labels, leave_one_out=True)
-            answerable = (labels.sum(axis=0, dtype=np.int64) > 1).any()
+            answerable = (
+                len(np.unique(labels)) < len(labels) if flat else (labels.sum(axis=0, dtype=np.int64) > 1).any()
+            )
         else:
             order = np.random.default_rng(seed).permutation(len(codes))
             query, rest = np.sort(order[:n_queries]), np.sort(order[n_queries:])
             self.pairs = Pairs(codes[query], codes[rest], labels[query], labels[rest])
-            answerable = (labels[query].any(axis=0) & labels[rest].any(axis=0)).any()
+            q, r = labels[query], labels[rest]
+            answerable = np.isin(q, r).any() if flat else (q.any(axis=0) & r.any(axis=0)).any()
         if not answerable:
             raise ValueError("labels give no query a relevant row: at least two rows must share a label")
         self.k = codes.shape[1]
@@ -175,7 +189,7 @@ class Search:
         progress: show a bar over calls.
 
     Raises:
-        ValueError: n_bits outside 1..k.
+        ValueError: n_bits outside 1..k, a budget under 1, or, when asked, a reward that is not finite.
     """
 
     def __init__(
@@ -187,7 +201,7 @@ class Search:
         memo: bool = True,
         progress: bool = False,
     ):
-        self.n_bits, self.k, self.budget = check_n_bits(n_bits, reward.k), reward.k, budget
+        self.n_bits, self.k, self.budget = check_n_bits(n_bits, reward.k), reward.k, check_budget(budget)
         self.reward, self.pairs, self.memo = reward, reward.pairs, memo
         self.calls = 0
         """Subsets evaluated so far: distinct ones, unless it forgets."""
@@ -228,7 +242,11 @@ class Search:
         if self.budget is not None:
             rows = rows[: self.budget - self.calls]
         if rows:
-            values = evaluate(rows)
+            values = np.asarray(evaluate(rows))
+            if not np.isfinite(values).all():
+                raise ValueError(
+                    f"reward gave {values[~np.isfinite(values)][0]} for a subset of bits; it must be finite"
+                )
             self._record(masks[rows], values)
             known.update(zip(new, values.tolist(), strict=False))
             self.calls += len(rows)
@@ -316,14 +334,32 @@ def reward_codes(kind: str, arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarra
         raise ValueError(
             f"the codes were made with folds=0, so there are none for reward_codes={kind!r}: set folds to 2 or more"
         )
+    rewarded = arrays["train_codes" if kind == "in_sample" else "out_of_fold_codes"]
+    if len(rewarded) != len(arrays["train_labels"]) or kind != "in_sample" and len(arrays["fold"]) != len(rewarded):
+        raise ValueError("the codes file has not one label and fold for each training picture: it must be made anew")
     if kind == "in_sample":
-        return arrays["train_codes"], arrays["train_labels"]
+        return rewarded, arrays["train_labels"]
     rows = arrays["fold"] == 0 if kind == "holdout" else np.ones(len(arrays["fold"]), dtype=bool)
-    return arrays["out_of_fold_codes"][rows], arrays["train_labels"][rows]
+    return rewarded[rows], arrays["train_labels"][rows]
 
 
-def random_masks(k: int, n_bits: int, number: int, seed: int = 0) -> np.ndarray:
-    """`number` uniformly random subsets of `n_bits` of k bits, uint8 {0,1} [number, k]."""
+def random_masks(k: int, n_bits: int, number: int, seed: int | np.random.Generator = 0) -> np.ndarray:
+    """`number` uniformly random subsets of `n_bits` of k bits, uint8 {0,1} [number, k].
+
+    Args:
+        k: how many bits there are.
+        n_bits: p, in 1..k.
+        number: of subsets; number x k is at most `MOST_CELLS`.
+        seed: a seed, or a generator to go on with.
+
+    Raises:
+        ValueError: numbers out of range.
+    """
+    k = checks.count(k, "k", most=MAX_BITS)
+    n_bits = check_n_bits(n_bits, k)
+    number = checks.count(number, "number", least=0, most=MOST_CELLS // k, why="what fits into 2 GB")
+    if not isinstance(seed, np.random.Generator):
+        seed = checks.seed(seed)
     rng = np.random.default_rng(seed)
     chosen = rng.random((number, k)).argsort(axis=1)[:, :n_bits]
     masks = np.zeros((number, k), dtype=np.uint8)
@@ -346,7 +382,7 @@ class BitSelectionEnv(gymnasium.Env):
 
     Args:
         codes: {0,1} [n, k].
-        labels: {0,1} [n, m].
+        labels: {0,1} [n, m], or class numbers int [n].
         n_bits: p, in 1..k.
         n_queries, seed: as in `Reward`, which draws queries once; the episode itself has no randomness.
         reward: a `Reward` or a `Search` to share between environments, instead of codes and labels.
@@ -379,21 +415,20 @@ class BitSelectionEnv(gymnasium.Env):
         self._bits: list[int] = []
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
-        """Start with no bit kept."""
-        super().reset(seed=seed)
+        """Start with no bit kept. Raises ValueError for what is no seed."""
+        super().reset(seed=None if seed is None else checks.seed(seed))
         self._mask[:] = 0
         self._bits = []
         return self._mask.copy(), {"action_mask": 1 - self._mask}
 
     def step(self, action: int):
         """Keep one bit; see the table above. Raises ValueError for an action outside 0..k-1 or after the end."""
-        if not 0 <= action < self.k:
-            raise ValueError(f"action must be in 0..{self.k - 1}, not {action}")
+        action = checks.count(action, "action", least=0, most=self.k - 1)
         if len(self._bits) == self.n_bits:
             raise ValueError(f"the episode is over, {self.n_bits} bits are kept: call reset()")
         if not self._mask[action]:
             self._mask[action] = 1
-            self._bits.append(int(action))
+            self._bits.append(action)
         terminated = len(self._bits) == self.n_bits
         info: dict[str, Any] = {"action_mask": 1 - self._mask}
         reward = 0.0
@@ -422,14 +457,17 @@ class BitSelectionVectorEnv(VectorEnv):
     Args:
         reward: where rewards come from.
         n_bits: p, in 1..k.
-        num_envs: e, episodes at once.
+        num_envs: e, episodes at once, in 1..`MOST_EPISODES`.
+
+    Raises:
+        ValueError: n_bits or num_envs out of range; in `reset` and `step`, bits that are none.
     """
 
     metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.SAME_STEP}
 
     def __init__(self, reward: Reward | Search, n_bits: int, num_envs: int):
         self.reward_of, self.k, self.n_bits = reward, reward.k, check_n_bits(n_bits, reward.k)
-        self.num_envs = num_envs
+        self.num_envs = num_envs = checks.count(num_envs, "num_envs", most=MOST_EPISODES)
         self.single_observation_space = gymnasium.spaces.MultiBinary(self.k)
         self.single_action_space = gymnasium.spaces.Discrete(self.k)
         self.observation_space = gymnasium.vector.utils.batch_space(self.single_observation_space, num_envs)
@@ -440,11 +478,17 @@ class BitSelectionVectorEnv(VectorEnv):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
         """Start every episode with no bit kept, or with those in `options["bits"]`, int [e, fewer than p] in order."""
-        super().reset(seed=seed)
+        super().reset(seed=None if seed is None else checks.seed(seed))
+        start = None
+        if options is not None and "bits" in options:
+            start = self._indices(options["bits"], "bits")
+            if start.ndim != 2 or len(start) != self.num_envs or start.shape[1] >= self.n_bits:
+                raise ValueError(f"bits is {list(start.shape)}; give [{self.num_envs}, fewer than {self.n_bits}]")
+            if (np.diff(np.sort(start, axis=1), axis=1) == 0).any():
+                raise ValueError("bits names an index more than once in a row; list each kept bit once")
         self._masks[:] = 0
         self._kept[:] = 0
-        if options is not None and "bits" in options:
-            start = np.asarray(options["bits"])
+        if start is not None:
             self._kept[:] = start.shape[1]
             self._bits[:, : start.shape[1]] = start
             np.put_along_axis(self._masks, start, 1, axis=1)
@@ -452,7 +496,9 @@ class BitSelectionVectorEnv(VectorEnv):
 
     def step(self, actions: np.ndarray):
         """Keep one bit in every episode; `actions` int [e]. Rewards float64 [e], terminated bool [e]."""
-        actions = np.asarray(actions)
+        actions = self._indices(actions, "actions")
+        if actions.shape != (self.num_envs,):
+            raise ValueError(f"actions is {list(actions.shape)}; give one an episode, [{self.num_envs}]")
         rows = np.flatnonzero(self._masks[np.arange(self.num_envs), actions] == 0)  # a repeated action changes nothing
         self._bits[rows, self._kept[rows]] = actions[rows]
         self._masks[rows, actions[rows]] = 1
@@ -467,6 +513,16 @@ class BitSelectionVectorEnv(VectorEnv):
             self._masks[terminated] = 0
             self._kept[terminated] = 0
         return self._masks.copy(), rewards, terminated, np.zeros(self.num_envs, dtype=bool), info
+
+    def _indices(self, bits, name: str) -> np.ndarray:
+        """Bits as an array of integers in 0..k-1, or a ValueError."""
+        wanted = f"indices of bits in 0..{self.k - 1}"
+        bits = checks.array(bits, name, wanted)
+        if bits.dtype.kind not in "iu" and bits.size:
+            raise ValueError(f"{name} is {bits.dtype} {list(bits.shape)}; give {wanted}")
+        if bits.size and not 0 <= bits.min() <= bits.max() < self.k:
+            raise ValueError(f"{name} runs from {bits.min()} to {bits.max()}; give {wanted}")
+        return bits.astype(np.int64, copy=False)
 
     def action_masks(self) -> np.ndarray:
         """bool [e, k], True where the bit may be kept next."""

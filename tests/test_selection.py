@@ -136,7 +136,7 @@ def test_rendering_shows_the_mask():
 def test_an_action_outside_the_codes_gets_a_sentence(action):
     env = make().unwrapped
     env.reset()
-    with pytest.raises(ValueError, match=rf"action must be in 0..11, not {action}"):
+    with pytest.raises(ValueError, match=rf"action is {action}; give a whole number in 0\.\.11"):
         env.step(action)
 
 
@@ -262,16 +262,49 @@ def test_the_order_of_rows_and_a_flipped_column_change_no_reward():
 UNIQUE = np.eye(60, dtype=np.uint8)
 
 
+VECTOR = BitSelectionVectorEnv(Reward(CODES, LABELS), 3, 2)
+
+
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
         (lambda: Reward(CODES.astype(float), LABELS), "codes is float64; expected 0/1 integers"),
         (lambda: Reward(2 * CODES.astype(int) - 1, LABELS), "codes has values from -1 to 1; map -1"),
         (lambda: Reward(CODES[0], LABELS), r"codes has shape \[12\]; expected a code matrix"),
-        (lambda: Reward(CODES, np.arange(60)), r"labels has shape \[60\]; expected a label matrix"),
+        (lambda: Reward(CODES, np.arange(60)), "labels give no query a relevant row: at least two rows must share"),
+        (lambda: Reward(CODES, np.arange(60), n_queries=5), "labels give no query a relevant row"),
+        (lambda: Reward(CODES, np.arange(60.0)), r"labels is float64 \[60\]; class numbers are integers"),
         (lambda: Reward(CODES, LABELS[1:]), "labels has 59 rows for 60 codes; give one row"),
-        (lambda: Reward(CODES[:1], LABELS[:1]), "a reward needs 2 codes and 1 query at least, not 1 and"),
-        (lambda: Reward(CODES, LABELS, n_queries=0), "a reward needs 2 codes and 1 query at least, not 60 and 0"),
+        (lambda: Reward(CODES[:1], LABELS[:1]), "codes has 1 row; a reward needs at least 2"),
+        (lambda: Reward(CODES, LABELS, n_queries=0), "n_queries is 0; give a whole number in 1"),
+        (lambda: Reward(CODES, LABELS, n_queries=2.5), r"n_queries is 2\.5; give a whole number"),
+        (lambda: Reward(CODES, LABELS, n_queries=10**12), "n_queries is 1000000000000; give a whole number in 1"),
+        (lambda: Reward(CODES, LABELS, n_queries=5, seed=-1), r"seed is -1; give a whole number from 0 to 2\^64"),
+        (lambda: Reward(CODES, LABELS, seed=0.5), r"seed is 0\.5; give a whole number"),
+        (lambda: Search(Reward(CODES, LABELS), 2.0), r"n_bits is 2\.0; give a whole number in 1\.\.12"),
+        (lambda: Search(Reward(CODES, LABELS), 2, 0), "budget is 0; give a whole number in 1"),
+        (lambda: Search(Reward(CODES, LABELS), 2, 1.5), r"budget is 1\.5; give a whole number"),
+        (lambda: random_masks(4, 5, 3), r"n_bits is 5; give a whole number in 1\.\.4 \(the codes have 4 bits\)"),
+        (lambda: random_masks(4, 0, 3), "n_bits is 0; give a whole number"),
+        (lambda: random_masks(10**9, 2, 3), r"k is 1000000000; give a whole number in 1\.\.65535"),
+        (lambda: random_masks(64, 2, 10**9), r"number is 1000000000; .* \(what fits into 2 GB\)"),
+        (lambda: random_masks(4, 2, 3, "0"), "seed is '0'; give a whole number"),
+        (lambda: BitSelectionEnv(CODES, LABELS, 2).reset(seed=-1), "seed is -1; give a whole number"),
+        (lambda: BitSelectionEnv(CODES, LABELS, 2).step(1.0), r"action is 1\.0; give a whole number in 0\.\.11"),
+        (lambda: VECTOR.reset(seed=1.5), r"seed is 1\.5; give a whole number"),
+        (lambda: VECTOR.reset(options={"bits": 5}), r"bits is \[\]; give \[2, fewer than 3\]"),
+        (
+            lambda: VECTOR.reset(options={"bits": [[1], [12]]}),
+            r"bits runs from 1 to 12; give indices of bits in 0\.\.11",
+        ),
+        (lambda: VECTOR.reset(options={"bits": [[1, 1], [2, 3]]}), "bits names an index more than once in a row"),
+        (lambda: VECTOR.step([0, -1]), "actions runs from -1 to 0; give indices"),
+        (lambda: VECTOR.step([0.0, 1.0]), r"actions is float64 \[2\]; give indices"),
+        (lambda: VECTOR.step([0, 1, 2]), r"actions is \[3\]; give one an episode, \[2\]"),
+        (
+            lambda: BitSelectionVectorEnv(Reward(CODES, LABELS), 3, 10**9),
+            "num_envs is 1000000000; give a whole number in 1",
+        ),
         (lambda: Reward(CODES, UNIQUE), "labels give no query a relevant row: at least two rows must share a label"),
         (lambda: Reward(CODES, UNIQUE, n_queries=5), "labels give no query a relevant row"),
         (lambda: Reward(CODES, 0 * LABELS), "labels give no query a relevant row"),
@@ -279,9 +312,12 @@ UNIQUE = np.eye(60, dtype=np.uint8)
         (lambda: Reward(CODES, LABELS)(np.full((1, 12), 0.5)), "masks is float64"),
         (lambda: Reward(CODES, LABELS).of_bits([0, 12]), "bits runs from 0 to 12; indices must lie in 0..11"),
         (lambda: Reward(CODES, LABELS).of_bits([1, 1]), "bits names an index more than once"),
-        (lambda: BitSelectionEnv(CODES, LABELS, 0), "n_bits must be in 1..12, for the codes have 12 bits, not 0"),
-        (lambda: BitSelectionEnv(CODES, LABELS, 13), "n_bits must be in 1..12, for the codes have 12 bits, not 13"),
-        (lambda: BitSelectionVectorEnv(Reward(CODES, LABELS), 13, 2), "n_bits must be in 1..12"),
+        (
+            lambda: BitSelectionEnv(CODES, LABELS, 0),
+            r"n_bits is 0; give a whole number in 1\.\.12 \(the codes have 12 bits\)",
+        ),
+        (lambda: BitSelectionEnv(CODES, LABELS, 13), r"n_bits is 13; give a whole number in 1\.\.12"),
+        (lambda: BitSelectionVectorEnv(Reward(CODES, LABELS), 13, 2), r"n_bits is 13; give a whole number in 1\.\.12"),
     ],
 )
 def test_bad_input_gets_a_sentence(call, sentence):
@@ -472,7 +508,7 @@ def test_bad_bits_are_refused():
     search = Search(REWARD, 4)
     with pytest.raises(ValueError, match="more than once"):
         search.flipped(MASKS[0], [3, 3])
-    with pytest.raises(ValueError, match="n_bits must be in 1..12"):
+    with pytest.raises(ValueError, match=r"n_bits is 13; give a whole number in 1\.\.12"):
         Search(REWARD, 13)
 
 
@@ -586,3 +622,37 @@ def test_a_selection_made_once_is_loaded_afterwards(tmp_path, capsys):
     selection.load_or_make(path, {"seed": 1}, lambda: a_selection(reward=0.75))
     assert "(seed=0, now 1); making it anew" in capsys.readouterr().out
     assert selection.load_or_make(path, {"seed": 1}, a_selection).reward == 0.75
+
+
+# --- class numbers, seeds, rewards that are none ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_queries", [20, 2000])
+def test_class_numbers_are_rewarded_as_their_one_hot_rows(n_queries):
+    numbers = np.array([5, -1, 0, 10**12])[LABELS.argmax(axis=1)]
+    rewards = [Reward(CODES, labels, n_queries=n_queries) for labels in (LABELS, numbers)]
+    masks = random_masks(12, 4, 9)
+    np.testing.assert_array_equal(*(reward(masks) for reward in rewards))
+    np.testing.assert_array_equal(*(reward.flipped(masks[0], range(12)) for reward in rewards))
+
+
+@pytest.mark.parametrize("seed", [0, 2**32 - 1, 2**32, 2**63, 2**64 - 1])
+def test_any_seed_below_2_to_the_64_draws_queries_and_masks(seed):
+    one, other = (Reward(CODES, LABELS, n_queries=9, seed=seed)(random_masks(12, 3, 4, seed)) for _ in range(2))
+    np.testing.assert_array_equal(one, other)
+    BitSelectionEnv(CODES, LABELS, 2, seed=seed).reset(seed=seed)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_reward_that_is_not_finite_is_named(value, monkeypatch):
+    reward = Reward(CODES, LABELS)
+    monkeypatch.setattr(Reward, "__call__", lambda self, masks: np.full(len(masks), value))
+    with pytest.raises(ValueError, match=f"reward gave {value} for a subset of bits; it must be finite"):
+        Search(reward, 3)(random_masks(12, 3, 2))
+
+
+def test_codes_of_another_length_than_their_labels_are_named():
+    arrays = {"train_codes": CODES, "out_of_fold_codes": CODES, "train_labels": LABELS, "fold": np.zeros(60, int)}
+    for name in ("train_labels", "fold", "out_of_fold_codes"):
+        with pytest.raises(ValueError, match="not one label and fold for each training picture"):
+            reward_codes("crossfit", arrays | {name: arrays[name][1:]})

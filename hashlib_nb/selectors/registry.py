@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hashlib_nb.selection import MAX_QUERIES, Reward, Search, Selection
+from hashlib_nb import checks
+from hashlib_nb.selection import MAX_QUERIES, Reward, Search, Selection, check_budget
 from hashlib_nb.selectors import methods
 
 DEFAULT_BUDGET = 2000
@@ -71,13 +72,11 @@ METHODS: dict[str, Method] = {
 
 
 def check(method: str, budget: int | None, seed: int) -> None:
-    """Raise ValueError for an unknown method, a budget under 1 or a negative seed."""
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
-    if budget is not None and budget < 1:
-        raise ValueError(f"budget must be None or at least 1 reward call, not {budget}")
-    if seed < 0:
-        raise ValueError(f"seed must be at least 0, not {seed}")
+    """Raise ValueError for an unknown method, a budget that is no number of calls, or what is no seed."""
+    if not isinstance(method, str) or method not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(METHODS)}, not {checks.shown(method)}")
+    check_budget(budget)
+    checks.seed(seed)
 
 
 def select(
@@ -96,7 +95,7 @@ def select(
 
     Args:
         codes: {0,1} [n, k]; not looked at where `reward` is given.
-        labels: {0,1} [n, m]; likewise.
+        labels: {0,1} [n, m], or class numbers int [n]; likewise.
         n_bits: p, in 1..k.
         method: a name in `METHODS`.
         budget: most reward calls (distinct subsets evaluated) the method may spend. None for as many as it takes, which
@@ -115,6 +114,7 @@ def select(
             not fit, or more subsets than `exhaustive` takes.
     """
     check(method, budget, seed)
+    seed = checks.seed(seed)
     if budget is None and METHODS[method].open_ended:
         budget = DEFAULT_BUDGET
     search = Search(reward or Reward(codes, labels, n_queries=n_queries, seed=seed), n_bits, budget, progress=progress)

@@ -465,12 +465,15 @@ def test_more_rows_than_queries_give_the_reward_that_ppo_would_see():
     ("call", "sentence"),
     [
         (lambda: select(CODES, LABELS, 3, method="best"), "method must be one of ppo, .*greedy.*, not 'best'"),
-        (lambda: select(CODES, LABELS, 3, method="greedy", budget=0), "budget must be None or at least 1 reward call"),
+        (
+            lambda: select(CODES, LABELS, 3, method="greedy", budget=0),
+            r"budget is 0; give a whole number in 1\.\.\d+ \(reward calls\)",
+        ),
         (
             lambda: select(CODES, LABELS, 0, method="first"),
-            "n_bits must be in 1..10, for the codes have 10 bits, not 0",
+            r"n_bits is 0; give a whole number in 1\.\.10 \(the codes have 10 bits\)",
         ),
-        (lambda: select(CODES, LABELS, 11, method="random"), "n_bits must be in 1..10"),
+        (lambda: select(CODES, LABELS, 11, method="random"), r"n_bits is 11; give a whole number in 1\.\.10"),
         (lambda: select(CODES * 1.0, LABELS, 3, method="first"), "codes is float64"),
         (lambda: select(CODES, LABELS[1:], 3, method="first"), "labels has 59 rows for 60 codes"),
         (
@@ -596,7 +599,7 @@ def test_the_command_works_from_a_shell_and_fails_in_one_sentence(tmp_path, code
     np.testing.assert_array_equal(outcome(tmp_path / "out")[0], expected)
     failed = start_python(*files, "--n-bits", 11, check=False)
     assert failed.returncode == 1
-    assert failed.stderr.strip() == "error: n_bits must be in 1..10, for the codes have 10 bits, not 11"
+    assert failed.stderr.strip() == "error: n_bits is 11; give a whole number in 1..10 (the codes have 10 bits)"
     assert "found codes: 0/1, 60 rows of 10 bits; labels: 0/1 matrix, 4 concepts" in failed.stdout
 
 
@@ -644,13 +647,15 @@ def test_one_entry_makes_a_method_known_everywhere(tmp_path, codes_file, labels_
     ("changes", "sentence"),
     [
         ({"method": "magic"}, "method must be one of"),
-        ({"budget": 0}, "budget must be None or at least 1"),
-        ({"n_bits": 0}, "n_bits must be in 1..10"),
+        ({"budget": 0}, r"budget is 0; give a whole number in 1\.\."),
+        ({"n_bits": 0}, r"n_bits is 0; give a whole number in 1\.\."),
+        ({"n_bits": 10**9}, r"n_bits is 1000000000; give a whole number in 1\.\.65535"),
+        ({"n_queries": 10**12}, "n_queries is 1000000000000; give a whole number in 1"),
         ({"codes": Path("nowhere.npy")}, "nowhere.npy does not exist"),
         ({"codes": Path(__file__)}, "no npy file"),
-        ({"codes": Path(__file__).parent}, "selectors is truncated or no npy file .*Is a directory"),
+        ({"codes": Path(__file__).parent}, "selectors is a folder"),
         ({"labels": None}, "labels is left out, but .*codes.npy holds one array"),
-        ({"seed": -1}, "seed must be at least 0, not -1"),
+        ({"seed": -1}, r"seed is -1; give a whole number from 0 to 2\^64 - 1"),
         ({"labels_array": "labels"}, "is no npz file"),
         ({"out": Path(__file__)}, "which is a file: name a folder"),
     ],
