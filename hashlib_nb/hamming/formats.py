@@ -39,8 +39,8 @@ def as_codes(array: np.ndarray, code_length: int | None = None) -> tuple[np.ndar
     if array.dtype == np.uint8 and not is_binary:
         if code_length is None and bool(((array == 0) | (array == 255)).all()):
             raise ValueError(
-                "codes is uint8 of 0 and 255 alone, which may be a bit each or eight: give (x > 0) if each is one bit, or "
-                f"code_length (8 * {array.shape[1]}, say) if each holds eight"
+                "codes is uint8 of 0 and 255 alone, which may hold one bit each or eight: give (x > 0) for one, or "
+                f"code_length (8 * {array.shape[1]}, say) for eight"
             )
         codes = unpack_bytes(array, 8 * array.shape[1] if code_length is None else code_length, "codes")
         return codes, f"packed bytes, {codes.shape[1]} bits in little bit order"

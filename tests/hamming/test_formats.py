@@ -83,7 +83,7 @@ def test_packed_codes_have_eight_bits_a_byte_unless_told():
         (pack_bytes(CODES), 25, r"code_length is 25; give a whole number in 17\.\.24"),
         (pack_bytes(CODES), 20.5, r"code_length is 20\.5; give a whole number in 17\.\.24"),
         (np.packbits(CODES, axis=1), 21, "codes has bits set beyond code_length, 21, .* numpy's own .big. bit order"),
-        (CODES * 255, None, r"codes is uint8 of 0 and 255 alone, .* give \(x > 0\) if each is one bit, or code_length"),
+        (CODES * 255, None, r"codes is uint8 of 0 and 255 alone, .* give \(x > 0\) for one, or code_length"),
         (CODES[:0], None, r"codes is empty, shape \[0, 21\]"),
         (None, None, "codes is None; give 0/1 or"),
         ([[0, 1], [1]], None, "codes is no array"),
