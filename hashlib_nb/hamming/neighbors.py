@@ -24,6 +24,7 @@ from hashlib_nb.hamming.arrays import (
     query_chunks,
 )
 from hashlib_nb.hamming.packed import Packed
+from hashlib_nb.numba_cache import CACHE
 
 BLOCK = 4096
 """Items whose distances the numba kernels hold at a time: 8 KB, which stays in the processor's nearest cache."""
@@ -161,7 +162,7 @@ if numba is not None:
 
     from hashlib_nb.hamming.kernels import popcount
 
-    @njit(cache=True)
+    @njit(cache=CACHE)
     def _fill_distances(query, database, start, distances):
         """Distances of one query to the items from `start` on, as many as `distances` holds; a loop that vectorizes."""
         distances[:] = 0
@@ -170,7 +171,7 @@ if numba is not None:
             for j in range(len(items)):
                 distances[j] += popcount(code ^ items[j])
 
-    @njit(cache=True, parallel=True)
+    @njit(cache=CACHE, parallel=True)
     def _count_levels(query, database, counts):
         n, levels = database.shape[1], counts.shape[1]
         for i in prange(len(query)):
@@ -185,7 +186,7 @@ if numba is not None:
                     histogram[distances[j]] += 1
             counts[i] = histogram[:levels]
 
-    @njit(cache=True, parallel=True)
+    @njit(cache=CACHE, parallel=True)
     def _place_items(query, database, take, offsets, indices, found_distances):
         n, levels = database.shape[1], take.shape[1]
         for i in prange(len(query)):
