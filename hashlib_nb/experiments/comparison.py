@@ -176,8 +176,9 @@ def _start_worker(methods: Sequence[str]) -> None:
     threads.limit(1)
     labels = np.eye(2, dtype=np.uint8)[np.arange(20) % 2]
     codes = np.random.default_rng(0).integers(0, 2, (20, 8), dtype=np.uint8)
+    small = Candidates("warm-up", codes, labels, codes, labels[:, 0], codes, labels, codes, labels)
     for method in methods:
-        run_cell(Candidates("warm-up", codes, labels, codes, labels[:, 0], codes, labels, codes, labels), method, 2, 0, 64)
+        run_cell(small, method, 2, 0, 64)
 
 
 def _end_with_parent() -> None:
