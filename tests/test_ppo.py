@@ -84,8 +84,14 @@ def test_settings_keep_the_keys_of_stored_selections():
         (lambda: Args(budget=0), "budget must be at least 1, not 0"),
         (lambda: Args(total_episodes=0), r"total_episodes \(0\) must be at least episodes \(16\)"),
         (lambda: train(replace(FEW, checkpoint=Path("c.pt")), reward=Reward(CODES, LABELS)), "checkpoint is for a tr"),
-        (lambda: train(replace(FEW, n_bits=9), reward=Reward(CODES, LABELS)), "n_bits must be in 1..8"),
-        (lambda: train(replace(FEW, n_bits=9), CODES, LABELS), "n_bits must be in 1..8, for the codes have 8 bits"),
+        (
+            lambda: train(replace(FEW, n_bits=9), reward=Reward(CODES, LABELS)),
+            "n_bits is 9; give a whole number in 1..8",
+        ),
+        (
+            lambda: train(replace(FEW, n_bits=9), CODES, LABELS),
+            r"n_bits is 9; give a whole number in 1\.\.8 \(the codes have 8 bits\)",
+        ),
         (lambda: train(FEW, CODES * 2, LABELS), "codes has values from 0 to 2"),
         (lambda: train(FEW, CODES, LABELS[1:]), "labels has 59 rows for 60 codes"),
         (lambda: train(FEW, CODES, np.eye(60, dtype=np.uint8)), "labels give no query a relevant row"),
@@ -604,7 +610,7 @@ def test_thesis_on_the_command_line_is_the_preset_and_options_beside_it_win(code
     ("options", "sentence"),
     [
         (("--codes", "nowhere.npz"), "error: nowhere.npz does not exist"),
-        (("--n-bits", 9), "error: n_bits must be in 1..8, for the codes have 8 bits, not 9"),
+        (("--n-bits", 9), "error: n_bits is 9; give a whole number in 1..8 (the codes have 8 bits)"),
         (("--out", "."), "is a folder; give the name of a file"),
     ],
 )
