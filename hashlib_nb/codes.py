@@ -19,11 +19,11 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numba
 import numpy as np
@@ -33,14 +33,18 @@ import torch
 import tyro
 from tqdm.auto import tqdm
 
-from hashlib_nb import artifacts, datasets, threads
-from hashlib_nb.hamming import check_labels
+from hashlib_nb import artifacts, checks, datasets, threads
+from hashlib_nb.hamming import MAX_BITS, check_labels
 from hashlib_nb.numba_cache import CACHE
 
 LITERAL = {"lr": 1.0, "init_scale": 1.0, "finish_sweeps": 0}
 """The thesis' settings, as written: Adam at 1.0 from W ~ N(0, 1), then the sign. For side-by-side comparison."""
 PRESETS = {"repaired": {}, "literal": LITERAL}
 """Settings of `infer_codes` by name: its defaults, and the thesis'."""
+MAX_SETS = 1 << 14
+"""Most distinct label sets: the similarities of all pairs are then 1 GB, and the bound's matrices a few times that."""
+ZERO = 1e-12
+"""A bound below this is 0 but for rounding, since an objective is of the order of 1."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class LabelSets:
     """The u distinct rows of a label matrix; everything in stage 1 depends on the labels through them alone."""
 
     sets: np.ndarray
-    """uint8 [u, m], the distinct label vectors."""
+    """uint8 [u, m], the distinct label vectors; where labels are class numbers, these, int64 [u]."""
     index: np.ndarray
     """int64 [n], the label set of each row."""
     counts: np.ndarray
@@ -56,14 +60,17 @@ class LabelSets:
 
     @classmethod
     def of(cls, labels: np.ndarray | LabelSets) -> LabelSets:
-        """Group the rows of `labels` {0,1} [n, m]; label sets are returned as they are.
+        """Group the rows of `labels`, {0,1} [n, m] or class numbers int [n]; label sets are returned as they are.
 
         Raises:
-            ValueError: The labels are not a 0/1 matrix, or a row has no label at all.
+            ValueError: The labels are neither, or a row has no label at all.
         """
         if isinstance(labels, LabelSets):
             return labels
         labels = check_labels(labels, "labels")
+        if labels.ndim == 1:  # in the order of their one-hot rows, of which the last class's is the smallest
+            classes, index, counts = np.unique(~labels, return_inverse=True, return_counts=True)
+            return cls(~classes, index, counts)
         empty = np.flatnonzero(~labels.any(axis=1))
         if empty.size:
             raise ValueError(f"labels has {empty.size} rows without any label (row {empty[0]} is one); drop such rows")
@@ -77,7 +84,12 @@ class LabelSets:
 
     @cached_property
     def similarity(self) -> np.ndarray:
-        """float32 [u, u], S between the label sets."""
+        """float32 [u, u], S between the label sets. Raises ValueError where there are more than `MAX_SETS`."""
+        if (u := len(self.sets)) > MAX_SETS:
+            raise ValueError(
+                f"labels has {u:,} distinct label sets, whose similarities take {4 * u * u / 1e9:,.1f} GB; give "
+                f"at most {MAX_SETS:,} sets: fewer rows, or larger classes"
+            )
         return similarity(self.sets)
 
     @cached_property
@@ -107,22 +119,37 @@ class TargetCodes:
     @property
     def gap(self) -> float:
         """How far the objective is above the lower bound, as a fraction of it; NaN if the bound is 0."""
-        return self.objective / self.lower_bound - 1 if self.lower_bound > 0 else float("nan")
+        return self.objective / self.lower_bound - 1 if self.lower_bound > ZERO else float("nan")
 
 
 def similarity(labels: np.ndarray, other: np.ndarray | None = None) -> np.ndarray:
     """S = 2 min(Y Y'^T, 1) - 1 (eq. 3.2), which the rest of the module avoids: for pictures and small n.
 
     Args:
-        labels: {0,1} [n, m], Y.
-        other: {0,1} [n', m], Y'; the labels themselves if None.
+        labels: {0,1} [n, m], Y; or class numbers int [n], of which equal ones are similar.
+        other: {0,1} [n', m], Y', or class numbers int [n']; the labels themselves if None.
 
     Returns:
         float32 {-1,+1} [n, n'].
+
+    Raises:
+        ValueError: labels that are neither, or two that are not of one kind and width.
     """
-    a = np.asarray(labels, dtype=np.float32)
-    b = a if other is None else np.asarray(other, dtype=np.float32)
-    return 2 * np.minimum(a @ b.T, 1) - 1
+    a = _any_labels(labels, "labels")
+    b = a if other is None else _any_labels(other, "other")
+    if a.shape[1:] != b.shape[1:]:
+        raise ValueError(f"labels is {list(a.shape)} and other {list(b.shape)}; give both the same concepts")
+    if a.ndim == 1:
+        return 2 * np.equal.outer(a, b).astype(np.float32) - 1
+    return 2 * np.minimum(a.astype(np.float32) @ b.astype(np.float32).T, 1) - 1
+
+
+def _any_labels(labels: np.ndarray, name: str) -> np.ndarray:
+    """`check_labels`, which also takes 0 and 1 as floats."""
+    labels = checks.array(labels, name, "a label matrix [n, m]")
+    if labels.ndim == 2 and labels.dtype.kind == "f" and ((labels == 0) | (labels == 1)).all():
+        labels = labels.astype(np.uint8)
+    return check_labels(labels, name)
 
 
 def pair_gradient(z: torch.Tensor, labels: np.ndarray | LabelSets, *, block_size: int | None = None) -> torch.Tensor:
@@ -130,14 +157,20 @@ def pair_gradient(z: torch.Tensor, labels: np.ndarray | LabelSets, *, block_size
 
     Args:
         z: float [n, k], Z.
-        labels: {0,1} [n, m].
+        labels: {0,1} [n, m], or class numbers int [n].
         block_size: None for the factorized form. A number runs the thesis' sum over blocks of S with that many rows
             and columns (eq. 3.10; the last blocks may be smaller): the same gradient, whatever the number.
 
     Returns:
         [n, k], of z's type.
+
+    Raises:
+        ValueError: z and labels that do not fit, or a block_size under 1.
     """
     groups = LabelSets.of(labels)
+    if not isinstance(z, torch.Tensor) or z.ndim != 2 or not z.is_floating_point() or not z.numel():
+        raise ValueError(f"z is {checks.shown(z)}; give a tensor of floats [n, k]")
+    _check_rows(groups, z, "z")
     if block_size is not None:
         return _blockwise_gradient(z, groups, block_size)
     return _factorized_gradient(z, torch.as_tensor(groups.index), torch.as_tensor(groups.similarity, dtype=z.dtype))
@@ -150,15 +183,17 @@ def _factorized_gradient(z: torch.Tensor, index: torch.Tensor, s: torch.Tensor) 
 
 
 def _blockwise_gradient(z: torch.Tensor, groups: LabelSets, block_size: int) -> torch.Tensor:
-    _check_least(block_size=(block_size, 1))
+    block_size = checks.count(block_size, "block_size")
     n, k = z.shape
-    y = torch.as_tensor(groups.sets[groups.index], dtype=z.dtype)
+    labels = groups.sets[groups.index]
+    y = torch.as_tensor(labels, dtype=z.dtype if labels.ndim == 2 else torch.int64)
     gradient = torch.zeros_like(z)
     for r in range(0, n, block_size):
         rows = slice(r, r + block_size)
         for c in range(0, n, block_size):
             columns = slice(c, c + block_size)
-            s = 2 * (y[rows] @ y[columns].T).clamp(max=1) - 1
+            shared = y[rows] @ y[columns].T if y.ndim == 2 else (y[rows, None] == y[columns]).to(z.dtype)
+            s = 2 * shared.clamp(max=1) - 1
             residual = z[rows] @ z[columns].T - k * s  # [h, w]
             gradient[rows] += 2 * residual @ z[columns]
             gradient[columns] += 2 * residual.T @ z[rows]
@@ -169,14 +204,44 @@ def pair_objective(codes: np.ndarray, labels: np.ndarray | LabelSets) -> float:
     """|| Z Z^T - k S ||_F^2 / (n k)^2: 0 where every inner product is right. O(n k^2 + u^2 k), without an n x n matrix.
 
     Args:
-        codes: [n, k], {0,1} codes (unsigned integers) or relaxed values Z in [-1, 1] (floats).
-        labels: {0,1} [n, m].
+        codes: [n, k]: codes, {0,1} or {-1,+1} (integers or bool), or relaxed values Z in [-1, 1] (floats).
+        labels: {0,1} [n, m], or class numbers int [n].
+
+    Raises:
+        ValueError: other codes, floats of 0 and 1 alone (which may be codes or values), or labels that do not fit.
     """
     groups = LabelSets.of(labels)
-    codes = np.asarray(codes)
-    z = codes.astype(np.float64)
-    if codes.dtype.kind in "ub":
-        z = 2 * z - 1
+    z = _as_signs(codes)
+    _check_rows(groups, z, "codes")
+    return _objective(z, groups)
+
+
+def _as_signs(codes: np.ndarray) -> np.ndarray:
+    """Z as float64 [n, k] of codes in any of the forms that `pair_objective` takes."""
+    wanted = "codes {0,1} or {-1,+1}, or relaxed values in [-1, 1], [n, k]"
+    codes = checks.array(codes, "codes", wanted)
+    if codes.ndim != 2 or codes.size == 0 or codes.dtype.kind not in "biuf":
+        raise ValueError(f"codes is {codes.dtype} {list(codes.shape)}; give {wanted}")
+    low, high = codes.min(), codes.max()
+    if not -1 <= low <= high <= 1:  # NaN is refused as well
+        raise ValueError(f"codes has values from {low} to {high}; give {wanted}")
+    z, binary = codes.astype(np.float64), bool(((codes == 0) | (codes == 1)).all())
+    if codes.dtype.kind != "f":
+        if not binary and (codes == 0).any():
+            raise ValueError("codes is of -1, 0 and 1: codes have two values; give (x > 0) or (x >= 0)")
+        return 2 * z - 1 if binary else z
+    if binary and low < high:
+        raise ValueError("codes is of 0.0 and 1.0 alone: give integers if they are codes, 2 * x - 1 if they are Z")
+    return z
+
+
+def _check_rows(groups: LabelSets, z: np.ndarray | torch.Tensor, name: str) -> None:
+    if len(z) != len(groups.index):
+        raise ValueError(f"{name} has {len(z)} rows and labels {len(groups.index)}; give one row of labels a code")
+
+
+def _objective(z: np.ndarray, groups: LabelSets) -> float:
+    """`pair_objective` of Z as float64 [n, k]."""
     n, k = z.shape
     set_sums = groups.sums(z)
     # For codes both factors are whole numbers, which float32 multiplies and adds exactly as long as n < 2^24.
@@ -194,9 +259,16 @@ def lower_bound(labels: np.ndarray | LabelSets, *, iterations: int = 15) -> floa
     C balanced classes the optimum is (C-1)/C ((C-2)/(C-1))^2.
 
     Args:
-        labels: {0,1} [n, m].
+        labels: {0,1} [n, m], or class numbers int [n].
         iterations: L-BFGS steps. Stopping early gives a looser bound, never a wrong one.
+
+    Returns:
+        The bound; 0 where it is less than rounding could have made of 0.
+
+    Raises:
+        ValueError: labels that are neither, more than `MAX_SETS` distinct ones, or iterations under 1.
     """
+    iterations = checks.count(iterations, "iterations")
     groups = LabelSets.of(labels)
     root = np.sqrt(groups.share)
     t = root[:, None] * groups.similarity * root
@@ -210,7 +282,7 @@ def lower_bound(labels: np.ndarray | LabelSets, *, iterations: int = 15) -> floa
     result = scipy.optimize.minimize(
         negative_dual, start, jac=True, method="L-BFGS-B", bounds=[(0, None)] * len(t), options={"maxiter": iterations}
     )
-    return max(0.0, -float(result.fun))
+    return bound if (bound := -float(result.fun)) > ZERO else 0.0
 
 
 @numba.njit(cache=CACHE, fastmath=True)
@@ -253,7 +325,13 @@ def discrete_finish(z: np.ndarray, groups: LabelSets, *, sweeps: int, seed: int 
         groups: the label sets.
         sweeps: number of sweeps; time is O(u^2 k) for each.
         seed: of the order of visits and of the variates.
+
+    Raises:
+        ValueError: z that is not {-1,+1} [u, k], sweeps that are no whole number, or no seed.
     """
+    sweeps, seed, z = checks.count(sweeps, "sweeps", least=0), checks.seed(seed), checks.array(z, "z", "{-1,+1} [u, k]")
+    if z.ndim != 2 or len(z) != len(groups.sets) or not (np.abs(z) == 1).all():
+        raise ValueError(f"z is {checks.shown(z)}; give {{-1,+1}} [{len(groups.sets)}, k], a code for each label set")
     rng = np.random.default_rng(seed)
     share = groups.share.astype(np.float32)
     z = np.ascontiguousarray(z.T, dtype=np.float32)  # [k, u]
@@ -283,8 +361,8 @@ def infer_codes(
     """Target codes for labels (Algorithm 1). `**LITERAL` gives the thesis' settings, the defaults the repaired ones.
 
     Args:
-        labels: {0,1} [n, m], at least one label in every row.
-        bits: code length k, at least 1.
+        labels: {0,1} [n, m], at least one label in every row; or class numbers int [n].
+        bits: code length k, in 1..`hamming.MAX_BITS`.
         epochs: Adam steps; each uses the gradient of the whole similarity matrix once.
         lr: Adam's learning rate on W. At 1.0 (the thesis) tanh saturates within a few steps and freezes noise.
         init_scale: standard deviation of W at the start.
@@ -295,41 +373,61 @@ def infer_codes(
         progress: show a bar.
 
     Raises:
-        ValueError: for labels that are not 0/1 or have an empty row, or settings out of range; before any work.
+        ValueError: for labels that are not 0/1 or have an empty row, more than `MAX_SETS` distinct ones, or settings
+            out of range; before any work. For an lr that leads out of the numbers.
     """
-    groups = LabelSets.of(labels)
-    _check_least(
-        bits=(bits, 1),
-        epochs=(epochs, 0),
-        lr=(lr, 0),
-        init_scale=(init_scale, 0),
-        quantization_weight=(quantization_weight, 0),
-        finish_sweeps=(finish_sweeps, 0),
-        block_size=(1 if block_size is None else block_size, 1),
+    settings = _checked(
+        bits=bits,
+        epochs=epochs,
+        lr=lr,
+        init_scale=init_scale,
+        quantization_weight=quantization_weight,
+        finish_sweeps=finish_sweeps,
+        block_size=block_size,
+        seed=seed,
     )
+    sweeps, groups = settings.pop("finish_sweeps"), LabelSets.of(labels)
     history: dict[str, list[float]] = {"relaxed": [], "binarized": [], "finish": []}
-    steps = _relaxation(groups, bits, epochs, lr, init_scale, quantization_weight, block_size, seed)
-    for z in tqdm(steps, desc=f"stage 1, {bits} bits", total=epochs + 1, disable=not progress):
+    steps = _relaxation(groups, **settings)
+    for z in tqdm(steps, desc=f"stage 1, {bits} bits", total=settings["epochs"] + 1, disable=not progress):
         codes = (z >= 0).astype(np.uint8)  # sign(0) = +1
-        history["relaxed"].append(pair_objective(z, groups))
-        history["binarized"].append(pair_objective(codes, groups))
+        history["relaxed"].append(_objective(z.astype(np.float64), groups))
+        history["binarized"].append(_objective(2.0 * codes - 1, groups))
+        if not np.isfinite(history["relaxed"][-1]):
+            raise ValueError(
+                f"lr is {lr}, which leads out of the numbers within {len(history['relaxed'])} steps; lower it"
+            )
     start = np.where(groups.sums(z) >= 0, 1, -1)  # the majority within each label set
-    for shared in discrete_finish(start, groups, sweeps=finish_sweeps, seed=seed):
+    for shared in discrete_finish(start, groups, sweeps=sweeps, seed=seed):
         codes = (shared > 0).astype(np.uint8)[groups.index]
-        history["finish"].append(pair_objective(codes, groups))
+        history["finish"].append(_objective(2.0 * codes - 1, groups))
     return TargetCodes(
         codes,
-        pair_objective(codes, groups),
+        _objective(2.0 * codes - 1, groups),
         lower_bound(groups),
         {name: np.array(values) for name, values in history.items()},
     )
 
 
-def _check_least(**settings: tuple[float, float]) -> None:
-    """Raise ValueError for the first of the settings, each (value, least), that is too small."""
-    for name, (value, least) in settings.items():
-        if not value >= least:  # NaN is refused as well
-            raise ValueError(f"{name} is {value}; give at least {least}")
+def _checked(**settings: Any) -> dict[str, Any]:
+    """The numbers that `infer_codes` takes, by name, of Python's own types; raises ValueError for one out of range."""
+    found = dict(settings, bits=checks.count(settings["bits"], "bits", most=MAX_BITS))
+    found["seed"] = checks.seed(settings["seed"])
+    for name in ("epochs", "finish_sweeps"):
+        found[name] = checks.count(settings[name], name, least=0)
+    for name in ("lr", "init_scale", "quantization_weight"):
+        number = checks.finite(settings[name], name, least=0)
+        found[name] = settings[name] if isinstance(settings[name], (int, float)) else number
+    if settings["block_size"] is not None:
+        found["block_size"] = checks.count(settings["block_size"], "block_size")
+    return found
+
+
+def _with_defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of `infer_codes`, the omitted ones as well."""
+    parameters = inspect.signature(infer_codes).parameters.values()
+    defaults = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "progress"}
+    return {**defaults, **settings}
 
 
 def _relaxation(
@@ -345,7 +443,7 @@ def _relaxation(
     """Adam on W; yields Z = tanh(W), float32 [n, k], at the start and after each step."""
     n = len(groups.index)
     index, s = torch.as_tensor(groups.index), torch.as_tensor(groups.similarity)
-    w = init_scale * torch.randn(n, bits, generator=torch.Generator().manual_seed(seed))
+    w = init_scale * torch.randn(n, bits, generator=torch.Generator().manual_seed(checks.word(seed)))
     # Adam written out: torch.optim would load torch's compiler, 140 MB and two seconds, for these three lines.
     mean, square = torch.zeros_like(w), torch.zeros_like(w)
     z = torch.tanh(w)
@@ -370,22 +468,22 @@ def load_or_infer(path: Path, labels: np.ndarray, bits: int, *, seed: int = 0, *
 
     Args:
         path: the artifact, an `.npz` with `codes`, `objective`, `lower_bound` and `history_*`.
-        labels: {0,1} [n, m].
+        labels: {0,1} [n, m], or class numbers int [n].
         bits: code length k.
         seed: as in `infer_codes`.
         **settings: its other keyword arguments, but for `progress`, which is on.
     """
-    parameters = inspect.signature(infer_codes).parameters.values()
-    defaults = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
-    settings = {**defaults, **settings, "seed": seed}  # an omitted default is the same setting
-    del settings["progress"]
+    settings = _checked(
+        bits=bits, **_with_defaults({**settings, "seed": seed})
+    )  # an omitted default is the same setting
+    labels = checks.array(labels, "labels", "a label matrix [n, m], or class numbers [n]")
 
     def make() -> dict[str, np.ndarray]:
-        target = infer_codes(labels, bits, **settings, progress=True)
+        target = infer_codes(labels, **settings, progress=True)
         history = {f"history_{name}": values for name, values in target.history.items()}
         return {"codes": target.codes, "objective": target.objective, "lower_bound": target.lower_bound, **history}
 
-    args = {"labels": artifacts.digest(labels), "bits": bits, **settings}
+    args = {"labels": artifacts.digest(labels), **settings}
     arrays = artifacts.load_or_make(path, args, make, made_by="hashlib_nb.codes")
     history = {name.removeprefix("history_"): arrays[name] for name in arrays if name.startswith("history_")}
     return TargetCodes(arrays["codes"], float(arrays["objective"]), float(arrays["lower_bound"]), history)
@@ -402,7 +500,8 @@ class Args:
     options: tuple[str, ...] = ()
     """what the data set takes beyond that, as name=value: protocol=59k exclude=person,car"""
     labels: Path | None = None
-    """labels {0,1} [n, m] to use instead of a data set's: a .npy file, or a .txt list (see datasets/lists.py)"""
+    """labels to use instead of a data set's, {0,1} [n, m] or class numbers [n]: a .npy file, or a .txt list (see
+    datasets/lists.py)"""
     code_length: Annotated[int, tyro.conf.arg(aliases=["--bits"])] = 64
     """length k of the codes"""
     literal: bool = False
@@ -446,7 +545,7 @@ def summarize(target: TargetCodes, labels: np.ndarray) -> dict[str, float | int 
 
     Args:
         target: the codes.
-        labels: {0,1} [n, m], what they were inferred from.
+        labels: {0,1} [n, m], or class numbers int [n]: what they were inferred from.
 
     Returns:
         Plain numbers for JSON. `objective` and `lower_bound` as in `TargetCodes`; `gap` is None where the bound is 0.
@@ -455,7 +554,7 @@ def summarize(target: TargetCodes, labels: np.ndarray) -> dict[str, float | int 
     pairs = np.unique(np.column_stack([groups.index, _rows_as_numbers(target.codes)]), axis=0)
     return {
         "n": len(labels),
-        "concepts": labels.shape[1],
+        "concepts": labels.shape[1] if labels.ndim == 2 else len(groups.sets),
         "label_sets": len(groups.sets),
         "bits": target.codes.shape[1],
         "objective": target.objective,
@@ -475,12 +574,13 @@ def main(args: Args) -> None:
     for path in (args.out, args.report):
         if path is not None:
             artifacts.check_writable(path)
-    labels, name = _labels_of(args)
     settings = PRESETS["literal" if args.literal else "repaired"] | {
         field: getattr(args, field)
         for field in ("seed", "epochs", "block_size", "quantization_weight", "lr", "init_scale", "finish_sweeps")
         if getattr(args, field) is not None
     }
+    _checked(bits=args.code_length, **_with_defaults(settings))
+    labels, name = _labels_of(args)
     path = args.out or artifacts.folder(name, args.code_length, args.seed) / "target_codes.npz"
     start = time.perf_counter()
     if args.report is None:
@@ -489,9 +589,10 @@ def main(args: Args) -> None:
         target = infer_codes(labels, args.code_length, **settings)
     seconds = time.perf_counter() - start
     about = summarize(target, labels)
+    above = f"{100 * target.gap:.1f}% above the lower bound {target.lower_bound:.4f}"
     print(
         f"{about['n']} codes of {args.code_length} bits, {about['distinct_codes']} distinct; "
-        f"objective {target.objective:.4f}, {100 * target.gap:.1f}% above the lower bound {target.lower_bound:.4f}"
+        f"objective {target.objective:.4f}, {'no gap: the bound is 0' if np.isnan(target.gap) else above}"
     )
     if args.report is not None:
         measured = {"seconds": seconds, "peak_memory_mb": artifacts.peak_memory_mb()}

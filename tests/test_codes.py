@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hashlib_nb import artifacts, codes, datasets
 from hashlib_nb.codes import LITERAL, LabelSets, infer_codes
-from tests.helpers import refusal, run_main, run_python
+from tests.helpers import assert_same, refusal, run_main, run_python
 
 
 def class_labels(n: int, n_classes: int) -> np.ndarray:
@@ -70,6 +70,49 @@ def test_the_objective_is_the_dense_one(seed, n, m, k):
     exact = pytest.approx(dense_objective(2.0 * binary - 1, labels), rel=1e-12, abs=1e-15)
     assert codes.pair_objective(binary, labels) == exact
     assert codes.pair_objective(binary.astype(bool), LabelSets.of(labels)) == exact
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int8, np.int64, bool])
+def test_the_objective_knows_codes_and_signs_of_any_type(kind):
+    labels = random_labels(4, 30, 3)
+    binary = (random_z(5, 30, 11) >= 0).astype(np.uint8)
+    exact = dense_objective(2.0 * binary - 1, labels)
+    assert codes.pair_objective(binary.astype(kind), labels) == pytest.approx(exact, rel=1e-12)
+    assert codes.pair_objective(torch.tensor(binary.astype(kind)), labels) == pytest.approx(exact, rel=1e-12)
+    if kind in (np.int8, np.int64):
+        assert codes.pair_objective(2 * binary.astype(kind) - 1, labels) == pytest.approx(exact, rel=1e-12)
+
+
+@pytest.mark.parametrize("block_size", [None, 7])
+def test_class_numbers_are_coded_as_their_one_hot_rows(block_size):
+    classes, names = np.random.default_rng(0).integers(0, 6, 50), np.array([-7, 0, 1, 30, 31, 10**12])
+    rows, numbers = np.eye(6, dtype=np.uint8)[classes], names[classes]
+    one, other = (
+        infer_codes(labels, 9, epochs=5, finish_sweeps=3, block_size=block_size) for labels in (rows, numbers)
+    )
+    assert_same(one, other)
+    np.testing.assert_array_equal(codes.similarity(rows), codes.similarity(numbers))
+    assert codes.pair_objective(one.codes, rows) == codes.pair_objective(one.codes, numbers)
+    assert codes.summarize(one, rows) == codes.summarize(other, numbers)
+    groups = LabelSets.of(numbers)
+    np.testing.assert_array_equal(groups.sets[groups.index], numbers)
+
+
+def test_a_bound_of_zero_leaves_no_gap(home, capsys):
+    for n_classes in (1, 2):
+        np.save(home / "labels.npy", np.arange(8) % n_classes)
+        run_main(codes, "--labels", home / "labels.npy", "--bits", 4, "--out", home / f"{n_classes}.npz")
+        assert "objective 0.0000, no gap: the bound is 0" in capsys.readouterr().out
+    assert np.isnan(codes.TargetCodes(np.ones((1, 1), np.uint8), 0.0, 1e-17, {}).gap)
+
+
+@pytest.mark.parametrize("seed", [2**32 - 1, 2**32, 2**32 + 5, 2**64 - 1])
+def test_every_seed_has_codes_of_its_own(seed):
+    labels = class_labels(12, 3)
+    found, again = (infer_codes(labels, 16, epochs=0, finish_sweeps=0, seed=seed) for _ in range(2))
+    assert_same(found, again)
+    other = infer_codes(labels, 16, epochs=0, finish_sweeps=0, seed=seed % 2**32 if seed >= 2**32 else 0)
+    assert (found.codes != other.codes).any()  # the upper half of a seed counts
 
 
 def test_similarity_by_hand():
@@ -321,14 +364,40 @@ GOOD = class_labels(6, 3)
         (lambda: infer_codes(GOOD * 2, 8), "labels has values from 0 to 2; expected 0 and 1 alone"),
         (lambda: infer_codes(2 * GOOD.astype(int) - 1, 8), "labels has values from -1 to 1; map -1"),
         (lambda: infer_codes(GOOD.astype(float), 8), "labels is float64; expected 0/1 integers"),
-        (lambda: infer_codes(np.arange(5), 8), r"labels has shape \[5\]; expected a label matrix"),
-        (lambda: infer_codes(GOOD, 0), "bits is 0; give at least 1"),
-        (lambda: infer_codes(GOOD, 8, block_size=0), "block_size is 0; give at least 1"),
-        (lambda: infer_codes(GOOD, 8, epochs=-1), "epochs is -1; give at least 0"),
-        (lambda: infer_codes(GOOD, 8, finish_sweeps=-1), "finish_sweeps is -1; give at least 0"),
-        (lambda: infer_codes(GOOD, 8, lr=float("nan")), "lr is nan; give at least 0"),
-        (lambda: infer_codes(GOOD, 8, quantization_weight=-1), "quantization_weight is -1; give at least 0"),
-        (lambda: codes.pair_gradient(torch.ones(6, 2), GOOD, block_size=0), "block_size is 0; give at least 1"),
+        (lambda: infer_codes(np.arange(5.0), 8), r"labels is float64 \[5\]; class numbers are integers"),
+        (lambda: infer_codes(GOOD, 0), "bits is 0; give a whole number in 1"),
+        (lambda: infer_codes(GOOD, 8.0), r"bits is 8\.0; give a whole number in 1"),
+        (lambda: infer_codes(GOOD, 10**9), r"bits is 1000000000; give a whole number in 1\.\.65535"),
+        (lambda: infer_codes(GOOD, 8, block_size=0), "block_size is 0; give a whole number of at least 1"),
+        (lambda: infer_codes(GOOD, 8, epochs=-1), "epochs is -1; give a whole number of at least 0"),
+        (lambda: infer_codes(GOOD, 8, epochs=2.5), r"epochs is 2\.5; give a whole number"),
+        (lambda: infer_codes(GOOD, 8, epochs=None), "epochs is None; give a whole number"),
+        (lambda: infer_codes(GOOD, 8, finish_sweeps=-1), "finish_sweeps is -1; give a whole number of at least 0"),
+        (lambda: infer_codes(GOOD, 8, lr=float("nan")), "lr is nan; give a finite number of at least 0"),
+        (lambda: infer_codes(GOOD, 8, lr=float("inf")), "lr is inf; give a finite number"),
+        (lambda: infer_codes(GOOD, 8, lr="1"), "lr is '1'; give a finite number"),
+        (lambda: infer_codes(GOOD, 8, lr=1e39), r"lr is 1e\+39, which leads out of the numbers within \d+ steps"),
+        (lambda: infer_codes(GOOD, 8, init_scale=-0.1), r"init_scale is -0\.1; give a finite number"),
+        (lambda: infer_codes(GOOD, 8, quantization_weight=-1), "quantization_weight is -1; give a finite number"),
+        (lambda: infer_codes(GOOD, 8, seed=-1), r"seed is -1; give a whole number from 0 to 2\^64 - 1"),
+        (lambda: infer_codes(GOOD, 8, seed=2**64), "seed is 18446744073709551616; give a whole number"),
+        (
+            lambda: infer_codes(np.arange(20_000), 8),
+            r"labels has 20,000 distinct label sets, .* take 1\.6 GB; .* 16,384",
+        ),
+        (lambda: codes.lower_bound(GOOD, iterations=0), "iterations is 0; give a whole number"),
+        (lambda: codes.pair_gradient(torch.ones(6, 2), GOOD, block_size=0), "block_size is 0; give a whole number"),
+        (lambda: codes.pair_gradient(torch.ones(5, 2), GOOD), "z has 5 rows and labels 6"),
+        (lambda: codes.pair_gradient(np.ones((6, 2)), GOOD), r"z is float64 \[6, 2\]; give a tensor of floats"),
+        (lambda: codes.pair_objective(GOOD[:5], GOOD), "codes has 5 rows and labels 6; give one row of labels a code"),
+        (lambda: codes.pair_objective(GOOD[0], GOOD), r"codes is uint8 \[3\]; give codes"),
+        (lambda: codes.pair_objective(255 * GOOD, GOOD), r"codes has values from 0 to 255; give codes \{0,1\}"),
+        (lambda: codes.pair_objective(np.full((6, 2), np.nan), GOOD), "codes has values from nan to nan"),
+        (lambda: codes.pair_objective(GOOD * 1.0, GOOD), r"codes is of 0\.0 and 1\.0 alone: give integers"),
+        (lambda: codes.pair_objective(np.sign(np.arange(-2, 4))[:, None], GOOD), "codes is of -1, 0 and 1"),
+        (lambda: next(codes.discrete_finish(GOOD[:3], LabelSets.of(GOOD), sweeps=1)), r"z is uint8 \[3, 3\]; give"),
+        (lambda: codes.similarity(GOOD, GOOD[:, :2]), r"labels is \[6, 3\] and other \[6, 2\]"),
+        (lambda: codes.similarity(2 * GOOD), "labels has values from 0 to 2"),
         (lambda: codes.lower_bound(EMPTY_ROW), "labels has 2 rows without any label"),
     ],
 )
@@ -394,7 +463,10 @@ def test_a_default_and_the_same_value_are_one_setting(home, capsys):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (("--bits", 0), "error: bits is 0; give at least 1"),
+        (("--bits", 0), "error: bits is 0; give a whole number in 1..65535"),
+        (("--bits", 10**9), "error: bits is 1000000000; give a whole number in 1..65535"),
+        (("--seed", -1), "error: seed is -1; give a whole number from 0 to 2^64 - 1"),
+        (("--lr", "nan"), "error: lr is nan; give a finite number of at least 0"),
         (("--labels", "nowhere.npy"), "error: nowhere.npy does not exist"),
         (("--dataset", "nothing"), "error: "),
         (("--out", "."), "is a folder; give the name of a file"),

@@ -39,7 +39,7 @@ def label_information(codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
     codes, labels = check_codes(codes), check_labels(labels)
     if len(codes) != len(labels):
         raise ValueError(f"labels has {len(labels)} rows for {len(codes)} codes; give one row of labels a code")
-    rows = -labels if labels.ndim == 1 else labels  # the order, and so the rounding, of their one-hot rows
+    rows = ~labels if labels.ndim == 1 else labels  # the order, and so the rounding, of their one-hot rows
     _, label_set, sizes = np.unique(rows, axis=0, return_inverse=True, return_counts=True)
     ones = np.stack([np.bincount(label_set.ravel(), weights=bit) for bit in codes.T], axis=1)  # [sets, k]
     within = sizes / sizes.sum() @ binary_entropy(ones / sizes[:, None])
