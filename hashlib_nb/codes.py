@@ -374,7 +374,7 @@ def infer_codes(
 
     Raises:
         ValueError: for labels that are not 0/1 or have an empty row, more than `MAX_SETS` distinct ones, or settings
-            out of range; before any work. For an lr that leads out of the numbers.
+            out of range; before any work. Settings whose steps end in NaN.
     """
     settings = _checked(
         bits=bits,
@@ -394,8 +394,9 @@ def infer_codes(
         history["relaxed"].append(_objective(z.astype(np.float64), groups))
         history["binarized"].append(_objective(2.0 * codes - 1, groups))
         if not np.isfinite(history["relaxed"][-1]):
+            sizes = ", ".join(f"{name} {settings[name]}" for name in ("lr", "init_scale", "quantization_weight"))
             raise ValueError(
-                f"lr is {lr}, which leads out of the numbers within {len(history['relaxed'])} steps; lower it"
+                f"the codes are no numbers after {len(history['relaxed']) - 1} steps; lower one of {sizes}"
             )
     start = np.where(groups.sums(z) >= 0, 1, -1)  # the majority within each label set
     for shared in discrete_finish(start, groups, sweeps=sweeps, seed=seed):

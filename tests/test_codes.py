@@ -376,7 +376,10 @@ GOOD = class_labels(6, 3)
         (lambda: infer_codes(GOOD, 8, lr=float("nan")), "lr is nan; give a finite number of at least 0"),
         (lambda: infer_codes(GOOD, 8, lr=float("inf")), "lr is inf; give a finite number"),
         (lambda: infer_codes(GOOD, 8, lr="1"), "lr is '1'; give a finite number"),
-        (lambda: infer_codes(GOOD, 8, lr=1e39), r"lr is 1e\+39, which leads out of the numbers within \d+ steps"),
+        (
+            lambda: infer_codes(GOOD, 8, quantization_weight=1e39),
+            r"no numbers after \d+ steps; lower one of lr 0\.3, .* 1e\+39",
+        ),
         (lambda: infer_codes(GOOD, 8, init_scale=-0.1), r"init_scale is -0\.1; give a finite number"),
         (lambda: infer_codes(GOOD, 8, quantization_weight=-1), "quantization_weight is -1; give a finite number"),
         (lambda: infer_codes(GOOD, 8, seed=-1), r"seed is -1; give a whole number from 0 to 2\^64 - 1"),

@@ -205,9 +205,11 @@ def lists_table() -> list[str]:
     columns = ("list", "rows", "concepts", "label sets", "above the bound", "distinct codes", "codes a set")
     rows = []
     for name, part in pd.DataFrame(records).groupby("labels", sort=False):
+        part = part.astype({"gap": float})  # None where the bound is 0
         mean = part.mean(numeric_only=True)
         counts = [f"{mean[column]:,.0f}" for column in ("n", "concepts", "label_sets")]
         gap = f"{100 * mean['gap']:.1f} ± {100 * part['gap'].std():.1f}%"
+        gap = "no gap: the bound is 0" if np.isnan(mean["gap"]) else gap
         memory = f"{mean['peak_memory_mb']:,.0f} MB"
         codes_made = [f"{mean['distinct_codes']:,.0f}", f"{mean['codes_per_label_set']:.2f}"]
         rows.append([name, *counts, gap, *codes_made, f"{mean['seconds']:.0f}", memory])
