@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -40,6 +41,18 @@ def synthetic(name: str = "synthetic", k: int = 10, seed: int = 0) -> pools.Cand
 POOL = synthetic()
 
 
+def run_here(missing, budget: int | None, workers: int) -> Iterator[Cell]:
+    """What the workers do, in this process, which has everything loaded."""
+    for pool, key in missing:
+        yield comparison.run_cell(pool, *key, budget)
+
+
+@pytest.fixture
+def without_workers(monkeypatch):
+    """For tests of the files that cells are kept in."""
+    monkeypatch.setattr(comparison, "_in_workers", run_here)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("cells")
@@ -47,7 +60,9 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def cells(folder) -> list[Cell]:
-    return comparison.run_grid([POOL], workers=2, folder=folder, **SMALL)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(comparison, "_in_workers", run_here)
+        return comparison.run_grid([POOL], folder=folder, **SMALL)
 
 
 def without_seconds(cells: list[Cell]) -> list[dict]:
@@ -91,11 +106,14 @@ def test_a_cell_is_what_the_method_finds_and_how_that_retrieves(cells):
         assert cell.calls == found.calls <= 40
 
 
-def test_the_number_of_workers_changes_nothing(cells, tmp_path):
-    alone = comparison.run_grid([POOL], workers=1, folder=tmp_path, **SMALL)
-    assert without_seconds(alone) == without_seconds(cells)
+@pytest.mark.process
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_number_of_workers_changes_nothing(cells, tmp_path, workers):
+    found = comparison.run_grid([POOL], workers=workers, folder=tmp_path, **SMALL)
+    assert without_seconds(found) == without_seconds(cells)
 
 
+@pytest.mark.usefixtures("without_workers")
 def test_finished_cells_are_not_made_again_and_missing_ones_are(cells, folder, tmp_path, capsys):
     path = tmp_path / "synthetic-b40.json"
     record = json.loads((folder / path.name).read_text())
@@ -111,6 +129,7 @@ def test_finished_cells_are_not_made_again_and_missing_ones_are(cells, folder, t
     assert len(stored) == len(cells)
 
 
+@pytest.mark.process
 def test_a_run_that_ends_early_leaves_the_cells_that_were_finished(tmp_path):
     broken = replace(synthetic("broken"), query_labels=POOL.query_labels[:3])  # fails at the test of its first cell
     with pytest.raises(ValueError, match="query_codes has 15 rows and query_labels 3"):
@@ -156,18 +175,20 @@ def test_a_killed_run_keeps_its_cells_and_leaves_no_process_behind(tmp_path):
     ],
     ids=["truncated", "foreign", "other settings"],
 )
+@pytest.mark.usefixtures("without_workers")
 def test_cells_that_cannot_be_used_are_named_and_made_anew(cells, folder, tmp_path, capsys, spoil, message):
     path = tmp_path / "synthetic-b40.json"
     path.write_text(spoil((folder / path.name).read_text()))
     few = SMALL | {"methods": ("random",), "lengths": (2,)}
-    again = comparison.run_grid([POOL], workers=1, folder=tmp_path, **few)
+    again = comparison.run_grid([POOL], folder=tmp_path, **few)
     assert message in capsys.readouterr().out
     assert without_seconds(again) == without_seconds([c for c in cells if (c.method, c.n_bits) == ("random", 2)])
 
 
+@pytest.mark.usefixtures("without_workers")
 def test_other_codes_under_the_same_name_are_not_mistaken_for_these(cells, folder, capsys):
     before = (folder / "synthetic-b40.json").read_bytes()
-    comparison.run_grid([synthetic(seed=1)], folder=folder, **SMALL | {"methods": ("random",), "workers": 1})
+    comparison.run_grid([synthetic(seed=1)], folder=folder, **SMALL | {"methods": ("random",)})
     assert "made from other codes" in capsys.readouterr().out
     (folder / "synthetic-b40.json").write_bytes(before)
 
@@ -301,8 +322,9 @@ def test_arguments_that_cannot_be_meant_are_named(wrong, message):
         comparison.Args(**wrong)
 
 
-def test_the_command_line_prints_the_tables_of_its_cells(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("HASHLIB_NB_HOME", str(tmp_path))
+@pytest.mark.process
+@pytest.mark.usefixtures("home")
+def test_the_command_line_prints_the_tables_of_its_cells(capsys):
     args = comparison.Args(pools=("lsh-512",), methods=("first", "random"), lengths=(4,), seeds=(0, 1), budget=5)
     comparison.main(args)
     printed = capsys.readouterr().out

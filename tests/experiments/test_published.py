@@ -85,6 +85,7 @@ def test_stored_files_name_no_folder_of_a_machine():
         assert not [word for word in shlex.split(artifacts.load_json(path)["command"]) if word.startswith("/")]
 
 
+@pytest.mark.process
 def test_lists_are_measured_and_shown(tmp_path, monkeypatch):
     """On small lists in a folder with a space: one process each, rows that say what was inferred."""
     tmp_path = tmp_path / "my lists"

@@ -214,8 +214,8 @@ def test_direct_encoders_leave_the_folder_of_stage_2_alone(made):
 
 def test_the_command_in_the_json_has_the_same_arguments(made):
     words = shlex.split(artifacts.load_json(made.home / "runs" / "results.json")["command"])
-    assert words[:3] == ["python", "-m", "hashlib_nb", "results"]
-    assert tyro.cli(Args, args=words[3:]) == ARGS
+    assert words[:4] == ["python", "-m", "hashlib_nb", "results"]
+    assert tyro.cli(Args, args=words[4:]) == ARGS
 
 
 def test_from_the_shell_it_prints_what_it_writes(made, capsys, tmp_path):
