@@ -1,4 +1,4 @@
-"""One key says which run it is: whatever changes a result changes where it lies, and what lies together was made together."""
+"""One key says which run it is: what changes a result changes its place, what lies together was made together."""
 
 from __future__ import annotations
 
