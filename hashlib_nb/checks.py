@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -74,7 +74,7 @@ def finite(
     most: float | None = None,
     below: float | None = None,
 ) -> float:
-    """A number that is neither NaN nor infinite, as a float, within the limits that are given.
+    """A number that is neither NaN nor infinite, within the limits that are given: Python's own, or a float of another.
 
     Args:
         value: the argument.
@@ -93,14 +93,14 @@ def finite(
         limits = {"of at least": least, "above": above, "of at most": most, "below": below}
         words = " and ".join(f"{word} {limit}" for word, limit in limits.items() if limit is not None)
         raise ValueError(f"{name} is {shown(value)}; give a finite number {words}".rstrip())
-    return number
+    return value if isinstance(value, (int, float)) else number
 
 
 def share(value: Any, name: str) -> float:
-    """A share of something, as a float in 0..1. Raises ValueError for anything else."""
+    """A share of something, a number in 0..1. Raises ValueError for anything else."""
     if not 0 <= (number := _as_float(value)) <= 1:
         raise ValueError(f"{name} is {shown(value)}; give a share in 0..1")
-    return number
+    return value if isinstance(value, (int, float)) else number
 
 
 def seed(value: Any, name: str = "seed") -> int:
@@ -132,6 +132,24 @@ def word(seed: int, part: int = 0) -> int:
     if seed < WORDS:
         return seed + part
     return int(np.random.SeedSequence((seed, part)).generate_state(1)[0])
+
+
+def fields(settings: Any, check: Callable, *names: str, optional: bool = False, **limits: Any) -> None:
+    """Check fields of a dataclass, frozen or not, and put what the check returns in their place.
+
+    Args:
+        settings: the dataclass' instance, in its `__post_init__`.
+        check: a function of this module.
+        names: of the fields.
+        optional: whether None will do, too.
+        **limits: what else the check takes.
+
+    Raises:
+        ValueError: what the check refuses.
+    """
+    for name in names:
+        if not (optional and getattr(settings, name) is None):
+            object.__setattr__(settings, name, check(getattr(settings, name), name, **limits))
 
 
 def array(value: Any, name: str, wanted: str) -> np.ndarray:

@@ -417,8 +417,7 @@ def _checked(**settings: Any) -> dict[str, Any]:
     for name in ("epochs", "finish_sweeps"):
         found[name] = checks.count(settings[name], name, least=0)
     for name in ("lr", "init_scale", "quantization_weight"):
-        number = checks.finite(settings[name], name, least=0)
-        found[name] = settings[name] if isinstance(settings[name], (int, float)) else number
+        found[name] = checks.finite(settings[name], name, least=0)
     if settings["block_size"] is not None:
         found["block_size"] = checks.count(settings["block_size"], "block_size")
     return found

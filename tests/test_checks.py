@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -116,3 +117,25 @@ def test_what_is_no_array_is_refused_by_name(value):
     with pytest.raises(ValueError, match="^codes is .*; give a code matrix") as refused:
         checks.array(value, "codes", "a code matrix [n, k]")
     assert "\n" not in str(refused.value)
+
+
+@dataclass(frozen=True)
+class Settings:
+    n_bits: int = 3
+    lr: float = 1
+    epochs: int | None = None
+
+    def __post_init__(self):
+        checks.fields(self, checks.count, "n_bits", most=9)
+        checks.fields(self, checks.count, "epochs", optional=True)
+        checks.fields(self, checks.finite, "lr", least=0)
+
+
+def test_fields_of_a_dataclass_are_checked_and_made_pythons_own():
+    found = Settings(np.int64(4), np.float32(0.5), torch.tensor(2))
+    assert (found.n_bits, found.lr, found.epochs) == (4, 0.5, 2)
+    assert [type(getattr(found, name)) for name in ("n_bits", "lr", "epochs")] == [int, float, int]
+    assert type(Settings().lr) is int  # as it was written
+    for changed in ({"n_bits": None}, {"n_bits": 10}, {"lr": -1}, {"epochs": 0}):
+        with pytest.raises(ValueError, match=f"^{next(iter(changed))} is "):
+            Settings(**changed)
