@@ -7,7 +7,7 @@ from pathlib import Path
 from nbgrader.converters import Autograde
 from nbgrader.preprocessors import Execute
 
-from hashlib_nb.course.grading import ExecuteSubmission
+from hashlib_nb.course.grading import ExecuteSubmission, MendMarks
 
 c = get_config()  # noqa: F821, nbgrader puts it here
 
@@ -49,5 +49,7 @@ c.FileNameCollectorPlugin.named_regexp = (
     r".*/extracted/(?:.*/)?(?P<student_id>[^/_]+)[/_].*?(?P<file_id>\d\d_[a-z_]*[a-z])[^/]*\.ipynb$"
 )
 
-steps = Autograde.class_traits()["autograde_preprocessors"].default()
+traits = Autograde.class_traits()
+c.Autograde.sanitize_preprocessors = [MendMarks, *traits["sanitize_preprocessors"].default()]
+steps = traits["autograde_preprocessors"].default()
 c.Autograde.autograde_preprocessors = [ExecuteSubmission if step is Execute else step for step in steps]

@@ -14,7 +14,10 @@ from __future__ import annotations
 import ast
 import importlib.util
 import re
+import shutil
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,9 +65,10 @@ def _release(course: Path, name: str) -> None:
     source, release = (course / step / name / f"{name}.ipynb" for step in ("source", "release"))
     for problem in source_problems(source):
         raise ValueError(f"{name}: {problem}")
-    _generate(course, name)
-    for problem in release_problems(release):
-        raise ValueError(f"{name}: its release is not fit to hand out: {problem}")
+    with _kept(release.parent):
+        _generate(course, name)
+        for problem in release_problems(release):
+            raise ValueError(f"{name}: its release is not fit to hand out: {problem}")
     tasks, points = summarize(nbformat.read(source, as_version=4))
     print(f"{name}: {tasks} tasks, {points:g} points; {artifacts.shown(release)}", flush=True)
 
@@ -143,23 +147,31 @@ def release_problems(path: Path) -> Iterator[str]:
 
 
 def submission_problems(release: Path, folder: Path) -> Iterator[str]:
-    """What keeps nbgrader from grading a submission: a name, a file that is no notebook, or graded cells that are gone.
+    """What is wrong with a submission: its name, a file that is no notebook, graded cells that are gone or there twice.
 
     Args:
         release: the notebook that was handed out.
         folder: submitted/<student>/<assignment>.
     """
+    from hashlib_nb.course.grading import TWICE, grade_id, stray
+
     path = folder / release.name
     if not path.is_file():
         there = ", ".join(sorted(each.name for each in folder.iterdir())) or "nothing"
         yield f"there is {there}, but no {release.name}; rename the notebook"
         return
+    marked = [cell for cell in nbformat.read(release, as_version=4).cells if grade_id(cell)]
     try:
-        handed_in = {_name(cell) for cell in nbformat.read(path, as_version=4).cells}
-    except (nbformat.ValidationError, ValueError, AttributeError, TypeError):  # other JSON, and what is no JSON
+        notebook = nbformat.read(path, as_version=4)
+        strays = stray(notebook, {grade_id(cell) for cell in marked})
+    except (nbformat.ValidationError, ValueError, AttributeError, TypeError, KeyError):  # other JSON, and no JSON
         yield f"{release.name} is not a notebook; ask for the file again"
         return
-    wanted = [_name(cell) for cell in nbformat.read(release, as_version=4).cells if role(cell)]
+    for name in {grade_id(cell): None for cell, reason in strays if reason == TWICE}:
+        yield f"cell {name} is there twice; the last one is graded, so look whether that is the one meant"
+    dropped = {id(cell) for cell, _ in strays}
+    handed_in = {grade_id(cell) for cell in notebook.cells if id(cell) not in dropped}
+    wanted = [grade_id(cell) for cell in marked if role(cell)]
     if lost := [name for name in wanted if name not in handed_in]:
         shown = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
         yield f"graded cells are gone ({shown}), deleted or pasted into a new notebook; they score 0, so ask again"
@@ -184,6 +196,20 @@ def configuration(course: Path):
     from traitlets.config import PyFileConfigLoader
 
     return PyFileConfigLoader(CONFIG, path=str(course)).load_config()
+
+
+@contextmanager
+def _kept(folder: Path) -> Iterator[None]:
+    """Put a release back as it was before, if the new one fails: nbgrader removes the old one first."""
+    with tempfile.TemporaryDirectory() as aside:
+        before = shutil.copytree(folder, Path(aside, "release")) if folder.is_dir() else None
+        try:
+            yield
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            if before:
+                shutil.copytree(before, folder)
+            raise
 
 
 def _generate(course: Path, name: str) -> None:

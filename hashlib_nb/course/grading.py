@@ -1,19 +1,25 @@
 """How submissions are run when they are graded, so that an answer that crashes or never ends costs its task alone.
 
 nbgrader interrupts a cell that runs too long, but gives a whole submission up where the kernel dies or an interrupt is
-caught and ignored, and it keeps all that a cell prints. `ExecuteSubmission` stands in for its way of running notebooks;
-`nbgrader_config.py` in the course folder says so. Needs nbgrader, which the extra "test" installs.
+caught and ignored, and it keeps all that a cell prints. `ExecuteSubmission` stands in for its way of running notebooks.
+It also gives the whole class up where one submission holds a cell twice, or marks of another version of nbgrader:
+`MendMarks` goes before. `nbgrader_config.py` in the course folder names both. Needs nbgrader, which the extra "test"
+installs.
 """
 
 from __future__ import annotations
 
 import asyncio
 import copy
+from collections.abc import Collection
 
+import jsonschema
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
-from nbgrader.preprocessors import Execute
+from nbgrader.api import Gradebook
+from nbgrader.nbgraderformat import MetadataValidator
+from nbgrader.preprocessors import Execute, NbGraderPreprocessor
 from nbgrader.utils import has_failed, is_grade
 from traitlets import Integer
 
@@ -22,6 +28,72 @@ DIED = "KernelDied", "this cell ended its Python process\n(os._exit, exit(), a c
 STUCK = "CellTimeoutError", "this cell ran over its time and could not be interrupted;\nits Python process was ended"
 FLOODED = "OutputFlood", "this cell printed without end and was stopped"
 EXIT = "ask_exit"  # what IPython's exit() and quit() put into a reply: the kernel ends a moment after it
+
+
+class MendMarks(NbGraderPreprocessor):
+    """Takes nbgrader's marks off the cells of a submission that `stray` finds.
+
+    A cell without marks runs like any other and counts for nothing; `classroom --check-submissions` names them before.
+    """
+
+    def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
+        """Take them off; see the class."""
+        about = resources["nbgrader"]
+        with Gradebook(about["db_url"]) as book:
+            graded = {cell.name for cell in book.find_notebook(about["notebook"], about["assignment"]).source_cells}
+        for cell, reason in stray(nb, graded):
+            self.log.warning("Cell %r counts for nothing: %s", grade_id(cell), reason)
+            del cell.metadata["nbgrader"]
+        return nb, resources
+
+
+TWICE = "it is there twice"
+"""What `stray` says of the copies of a cell before its last one."""
+
+
+def stray(notebook: NotebookNode, graded: Collection[str]) -> list[tuple[NotebookNode, str]]:
+    """Cells whose marks nbgrader would stumble over, and why; marks of older versions are brought up to date.
+
+    The last of several copies is none of them, as Python takes the last of several functions.
+
+    Args:
+        notebook: a submission.
+        graded: the names that the assignment's cells have.
+    """
+    found, seen = [], set()
+    for cell in reversed(notebook.cells):
+        if "nbgrader" not in cell.metadata:
+            continue
+        if not _readable(cell):
+            found.append((cell, "its marks cannot be read"))
+        elif (name := grade_id(cell)) not in graded:
+            found.append((cell, "it is not of this assignment"))
+        elif name in seen:
+            found.append((cell, TWICE))
+        seen.add(grade_id(cell))
+    return found[::-1]
+
+
+def grade_id(cell: NotebookNode) -> str | None:
+    """The name under which nbgrader knows a cell; None for one without marks, or with marks that cannot be read."""
+    marks = cell.metadata.get("nbgrader")
+    name = marks.get("grade_id") if isinstance(marks, dict) else None
+    return name if isinstance(name, str) else None
+
+
+def _readable(cell: NotebookNode) -> bool:
+    """Whether nbgrader can read a cell's marks, which are first brought to its own version."""
+    validator = MetadataValidator()
+    try:
+        upgraded = validator.upgrade_cell_metadata(copy.deepcopy(cell))
+        marks = upgraded.metadata["nbgrader"] | {"schema_version": validator.schema_version}
+        jsonschema.validate(marks, validator.schema)
+    except (jsonschema.ValidationError, KeyError, TypeError, AttributeError):  # of marks that are something else
+        return False
+    if not marks.get("grade_id") or (marks["grade"] and "points" not in marks):
+        return False
+    cell.metadata["nbgrader"] = NotebookNode(marks)
+    return True
 
 
 class ExecuteSubmission(Execute):

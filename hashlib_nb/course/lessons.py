@@ -2,11 +2,13 @@
 
 python -m hashlib_nb run_course
 python -m hashlib_nb run_course --notebooks 03 04 --parameters bits=16 seed=1
+python -m hashlib_nb run_course --notebooks 01 02 --parameters seed=1 02:epochs=5
 """
 
 from __future__ import annotations
 
 import ast
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,8 @@ NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 """The notebooks of the clone that this file lies in; what they write goes to the project root."""
 RESULTS = Path("runs", "results.md")
 """Where notebook 04 writes the results table, seen from the project root."""
+PATHS = ("root", "pictures")
+"""Parameters, and names in the list `options`, whose values are folders: relative ones are seen from the caller's."""
 
 
 @dataclass(frozen=True)
@@ -61,19 +65,33 @@ class Args:
     notebooks: tuple[str, ...] = tuple(lesson.number for lesson in LESSONS if lesson.in_course)
     """Numbers of the notebooks to run, in this order; by default those that make up the course."""
     parameters: tuple[str, ...] = ()
-    """name=value pairs such as bits=16 for the parameters cells; each goes to every notebook that has the name."""
+    """name=value pairs such as bits=16 for the parameters cells; each goes to every notebook that has the name, and
+    02:epochs=5 to notebook 02 alone; relative folders are seen from the current one"""
+
+    def __post_init__(self) -> None:
+        """Check what can be checked before any notebook is read."""
+        there = [lesson.number for lesson in LESSONS]
+        if not there:
+            raise ValueError(f"{NOTEBOOKS} has no lessons.txt; run this in a clone of the repository")
+        if not self.notebooks or not {*self.notebooks} <= {*there}:
+            raise ValueError(f"notebooks is {list(self.notebooks)}; give some of {', '.join(there)}")
 
 
 def main(args: Args) -> None:
     """Check the arguments, run the notebooks and print the results table if notebook 04 was among them.
 
     Raises:
-        ValueError: A parameter that none of the notebooks has, or a value of the wrong kind.
-        FileNotFoundError: No notebook with such a number.
+        ValueError: A parameter that none of the notebooks has, or that means another thing in each, or a value of the
+            wrong kind.
+        FileNotFoundError: A notebook on the list is not there.
         CommandError: A notebook failed; the message names it, the cell, the error and the executed copy.
     """
-    root = project_root()
-    notebooks = [_find(number) for number in args.notebooks]
+    root = project_root().resolve()
+    if "HASHLIB_NB_HOME" in os.environ:  # notebooks run in that folder, and would look for a relative one inside it
+        os.environ["HASHLIB_NB_HOME"] = str(root)
+    notebooks = [lesson.path for number in args.notebooks for lesson in LESSONS if lesson.number == number]
+    if missing := [path for path in notebooks if not path.is_file()]:
+        raise FileNotFoundError(f"{missing[0]} is not there, though lessons.txt lists it; get it from the repository")
     parameters = _match(notebooks, args.parameters)
     for notebook in notebooks:
         started = time.perf_counter()
@@ -83,42 +101,76 @@ def main(args: Args) -> None:
         print("\n" + (root / RESULTS).read_text(encoding="utf-8"))
 
 
-def _find(number: str) -> Path:
-    found = sorted(NOTEBOOKS.glob(f"{number}_*.ipynb"))
-    if not found:
-        raise FileNotFoundError(f"notebooks names {number!r}, but {NOTEBOOKS} has no {number}_*.ipynb.")
-    return found[0]
-
-
 def _match(notebooks: list[Path], pairs: tuple[str, ...]) -> dict[Path, dict[str, object]]:
     """Give each notebook the parameters it has; papermill would only warn of one that no notebook has."""
-    known = {notebook: papermill.inspect_notebook(notebook) for notebook in notebooks}
+    known = {notebook: _defaults(notebook) for notebook in notebooks}
     matched: dict[Path, dict[str, object]] = {notebook: {} for notebook in notebooks}
+    own = {pair.partition("=")[0] for pair in pairs if ":" in pair.partition("=")[0]}
     for pair in pairs:
-        name, equals, text = pair.partition("=")
-        takers = [notebook for notebook in notebooks if name in known[notebook]]
+        words, equals, text = pair.partition("=")
+        name = words.rpartition(":")[2]
+        takers = [path for path in notebooks if name in known[path] and words in (name, f"{_number(path)}:{name}")]
         if not equals or not takers:
             names = ", ".join(sorted({name for parameters in known.values() for name in parameters}))
-            raise ValueError(f"parameters has {pair!r}; write name=value with a name that a notebook has: {names}.")
-        for notebook in takers:
-            matched[notebook][name] = _value(name, text, _literal(known[notebook][name]["default"]))
+            ways = "write name=value, or 02:name=value for one notebook, with a name that it has"
+            raise ValueError(f"parameters has {pair!r}; {ways}: {names}")
+        if words not in own:
+            takers = [path for path in takers if f"{_number(path)}:{name}" not in own]
+        _check_one_meaning(name, text, {_number(path): known[path][name] for path in takers})
+        for path in takers:
+            matched[path][name] = _value(name, text, known[path][name])
+    for path, values in matched.items():
+        for name, value in values.items():
+            print(f"{path.stem}: {name}={value!r}", flush=True)
     return matched
+
+
+def _number(notebook: Path) -> str:
+    return Lesson(notebook.stem, in_course=False).number
+
+
+def _defaults(notebook: Path) -> dict[str, object]:
+    """The parameters of a notebook, with their values."""
+    return {name: _literal(about["default"]) for name, about in papermill.inspect_notebook(notebook).items()}
+
+
+def _check_one_meaning(name: str, text: str, defaults: dict[str, object]) -> None:
+    """Refuse a number that is another thing in each of the notebooks: 01's epochs are steps of Adam, 02's are passes.
+
+    Where it is the same thing, it has the same default. Lists (seeds, lengths) say how much of one thing to do.
+    """
+    if any(isinstance(default, list) for default in defaults.values()) or len({*map(repr, defaults.values())}) < 2:
+        return
+    differs = ", ".join(f"{default!r} in {number}" for number, default in defaults.items())
+    ways = " or ".join(f"{number}:{name}={text}" for number in defaults)
+    raise ValueError(f"parameters sets {name}, another thing in each notebook ({differs}); write {ways}, or both")
 
 
 def _value(name: str, text: str, default: object) -> object:
     """Read `text` as the kind of value that the parameters cell has."""
     if isinstance(default, str):
-        return text
+        return _from_here(name, text)
     value = _literal({"true": "True", "false": "False"}.get(text, text))
-    if default is not None and not isinstance(value, (int, float) if isinstance(default, float) else type(default)):
-        raise ValueError(f"parameters sets {name} to {text!r}; it must be a value like {default!r}.")
-    return value
+    kind = (int, float) if isinstance(default, float) else type(default)
+    if default is not None and (not isinstance(value, kind) or isinstance(value, bool) != isinstance(default, bool)):
+        raise ValueError(f"parameters sets {name} to {text!r}; it must be a value like {default!r}")
+    return [_option_from_here(each) for each in value] if name == "options" else value
+
+
+def _from_here(name: str, text: str) -> str:
+    """A text as the notebook gets it, which runs in another folder: relative paths become absolute ones."""
+    return str(Path(text).expanduser().resolve()) if name in PATHS and text else text
+
+
+def _option_from_here(option: object) -> object:
+    name, equals, text = option.partition("=") if isinstance(option, str) else ("", "", "")
+    return f"{name}={_from_here(name, text)}" if equals else option
 
 
 def _literal(text: str) -> object:
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, MemoryError, RecursionError):  # the last two of texts that nest too deeply
         return text
 
 

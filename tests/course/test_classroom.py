@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbconvert.filters import strip_ansi
+from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from hashlib_nb.course import assignments as classroom
@@ -29,7 +31,7 @@ def answer(name: str, **values) -> dict:
     return marks(name, solution=True, locked=False, **values)
 
 
-def task(name: str, body: str = "    return start + 1") -> list[nbformat.NotebookNode]:
+def task(name: str, body: str = "    return start + 1") -> list[NotebookNode]:
     """A solution cell, whose function returns 8, and its checks."""
     source = f'def {name}():\n    """Eight."""\n    ### BEGIN SOLUTION\n{body}\n    ### END SOLUTION'
     tests = f"assert {name}() == 8\n### BEGIN HIDDEN TESTS\nassert {name}() == start + 1\n### END HIDDEN TESTS"
@@ -39,7 +41,7 @@ def task(name: str, body: str = "    return start + 1") -> list[nbformat.Noteboo
     ]
 
 
-def make_course(folder: Path, cells: list[nbformat.NotebookNode], name: str = "a") -> Path:
+def make_course(folder: Path, cells: list[NotebookNode], name: str = "a") -> Path:
     """A course with one assignment: the cells given, between a set-up cell and a question."""
     setup = new_code_cell("start = 7", metadata=marks("setup"))
     question = new_markdown_cell("Because.", metadata=answer("question", grade=True, points=1))
@@ -63,6 +65,45 @@ def hand_in(course: Path, student: str, body: str) -> None:
     path = course / "submitted" / student / "a" / "a.ipynb"
     path.parent.mkdir(parents=True)
     nbformat.write(notebook, path)
+
+
+def copy_cell(cell: NotebookNode, **marks) -> NotebookNode:
+    """A cell as JupyterLab pastes it, with some of its marks changed."""
+    copied = nbformat.from_dict(cell | {"id": f"copy{cell.id}"})
+    copied.metadata["nbgrader"] = NotebookNode(cell.metadata.nbgrader | marks)
+    return copied
+
+
+def meddle(notebook: NotebookNode, how: str) -> None:
+    """Do to a submission what students do by accident; `how` is one of MEDDLED."""
+    setup, one, one_tests, two = notebook.cells[:4]
+    if how == "copies_a_solution":
+        notebook.cells.insert(2, copy_cell(one))
+    elif how == "copies_all":
+        notebook.cells[:0] = [copy_cell(cell) for cell in notebook.cells]
+    elif how == "copies_from_elsewhere":
+        notebook.cells.append(copy_cell(one_tests, grade_id="another"))
+    elif how == "has_marks_of_other_versions":
+        one.metadata.nbgrader["schema_version"] = 1
+        del setup.metadata.nbgrader["schema_version"]
+        two.metadata.nbgrader |= {"schema_version": 9, "colour": "red"}
+    elif how == "has_unreadable_marks":
+        setup.metadata["nbgrader"] = {}
+        for marks in (["locked"], None, {"grade": True}, setup.metadata.nbgrader | {"grade_id": [1]}):
+            notebook.cells.append(new_code_cell("1 + 1", metadata={"nbgrader": marks}))
+    elif how == "changes_a_kind":
+        notebook.cells[2] = new_markdown_cell(one_tests.source, metadata=one_tests.metadata)
+
+
+MEDDLED = {
+    "copies_a_solution": "cell one is there twice; the last one is graded",
+    "copies_all": "cell setup is there twice; the last one is graded",
+    "copies_from_elsewhere": "",
+    "has_marks_of_other_versions": "",
+    "has_unreadable_marks": "",
+    "changes_a_kind": "",
+}
+"""What `meddle` does, and what the check before says of it, if anything: all of it is graded in full."""
 
 
 def autograde(course: Path) -> None:
@@ -106,6 +147,12 @@ def graded(tmp_path_factory) -> Path:
     for student, (body, _) in RECKLESS.items():
         hand_in(course, student, body)
     hand_in(course, "warns", "    import warnings\n    warnings.warn('careful')\n    return start + 1")
+    for how in MEDDLED:
+        hand_in(course, how, "    return start + 1")
+        path = course / "submitted" / how / "a" / "a.ipynb"
+        notebook = nbformat.read(path, as_version=4)
+        meddle(notebook, how)
+        path.write_text(json.dumps(notebook), encoding="utf-8")  # nbformat itself would refuse some
     autograde(course)
     return course
 
@@ -133,6 +180,32 @@ def test_a_warning_costs_nothing(graded):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("student", MEDDLED)
+def test_a_submission_with_odd_cells_is_graded_like_any_other_and_stops_nobody(student, graded):
+    assert scores(graded, student) == {"one_tests": 2, "two_tests": 2, "three_tests": 2}
+
+
+@pytest.mark.slow
+def test_the_check_before_names_cells_that_are_there_twice(graded, capsys):
+    classroom.main(classroom.Args(course=graded, check_submissions=True))
+    *lines, last = capsys.readouterr().out.splitlines()
+    assert last == f"a: {len(RECKLESS) + 1 + len(MEDDLED)} submissions, 2 of them need a look"
+    for student, problem in MEDDLED.items():
+        said = [line for line in lines if line.startswith(f"a, {student}: ")]
+        assert bool(said) == bool(problem)
+        assert all(line.startswith(f"a, {student}: {problem}") for line in said[:1])
+
+
+@pytest.mark.slow
+def test_grading_twice_leaves_what_grading_once_left(graded):
+    everybody = [*RECKLESS, "warns", *MEDDLED]
+    before = {student: scores(graded, student) for student in everybody}
+    autograde(graded)
+    assert {student: scores(graded, student) for student in everybody} == before
+    assert all((graded / "autograded" / student / "a" / "a.ipynb").is_file() for student in everybody)
+
+
+@pytest.mark.slow
 def test_a_second_release_keeps_the_marks(graded):
     with gradebook(graded) as book:
         answer = book.find_grade("question", "a", "a", "warns")
@@ -152,8 +225,11 @@ def test_an_assignment_with_submissions_keeps_its_cells(graded, tmp_path):
     shutil.copytree(graded, course)
     shutil.rmtree(course / "source")
     make_course(course, task("one"))
+    release = course / "release" / "a" / "a.ipynb"
+    before = release.read_bytes()
     with pytest.raises(ValueError, match="^a: nbgrader could not make a release: Cannot add or remove cells"):
         classroom.main(classroom.Args(course=course))
+    assert release.read_bytes() == before
 
 
 def test_the_release_has_stubs_and_the_command_says_what_it_made(tmp_path, capsys):
@@ -188,6 +264,7 @@ def test_the_release_has_stubs_and_the_command_says_what_it_made(tmp_path, capsy
 def test_a_wrong_source_is_named_in_one_sentence(cells, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         classroom.main(classroom.Args(course=make_course(tmp_path, cells)))
+    assert not list(tmp_path.glob("release/a/*"))
 
 
 @pytest.mark.parametrize(
