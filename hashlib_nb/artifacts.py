@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import mmap
 import re
 import shlex
@@ -27,7 +28,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -175,6 +176,10 @@ def read_npz(path: Path, names: Sequence[str] | None = None) -> dict[str, np.nda
         stored = [name.removesuffix(".npy") for name in archive.namelist()]
     if missing := [name for name in names or () if name not in stored]:
         raise ArtifactError(f"{shown(path)} lacks {', '.join(missing)}; give an npz file with {', '.join(names)}")
+    with _named_errors(path, "npz file"), zipfile.ZipFile(path) as archive:
+        for info in archive.infolist():
+            if info.filename.removesuffix(".npy") in names if names else info.filename.endswith(".npy"):
+                _check_member(archive, info, Path(path).stat().st_size)
     with _named_errors(path, "npz file"), np.load(path, allow_pickle=False) as file:
         return {name: file[name] for name in names or stored}
 
@@ -209,7 +214,29 @@ def read_array(path: Path, name: str, array: str | None = None) -> np.ndarray:
 def load_npy(path: Path) -> np.ndarray:
     """Read one plain array from a `.npy` file. Raises ArtifactError where it is missing or is something else."""
     with _named_errors(path, "npy file"), open(path, "rb") as file:
+        _check_header(file, Path(path).stat().st_size)
+        file.seek(0)
         return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def _check_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, size: int) -> None:
+    """Raise ValueError for an array of an npz file of `size` bytes that says it is larger than it can be."""
+    ratio = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: DEFLATE_RATIO}.get(info.compress_type, math.inf)
+    if info.file_size > ratio * min(info.compress_size, size) + HEAD:
+        raise ValueError(f"{info.filename} in it says that it has {info.file_size:,} bytes, which cannot be")
+    with archive.open(info) as member:
+        _check_header(member, info.file_size)
+
+
+def _check_header(file: IO[bytes], size: int) -> None:
+    """Raise ValueError for an npy file of `size` bytes whose header asks for more: before memory is asked for."""
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    version = np.lib.format.read_magic(file)
+    if version not in readers:
+        raise ValueError(f"its format is version {version[0]}.{version[1]}, not 1.0 or 2.0")
+    shape, _, dtype = readers[version](file)
+    if not dtype.hasobject and math.prod(shape) * dtype.itemsize > size - file.tell():
+        raise ValueError(f"its header asks for {list(shape)} {dtype}, more than the file holds")
 
 
 def save_json(path: Path, value: Any) -> None:
@@ -369,6 +396,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
 MARK = b"made_from"
 """What every checkpoint of this package holds within its first `HEAD` bytes."""
 HEAD = 4096
+DEFLATE_RATIO = 1032  # bytes that one byte can stand for in a zip file, at most
 
 
 @dataclass(frozen=True)
@@ -416,6 +444,13 @@ class Checkpoint:
             return None
         print(f"resuming from {shown(self.path)}")
         return state
+
+    def remove(self) -> None:
+        """Take the file away where it is of this training, for one that must not be gone on with."""
+        if self.path is not None and Path(self.path).exists():
+            with suppress(ValueError, OSError):
+                if self._read()["made_from"] == self.made_from:
+                    Path(self.path).unlink()
 
     def _read(self) -> dict[str, Any]:
         """What the file holds; a ValueError says what is the matter with it."""

@@ -21,9 +21,9 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
-from hashlib_nb import artifacts, threads
+from hashlib_nb import artifacts, checks, threads
 from hashlib_nb.hamming import mask_of
-from hashlib_nb.selection import MAX_QUERIES, BitSelectionVectorEnv, Reward, Search, Selection, reward_codes
+from hashlib_nb.selection import MAX_QUERIES, MOST, BitSelectionVectorEnv, Reward, Search, Selection, reward_codes
 
 THESIS = {"episodes": 1, "standardize": False, "gamma": 0.99, "restarts": 0.0, "new_subsets": 0.0, "memo": False}
 """The thesis' setting, for `Args(**THESIS)`: one episode an update, raw reward, nothing that helps to explore."""
@@ -101,15 +101,15 @@ class Args:
 
     def __post_init__(self) -> None:
         """Check what can be checked without codes, and derive the number of updates."""
-        for name in ("n_bits", "episodes", "budget", "update_epochs", "minibatches", "hidden", "dropped"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("restarts", "new_subsets"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is a share and must be in 0..1, not {getattr(self, name)}")
+        checks.fields(self, checks.count, "n_bits", "update_epochs", "minibatches", "dropped", "n_queries", most=MOST)
+        checks.fields(self, checks.count, "budget", optional=True, most=MOST)
+        checks.fields(self, checks.count, "episodes", "hidden", most=8192)  # memory grows with these
+        checks.fields(self, checks.share, "gamma", "gae_lambda", "restarts", "new_subsets")
+        checks.fields(self, checks.finite, "learning_rate", "value_weight", "entropy_weight", least=0)
+        checks.fields(self, checks.finite, "clip", "max_grad_norm", above=0)
+        checks.fields(self, checks.seed, "seed")
         total = self.total_episodes if self.budget is None else max(4 * self.budget, self.episodes)
-        if total < self.episodes:
-            raise ValueError(f"total_episodes ({total}) must be at least episodes ({self.episodes})")
+        total = checks.count(total, "total_episodes", least=self.episodes, why=f"episodes is {self.episodes}")
         vars(self).update(total_episodes=total, updates=total // self.episodes)  # the dataclass is frozen
 
 
@@ -167,7 +167,7 @@ def train(args: Args, codes: np.ndarray | None = None, labels: np.ndarray | None
     Args:
         args: settings.
         codes: {0,1} [n, k].
-        labels: {0,1} [n, m].
+        labels: {0,1} [n, m], or class numbers int [n].
         reward: a `Reward`, or what is called like one, instead of codes and labels. What it raises is passed on.
 
     Returns:
@@ -175,7 +175,7 @@ def train(args: Args, codes: np.ndarray | None = None, labels: np.ndarray | None
         its likeliest action in every step) and `policy_probabilities` [p, k] along that episode.
 
     Raises:
-        ValueError: codes or labels that do not fit, n_bits outside 1..k, or a checkpoint for a reward of the caller's.
+        ValueError: what does not fit together, n_bits outside 1..k; a reward, loss or weight that is not finite.
     """
     # set up
     if reward is not None and args.checkpoint is not None:
@@ -184,11 +184,11 @@ def train(args: Args, codes: np.ndarray | None = None, labels: np.ndarray | None
     search = Search(reward, args.n_bits, memo=args.memo)
     envs = BitSelectionVectorEnv(search, args.n_bits, args.episodes)
     try:
-        generator = torch.Generator(args.device).manual_seed(args.seed)
+        generator = torch.Generator(args.device).manual_seed(checks.word(args.seed))
     except (RuntimeError, AssertionError) as error:  # torch raises either where it was built without the device
         raise ValueError(f"device {args.device!r} is not here ({str(error).splitlines()[0]}): take 'cpu'") from error
     with torch.random.fork_rng():  # the caller's random numbers stay as they were
-        torch.manual_seed(args.seed)
+        torch.manual_seed(checks.word(args.seed))
         agent = Agent(search.k, args.hidden).to(args.device)
     optimizer = torch.optim.Adam(agent.parameters(), lr=args.learning_rate, eps=1e-5, fused=True)
     first, history, best_bits, entropy_weight, budget = 0, {}, None, args.entropy_weight, args.budget or np.inf
@@ -234,8 +234,7 @@ def train(args: Args, codes: np.ndarray | None = None, labels: np.ndarray | None
                 actions[step] = torch.multinomial(log_p.exp(), 1, generator=generator).squeeze(-1)
                 log_probs[step] = log_p.gather(-1, actions[step][:, None]).squeeze(-1)
                 observation, step_rewards, terminated, _, info = envs.step(actions[step].cpu().numpy())
-                rewards[step] = torch.as_tensor(step_rewards)
-                terminations[step] = torch.as_tensor(terminated)
+                rewards[step], terminations[step] = torch.as_tensor(step_rewards), torch.as_tensor(terminated)
             episode_rewards = torch.as_tensor(step_rewards, device=args.device)  # float64 [episodes], mAP of each
             best_episode = info["final_info"]["bits"][int(episode_rewards.argmax())].tolist()  # in the order kept
             best_bits = best_episode if search.best > best_before else best_bits
@@ -283,6 +282,9 @@ def train(args: Args, codes: np.ndarray | None = None, labels: np.ndarray | None
             scalars |= {"calls": search.calls, "best": search.best, "reward": episode_rewards.mean().item()}
             scalars |= {"steps": steps, "entropy_weight": entropy_weight, "learning_rate": learning_rate}
             scalars["explained_variance"] = 1 - unexplained if return_variance > 1e-10 else 0.0
+            if not np.isfinite([*scalars.values(), *(p.detach().sum().item() for p in agent.parameters())]).all():
+                checkpoint.remove()
+                raise ValueError(f"PPO diverged in update {update}: lower learning_rate, which is {args.learning_rate}")
             for name, value in scalars.items():
                 history.setdefault(name, []).append(value)
                 log.add_scalar(name, value, update)
@@ -303,10 +305,8 @@ def train(args: Args, codes: np.ndarray | None = None, labels: np.ndarray | None
 def next_entropy_weight(args: Args, weight: float, remaining: float, new: int) -> float:
     """The entropy's weight in an update: it leaves its schedule (at most to 0.3) while too few subsets are `new`."""
     scheduled = args.entropy_weight * remaining
-    if args.new_subsets == 0:
-        return scheduled
     weight *= 1 / 1.15 if new >= args.new_subsets * args.episodes else 1.15
-    return max(scheduled, min(weight, 0.3))
+    return max(scheduled, min(weight, 0.3)) if args.new_subsets else scheduled
 
 
 def parts(bits: list[int], size: int, number: int, generator: torch.Generator) -> np.ndarray:

@@ -24,7 +24,7 @@ from hashlib_nb.metrics import map_of_flipped, map_of_masks
 
 MAX_QUERIES = 2000
 """Of code sets with more rows than this, that many are drawn as queries, unless `n_queries` says otherwise."""
-MOST_QUERIES = np.iinfo(np.int32).max
+MOST = np.iinfo(np.int32).max
 """More queries, calls of a budget or rows than this cannot be asked for."""
 MOST_CELLS = 1 << 28
 """Bits of all masks that `random_masks` draws at once: 2 GB of random numbers."""
@@ -96,7 +96,7 @@ def check_n_bits(n_bits: int, k: int) -> int:
 
 def check_budget(budget: int | None) -> int | None:
     """`budget` as an int if it is a number of calls, or None for no limit; otherwise a ValueError of one sentence."""
-    return None if budget is None else checks.count(budget, "budget", most=MOST_QUERIES, why="reward calls")
+    return None if budget is None else checks.count(budget, "budget", most=MOST, why="reward calls")
 
 
 class Reward:
@@ -112,7 +112,7 @@ class Reward:
     Args:
         codes: {0,1} [n, k].
         labels: {0,1} [n, m], or class numbers int [n].
-        n_queries: most rows to use as queries, in 1..`MOST_QUERIES`.
+        n_queries: most rows to use as queries, in 1..`MOST`.
         seed: of the draw.
 
     Raises:
@@ -120,7 +120,7 @@ class Reward:
     """
 
     def __init__(self, codes, labels, *, n_queries: int = MAX_QUERIES, seed: int = 0):
-        n_queries, seed = checks.count(n_queries, "n_queries", most=MOST_QUERIES), checks.seed(seed)
+        n_queries, seed = checks.count(n_queries, "n_queries", most=MOST), checks.seed(seed)
         codes, labels = check_codes(codes, "codes"), check_labels(labels, "labels")
         flat = labels.ndim == 1  # class numbers
         if len(codes) != len(labels):

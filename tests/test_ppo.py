@@ -74,15 +74,33 @@ def test_settings_keep_the_keys_of_stored_selections():
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
-        (lambda: Args(n_bits=0), "n_bits must be at least 1, not 0"),
-        (lambda: Args(episodes=0), "episodes must be at least 1, not 0"),
-        (lambda: Args(minibatches=-1), "minibatches must be at least 1, not -1"),
-        (lambda: Args(total_episodes=15), r"total_episodes \(15\) must be at least episodes \(16\)"),
-        (lambda: Args(dropped=0), "dropped must be at least 1, not 0"),
-        (lambda: Args(restarts=1.5), "restarts is a share and must be in 0..1, not 1.5"),
-        (lambda: Args(new_subsets=-1), "new_subsets is a share and must be in 0..1, not -1"),
-        (lambda: Args(budget=0), "budget must be at least 1, not 0"),
-        (lambda: Args(total_episodes=0), r"total_episodes \(0\) must be at least episodes \(16\)"),
+        (lambda: Args(n_bits=0), "n_bits is 0; give a whole number in 1"),
+        (lambda: Args(episodes=0), "episodes is 0; give a whole number in 1"),
+        (lambda: Args(minibatches=-1), "minibatches is -1; give a whole number in 1"),
+        (lambda: Args(total_episodes=15), r"total_episodes is 15; give .* at least 16 \(episodes is 16\)"),
+        (lambda: Args(dropped=0), "dropped is 0; give a whole number in 1"),
+        (lambda: Args(restarts=1.5), r"restarts is 1\.5; give a share in 0\.\.1"),
+        (lambda: Args(new_subsets=-1), r"new_subsets is -1; give a share in 0\.\.1"),
+        (lambda: Args(budget=0), "budget is 0; give a whole number in 1"),
+        (lambda: Args(total_episodes=0), "total_episodes is 0; give a whole number of at least 16"),
+        (lambda: Args(n_bits=None), "n_bits is None; give a whole number"),
+        (lambda: Args(update_epochs=2.0), r"update_epochs is 2\.0; give a whole number"),
+        (lambda: Args(hidden=10**9), r"hidden is 1000000000; give a whole number in 1\.\.8192"),
+        (lambda: Args(n_queries=10**12), "n_queries is 1000000000000; give a whole number in 1"),
+        (lambda: Args(clip=-1), "clip is -1; give a finite number above 0"),
+        (lambda: Args(gamma=5), r"gamma is 5; give a share in 0\.\.1"),
+        (lambda: Args(gae_lambda=7), r"gae_lambda is 7; give a share in 0\.\.1"),
+        (lambda: Args(learning_rate=float("nan")), "learning_rate is nan; give a finite number of at least 0"),
+        (lambda: Args(learning_rate=-1e-3), r"learning_rate is -0\.001; give a finite number of at least 0"),
+        (lambda: Args(entropy_weight=-0.1), r"entropy_weight is -0\.1; give a finite number of at least 0"),
+        (lambda: Args(value_weight=float("inf")), "value_weight is inf; give a finite number"),
+        (lambda: Args(max_grad_norm=0), "max_grad_norm is 0; give a finite number above 0"),
+        (lambda: Args(seed=-1), r"seed is -1; give a whole number from 0 to 2\^64 - 1"),
+        (lambda: Args(seed=0.5), r"seed is 0\.5; give a whole number"),
+        (
+            lambda: train(replace(FEW, learning_rate=1e30), CODES, LABELS),
+            r"PPO diverged in update \d+: lower learning_",
+        ),
         (lambda: train(replace(FEW, checkpoint=Path("c.pt")), reward=Reward(CODES, LABELS)), "checkpoint is for a tr"),
         (
             lambda: train(replace(FEW, n_bits=9), reward=Reward(CODES, LABELS)),
@@ -513,6 +531,31 @@ def test_a_run_with_a_budget_goes_on_and_ends_with_it(monkeypatch, tmp_path):
     cut_off(monkeypatch, checked, 13, WIDE_CODES, WIDE_LABELS)
     assert_same(train(checked, WIDE_CODES, WIDE_LABELS), whole)
     assert_same(train(checked, WIDE_CODES, WIDE_LABELS), whole)  # and from its end
+
+
+def test_a_training_that_diverges_leaves_nothing(monkeypatch, tmp_path):
+    args = replace(FEW, total_episodes=32 * 12, checkpoint=tmp_path / "c.pt")
+    broken = ppo.next_entropy_weight
+    monkeypatch.setattr(
+        ppo,
+        "next_entropy_weight",
+        lambda *rest, **new: float("nan") if args.checkpoint.exists() else broken(*rest, **new),
+    )
+    with pytest.raises(ValueError, match="PPO diverged in update 10: lower learning_rate, which is 0"):
+        train(args, CODES, LABELS)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("seed", [2**32, 2**64 - 1])
+def test_every_seed_has_a_run_of_its_own(seed):
+    one, same, other = (train(replace(FEW, seed=each), CODES, LABELS) for each in (seed, seed, seed % 2**32))
+    np.testing.assert_array_equal(one.history["reward"], same.history["reward"])
+    assert (one.history["reward"] != other.history["reward"]).any()
+
+
+def test_class_numbers_are_chosen_for_as_their_one_hot_rows(few):
+    numbers = np.array([9, -3, 10**10, 0])[LABELS.argmax(axis=1)]
+    np.testing.assert_array_equal(train(FEW, CODES, numbers).bits, few.bits)
 
 
 def test_a_finished_checkpoint_is_not_trained_again(tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ import tyro
 
 from hashlib_nb import artifacts, checks
 from hashlib_nb.hamming import MAX_BITS, as_codes, as_labels, pack_bytes
-from hashlib_nb.selection import MAX_QUERIES, MOST_QUERIES, Reward, check_n_bits, random_masks
+from hashlib_nb.selection import MAX_QUERIES, MOST, Reward, check_n_bits, random_masks
 from hashlib_nb.selectors.registry import METHODS, check, select
 
 
@@ -67,7 +67,7 @@ def main(args: Args) -> None:
     """
     check(args.method, args.budget, args.seed)
     checks.count(args.n_bits, "n_bits", most=MAX_BITS)
-    checks.count(args.n_queries, "n_queries", most=MOST_QUERIES)
+    checks.count(args.n_queries, "n_queries", most=MOST)
     if args.out.exists() and not args.out.is_dir():
         raise ValueError(f"out is {artifacts.shown(args.out)}, which is a file: name a folder")
     codes, codes_found = as_codes(artifacts.read_array(args.codes, "codes", args.codes_array), args.code_length)
