@@ -86,8 +86,8 @@ def test_codes_are_measured(environment, tmp_path):
 def test_an_index_is_searched(environment, tmp_path):
     codes = np.tril(np.ones((9, 8), np.uint8), -1)  # row i has i ones
     paths = [tmp_path / f"{ones}.png" for ones in range(9)]
-    made = Index.new(tmp_path / "index", Origin("ab" * 32, 8, tuple(range(8))), tmp_path / "model")
-    made.add(codes, paths, [bytes([row] * 32) for row in range(9)]).save()
+    made = Index(tmp_path / "index", Origin("ab" * 32, 8, tuple(range(8))), tmp_path / "model")
+    made.add(codes, paths, [bytes([row] * 32) for row in range(9)])
     options = ("--index", "index", "--hex", "00", "--top", "3", "--grid", "None")
     lines = run(environment / "bin" / "hashlib-nb", "search", *options, cwd=tmp_path).splitlines()
     assert lines[0].startswith("query 00: the nearest 3 of 9; ")

@@ -1,11 +1,15 @@
 """Picture files to an index, and an index to answers."""
 
+from hashlib_nb.artifacts import printable
 from hashlib_nb.hamming import Nearest, Neighbors, nearest, within_radius
 from hashlib_nb.search.answers import Found, ask
+from hashlib_nb.search.contents import Content, content_of
 from hashlib_nb.search.encode import add_pictures, encode_pictures, find_pictures, load_encoder
-from hashlib_nb.search.index import Index, Origin, code_of_hex, hex_of, origin_of, printable
+from hashlib_nb.search.index import Index
+from hashlib_nb.search.origin import Origin, code_of_hex, hex_of, origin_of
 
 __all__ = [
+    "Content",
     "Found",
     "Index",
     "Nearest",
@@ -14,6 +18,7 @@ __all__ = [
     "add_pictures",
     "ask",
     "code_of_hex",
+    "content_of",
     "encode_pictures",
     "find_pictures",
     "hex_of",

@@ -14,9 +14,11 @@ from typing import Annotated
 import numpy as np
 import tyro
 
-from hashlib_nb import artifacts
+from hashlib_nb import artifacts, checks
+from hashlib_nb.artifacts import printable
 from hashlib_nb.search.answers import Found
-from hashlib_nb.search.index import Index, code_of_hex, origin_of, printable
+from hashlib_nb.search.index import Index
+from hashlib_nb.search.origin import code_of_hex, origin_of
 
 GRID_QUERIES, GRID_FOUND, GRID_PIXELS = 20, 30, 160
 """How much a picture grid draws: queries, pictures found for each, and their height and width."""
@@ -54,7 +56,9 @@ def main(args: Args) -> None:
     """
     _check(args)
     start = time.perf_counter()
-    index = Index.load(args.index)
+    index = Index(args.index)
+    with index.snapshot() as held:
+        n = len(held.codes.packed)
     loading = time.perf_counter() - start
     pictures, codes = _queries(args, index)
     start = time.perf_counter()
@@ -62,20 +66,20 @@ def main(args: Args) -> None:
     searching = time.perf_counter() - start
     for answer in answers:
         print(f"query {answer.query}: {answer.remark}")
-        for place, distance in zip(answer.indices.tolist(), answer.distances.tolist(), strict=True):
-            print(f"{distance}  {printable(index.path(place))}")
-    print(f"{len(index):,} codes of {index.n_bits} bits: loaded in {loading:.2f} s, searched in {searching:.2f} s")
+        for path, distance in zip(answer.paths, answer.distances.tolist(), strict=True):
+            print(f"{distance}  {printable(path)}")
+    print(f"{n:,} codes of {index.n_bits} bits: loaded in {loading:.2f} s, searched in {searching:.2f} s")
     if args.grid is not None:
-        _draw(args.grid, index, pictures, answers)
+        _draw(args.grid, pictures, answers)
 
 
 def _check(args: Args) -> None:
     if args.top is not None and args.radius is not None:
         raise ValueError(f"top is {args.top} and radius {args.radius}; give one of them")
-    if args.top is not None and args.top < 1:
-        raise ValueError(f"top is {args.top}; give 1 or more neighbors to find")
-    if args.radius is not None and args.radius < 0:
-        raise ValueError(f"radius is {args.radius}; give a Hamming distance of at least 0")
+    if args.top is not None:
+        checks.count(args.top, "top")
+    if args.radius is not None:
+        checks.count(args.radius, "radius", least=0)
     if not args.pictures and not args.hex:
         raise ValueError("pictures and hex are empty; name a picture to search with, or give its code")
     if args.grid is not None:
@@ -97,7 +101,7 @@ def _queries(args: Args, index: Index) -> tuple[list[Path], np.ndarray]:
     return paths, np.concatenate([made.codes, *codes])
 
 
-def _draw(path: Path, index: Index, pictures: Sequence[Path], answers: Sequence[Found]) -> None:
+def _draw(path: Path, pictures: Sequence[Path], answers: Sequence[Found]) -> None:
     """A picture grid of the first queries and the nearest of what they found."""
     from hashlib_nb import plots  # brings in matplotlib
 
@@ -105,16 +109,16 @@ def _draw(path: Path, index: Index, pictures: Sequence[Path], answers: Sequence[
     queries = [_pixels(file) for file in pictures[:GRID_QUERIES]]
     queries += [BLANK] * (len(drawn) - len(queries))
     titles = [f"{_short(answer.query)}\n{len(answer.indices):,} found" for answer in drawn]
-    found, captions = zip(*(_beside(index, answer) for answer in drawn), strict=True)
+    found, captions = zip(*map(_beside, drawn), strict=True)
     plots.save_png(plots.neighbors(queries, found, titles, captions), path)
     cut = len(drawn) < len(answers) or any(len(answer.indices) > GRID_FOUND for answer in drawn)
     limits = f" (the first {GRID_QUERIES} queries, {GRID_FOUND} pictures each, at most)" if cut else ""
     print(f"grid: {artifacts.shown(path)}{limits}")
 
 
-def _beside(index: Index, answer: Found) -> tuple[list[np.ndarray], list[str]]:
+def _beside(answer: Found) -> tuple[list[np.ndarray], list[str]]:
     """The pictures found for a query, and what the grid says under each."""
-    files = [index.path(place) for place in answer.indices[:GRID_FOUND].tolist()]
+    files = answer.paths[:GRID_FOUND]
     pixels = [_pixels(file) for file in files]
     names = [
         "cannot be read" if found is BLANK else _short(file.name) for file, found in zip(files, pixels, strict=True)

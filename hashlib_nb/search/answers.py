@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hashlib_nb.hamming import Nearest, nearest, within_radius
+from hashlib_nb import checks
+from hashlib_nb.hamming import Nearest, check_codes, nearest, within_radius
+from hashlib_nb.search.origin import hex_of
 
 if TYPE_CHECKING:
     from hashlib_nb.search.index import Index
@@ -21,41 +24,59 @@ class Found:
     query: str
     """The picture's file, or the code in hex."""
     indices: np.ndarray
-    """int64 [found], places in the index, nearest first."""
+    """int64 [found], places in the order in which pictures were added, nearest first."""
     distances: np.ndarray
     """uint16 [found]."""
     remark: str
     """How many there are, and how arbitrary a cut through tied ones is."""
+    paths: list[Path] = field(default_factory=list)
+    """The files of those that were found."""
 
 
 def ask(
-    index: Index, codes: np.ndarray, queries: Sequence[str], *, top: int | None = None, radius: int | None = None
+    index: Index,
+    codes: np.ndarray,
+    queries: Sequence[str] | None = None,
+    *,
+    top: int | None = None,
+    radius: int | None = None,
 ) -> list[Found]:
-    """Search an index of pictures.
+    """Search an index of pictures, in one transaction.
 
     Args:
         index: of n pictures.
         codes: {0,1} [q, p], with p the index' bits.
-        queries: q texts that say what the codes are of.
+        queries: q texts that say what the codes are of; None says them in hex.
         top: how many to find, all n where there are fewer; 5 where no radius is given either.
         radius: find all within this Hamming distance instead.
 
     Raises:
-        ValueError: both top and radius, or what `nearest` and `within_radius` refuse.
+        ValueError: both top and radius, another number of texts than of codes, an index without pictures, or what
+            `nearest` and `within_radius` refuse.
     """
     if top is not None and radius is not None:
         raise ValueError(f"top is {top} and radius {radius}; give one of them")
-    database = index.unpacked()
-    if radius is not None:
-        found = within_radius(codes, database, radius)
-        rows = [found.of(row) for row in range(len(codes))]
-        remarks = [f"{len(row[0]):,} of {len(index):,} within distance {radius}" for row in rows]
-    else:
-        wanted = 5 if top is None else top
-        nearby = nearest(codes, database, min(wanted, len(index)))
-        rows = list(zip(nearby.indices, nearby.distances, strict=True))
-        remarks = [_remark(nearby, row, wanted, len(index)) for row in range(len(codes))]
-    return [Found(query, *row, remark) for query, row, remark in zip(queries, rows, remarks, strict=True)]
+    wanted = checks.count(5 if top is None else top, "top")
+    radius = None if radius is None else checks.count(radius, "radius", least=0)
+    codes = check_codes(codes)
+    queries = hex_of(codes) if queries is None else queries
+    if len(queries) != len(codes):
+        raise ValueError(f"queries has {len(queries)} texts and codes {len(codes)} rows; give one text for each code")
+    with index.snapshot() as held:
+        database = held.codes.packed
+        n = len(database)
+        if radius is not None:
+            found = within_radius(codes, database, radius)
+            rows = [found.of(row) for row in range(len(codes))]
+            remarks = [f"{len(row[0]):,} of {n:,} within distance {radius}" for row in rows]
+        else:
+            nearby = nearest(codes, database, min(wanted, n))
+            rows = list(zip(nearby.indices, nearby.distances, strict=True))
+            remarks = [_remark(nearby, row, wanted, n) for row in range(len(codes))]
+        return [
+            Found(query, *row, remark, held.paths(row[0]))
+            for query, row, remark in zip(queries, rows, remarks, strict=True)
+        ]
 
 
 def _remark(found: Nearest, row: int, wanted: int, n: int) -> str:

@@ -11,8 +11,8 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -21,15 +21,18 @@ import tyro
 from tqdm.auto import tqdm
 
 from hashlib_nb import artifacts
+from hashlib_nb.artifacts import printable
 from hashlib_nb.datasets import SUFFIXES, Pictures, in_threads
-from hashlib_nb.search.index import Index, Origin, hex_of, origin_of, printable
+from hashlib_nb.search.contents import Content, content_of
+from hashlib_nb.search.index import FILE, FILE_BEFORE, Index
+from hashlib_nb.search.origin import Origin, hex_of, origin_of
 
 if TYPE_CHECKING:
     from hashlib_nb.encoder import Encoder
 
 OnError = Literal["raise", "skip"]
 CHUNK = 512
-"""Pictures encoded at a time; where one of them cannot be read, all of a chunk are read twice."""
+"""Pictures encoded, and added to an index, at a time; where one cannot be read, all of a chunk are read twice."""
 
 
 def find_pictures(paths: Sequence[Path]) -> list[Path]:
@@ -92,6 +95,9 @@ def picture_size(encoder: Encoder) -> int:
 class UnreadablePictureError(ValueError):
     """A file that holds no picture, or cannot be read. The message names it."""
 
+    added = 0
+    """Pictures that had been added to an index by then."""
+
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
@@ -123,17 +129,29 @@ def encode_pictures(
         UnreadablePictureError: a file that cannot be read, with on_error="raise".
     """
     start = time.perf_counter()
+    parts = [*_chunks(encoder, paths, bits, on_error, progress)]
+    return _joined(parts, bits, time.perf_counter() - start)
+
+
+def _chunks(
+    encoder: Encoder, paths: Sequence[Path], bits: Sequence[int], on_error: OnError, progress: bool
+) -> Iterator[Encoded]:
+    """What becomes of files, a chunk of them at a time; arguments as of `encode_pictures`."""
     pictures = Pictures(paths, size=picture_size(encoder))
-    codes, failures = [np.zeros((0, encoder.bits), np.uint8)], {}
     with tqdm(total=len(paths), desc="encode", unit=" pictures", disable=not progress) as bar:
         for first in range(0, len(paths), CHUNK):
+            start = time.perf_counter()
             rows = np.arange(first, min(first + CHUNK, len(paths)))
-            made, unreadable = _encode_chunk(encoder, pictures, rows, on_error)
-            codes.append(made)
-            failures |= unreadable
+            codes, failures = _encode_chunk(encoder, pictures, rows, on_error)
+            read = [paths[row] for row in rows if row not in failures]
+            yield Encoded(codes[:, list(bits)], read, [*failures.values()], time.perf_counter() - start)
             bar.update(len(rows))
-    read = [path for row, path in enumerate(paths) if row not in failures]
-    return Encoded(np.concatenate(codes)[:, list(bits)], read, [*failures.values()], time.perf_counter() - start)
+
+
+def _joined(parts: Sequence[Encoded], bits: Sequence[int], seconds: float) -> Encoded:
+    codes = np.concatenate([np.zeros((0, len(bits)), np.uint8), *(part.codes for part in parts)])
+    paths = [path for part in parts for path in part.paths]
+    return Encoded(codes, paths, [failure for part in parts for failure in part.failures], seconds)
 
 
 def _encode_chunk(
@@ -171,9 +189,9 @@ class Added:
     """What adding pictures to an index came to."""
 
     index: Index
-    """The index with them, not yet saved."""
+    """The index, which holds them now."""
     encoded: Encoded
-    """The pictures that are new to it, and those that cannot be read."""
+    """The pictures that were new to it, and those that cannot be read."""
     known: int
     """How many of those given it held already, or were given twice: files with the same content."""
     stale: int
@@ -183,25 +201,47 @@ class Added:
 def add_pictures(
     index: Index, encoder: Encoder, paths: Sequence[Path], *, on_error: OnError = "raise", progress: bool = True
 ) -> Added:
-    """Encode those pictures that an index does not hold, by their files' content. Arguments as of `encode_pictures`.
+    """Encode those pictures that an index does not hold, by their files' content, and add them a chunk at a time.
+
+    What has been added stays, whatever comes after it. Arguments are as of `encode_pictures`.
 
     Raises:
         UnreadablePictureError: a file that cannot be read, with on_error="raise".
     """
+    start = time.perf_counter()
+    contents, failures = _contents(index, paths, on_error, progress)
+    readable = list(contents)
+    plan = index.plan(readable, list(contents.values()))
+    new = [readable[row] for row in plan.missing]
+    parts, outdated = [Encoded(np.zeros((0, index.n_bits), np.uint8), [], failures, 0.0)], plan
+    try:
+        for made in _chunks(encoder, new, index.origin.bits, on_error, progress):
+            parts.append(made)
+            if made.paths:
+                index.add(made.codes, made.paths, [contents[path] for path in made.paths], plan=outdated)
+                outdated = None
+    except UnreadablePictureError as error:
+        error.added = sum(len(part.paths) for part in parts)
+        raise
+    encoded = _joined(parts, index.origin.bits, time.perf_counter() - start)
+    if outdated and (outdated.stale or outdated.noted) and len(encoded.failures) < len(paths):
+        index.add(np.zeros((0, index.n_bits), np.uint8), [], [], plan=outdated)
+    return Added(index, encoded, known=len(readable) - len(new), stale=len(plan.stale))
+
+
+def _contents(
+    index: Index, paths: Sequence[Path], on_error: OnError, progress: bool
+) -> tuple[dict[Path, Content], list[str]]:
+    """What files hold, and a sentence for each that cannot be read; read are those that the index does not know."""
+    noted = index.noted(paths)
     contents, failures = {}, []
     for path in tqdm(paths, desc="look for known ones", unit=" pictures", disable=not progress):
         try:
-            contents[path] = artifacts.sha256(path)
+            contents[path] = noted[path] if path in noted else content_of(path)
         except OSError as error:
             failures.append(f"the picture {printable(path)} cannot be read ({error.strerror})")
             _stop_at(failures[-1], on_error)
-    readable = list(contents)
-    kept, missing = index.plan(readable, list(contents.values()))
-    new = [readable[row] for row in missing]
-    made = encode_pictures(encoder, new, index.origin.bits, on_error=on_error, progress=progress)
-    grown = kept.add(made.codes, made.paths, [contents[path] for path in made.paths])
-    made = replace(made, failures=failures + made.failures)
-    return Added(grown, made, known=len(readable) - len(new), stale=len(index) - len(kept))
+    return contents, failures
 
 
 @dataclass(frozen=True)
@@ -215,7 +255,8 @@ class Args:
     selection: Path | None = None
     """JSON file with the bits to keep, as hashlib_nb.ppo and hashlib_nb.selectors write it; by default all"""
     index: Path | None = None
-    """folder of an index to add to, made where it is missing; a picture whose content it holds is not encoded again"""
+    """folder of an index to add to, made where it is missing; a picture whose content it holds is not encoded again,
+    and what is gone from the folders that are given is taken out"""
     out: Path | None = None
     """npz file for what is encoded: codes {0,1} [n, p] and names [n]"""
     text: Path | None = None
@@ -223,7 +264,8 @@ class Args:
     show: bool = False
     """print those lines; without index, out and text they are printed anyway"""
     on_error: OnError = "raise"
-    """about a picture that cannot be read: end before anything is written, or name it and go on without"""
+    """about a picture that cannot be read: end (an index keeps what was added to it until then, and nothing else is
+    written), or name it and go on without"""
     device: str = "auto"
     """cpu, cuda or auto"""
 
@@ -232,35 +274,47 @@ def main(args: Args) -> None:
     """Encode the pictures that args name.
 
     Raises:
-        ValueError: an argument, a file or a picture that cannot be used; nothing has been written then.
+        ValueError: an argument, a file or a picture that cannot be used; it says what has been written by then.
     """
     start = time.perf_counter()
     _check_outputs(args)
     origin = origin_of(args.model, args.selection)
-    index = None if args.index is None else Index.load_or_new(args.index, origin, args.model)
+    index = _open(args, origin)
     paths = find_pictures(args.pictures)
     encoder = load_encoder(args.model, args.device)
     try:
         added = None if index is None else add_pictures(index, encoder, paths, on_error=args.on_error)
         made = added.encoded if added else encode_pictures(encoder, paths, origin.bits, on_error=args.on_error)
     except UnreadablePictureError as error:
-        raise ValueError(f"{str(error).rstrip('.')} (nothing was written); or give --on-error skip") from error
+        written = f"the index has {error.added:,} pictures more" if error.added else "nothing was written"
+        raise ValueError(f"{str(error).rstrip('.')} ({written}); or give --on-error skip") from error
     for failure in made.failures:
         print(f"skipped: {failure}", file=sys.stderr)
     if len(made.failures) == len(paths):
         raise ValueError(f"none of the {len(paths):,} pictures can be read; nothing was written")
-    if added and (made.paths or added.stale):
-        added.index.save()
     _write(args, made, origin)
-    said = _summary(made, origin) + (_index_summary(added) if added else "")
+    gone = sum(index.remove_missing(folder) for folder in args.pictures if folder.is_dir()) if added else 0
+    said = _summary(made, origin) + (_index_summary(added, gone) if added else "")
     print(f"{said}; {time.perf_counter() - start:.1f} s in all", file=sys.stderr)
+
+
+def _open(args: Args, origin: Origin) -> Index | None:
+    """The index to add to, which can be written."""
+    if args.index is None:
+        return None
+    index = Index(args.index, origin, args.model)
+    index.check_writable()
+    before = index.folder / FILE_BEFORE
+    if before.exists() and not index.file.exists():
+        print(f"{artifacts.shown(before)} is of version 0.1 and is not read; {FILE} is made anew", file=sys.stderr)
+    return index
 
 
 def _check_outputs(args: Args) -> None:
     for path in (args.out, args.text):
         if path is not None:
             artifacts.check_writable(path)
-    if args.index is not None and args.index.exists() and not args.index.is_dir():
+    if args.index is not None and args.index.exists() and not (args.index.is_dir() or args.index.name == FILE):
         raise ValueError(f"index is {artifacts.shown(args.index)}, which is a file: name a folder")
 
 
@@ -285,10 +339,15 @@ def _summary(made: Encoded, origin: Origin) -> str:
     return f"encoded {n:,} picture{'s' * (n != 1)} into {len(origin.bits)} of {origin.k} bits{speed}{skipped}"
 
 
-def _index_summary(added: Added) -> str:
-    stale = f", {added.stale:,} outdated {'entry' if added.stale == 1 else 'entries'} taken out" if added.stale else ""
+def _index_summary(added: Added, gone: int) -> str:
+    stale = f", {_entries(added.stale, 'outdated ')} taken out" if added.stale else ""
+    missing = f", {_entries(gone)} taken out whose file is gone" if gone else ""
     there = f", {added.known:,} already there by content"
-    return f"{there}{stale}; {artifacts.shown(added.index.folder)} holds {len(added.index):,}"
+    return f"{there}{stale}{missing}; {artifacts.shown(added.index.folder)} holds {len(added.index):,}"
+
+
+def _entries(n: int, kind: str = "") -> str:
+    return f"{n:,} {kind}{'entry' if n == 1 else 'entries'}"
 
 
 if __name__ == "__main__":

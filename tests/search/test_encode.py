@@ -20,6 +20,7 @@ from hashlib_nb.search import Index, encode, encode_pictures, find_pictures, hex
 from hashlib_nb.search import __main__ as search_command
 from hashlib_nb.search.encode import Args
 from hashlib_nb.search.index import FILE
+from tests.helpers import start_python
 
 K = 16
 
@@ -97,7 +98,7 @@ def test_a_named_file_counts_whatever_its_ending_and_once(tmp_path, monkeypatch)
     [
         ([], ValueError, "pictures is empty; name files or folders"),
         (["gone.jpg"], FileNotFoundError, r"pictures: .*gone\.jpg does not exist"),
-        (["."], ValueError, r"has no file that ends in \.bmp, "),
+        (["."], ValueError, r"has no file that ends in \."),
     ],
 )
 def test_nothing_to_encode_is_said(tmp_path, names, error, sentence):
@@ -190,7 +191,7 @@ def test_skipping_names_and_counts_each_and_encodes_the_rest(
         assert any(f"{name} {fault}" in line for line in named), name
     assert "encoded 6 pictures" in summary(captured)
     assert "3 skipped" in summary(captured)
-    index = Index.load(tmp_path / "index")
+    index = Index(tmp_path / "index")
     readable = [path for path in find_pictures([photos]) if path.name not in spoiled]
     assert [index.path(row) for row in range(len(index))] == readable
     np.testing.assert_array_equal(index.unpacked(), codes_of(model, readable))
@@ -223,7 +224,7 @@ def test_an_index_grows_by_contents_that_are_new(model, photos, tmp_path, capsys
     encode.main(Args((photos,), model, index=folder))
     assert "encoded 0 pictures" in summary(capsys.readouterr())
     assert (folder / FILE).read_bytes() == before
-    index = Index.load(folder)
+    index = Index(folder)
     np.testing.assert_array_equal(index.unpacked(), codes_of(model, [index.path(row) for row in range(7)]))
 
 
@@ -233,7 +234,7 @@ def test_an_index_follows_a_picture_that_changes(model, photos, tmp_path, capsys
     draw(photos / "0.png", 300)
     encode.main(args)
     assert "1 outdated entry taken out" in summary(capsys.readouterr())
-    index = Index.load(tmp_path / "index")
+    index = Index(tmp_path / "index")
     paths = [index.path(row) for row in range(len(index))]
     assert sorted(paths) == sorted(find_pictures([photos]))
     np.testing.assert_array_equal(index.unpacked(), codes_of(model, paths))
@@ -284,31 +285,103 @@ def test_a_search_by_picture_finds_what_plain_distances_say_also_after_a_move(mo
     assert lines == [[str(differing[row].sum()), str(paths[row])] for row in order]
 
 
+@pytest.mark.parametrize("chunk", [2, 512])
+def test_a_picture_that_cannot_be_read_costs_nothing_that_was_added_before(model, photos, tmp_path, monkeypatch, chunk):
+    monkeypatch.setattr(encode, "CHUNK", chunk)
+    (photos / "deep" / "er" / "5.png").write_text("no picture")  # the last of six
+    said = "nothing was written" if chunk == 512 else "the index has 4 pictures more"
+    with pytest.raises(ValueError, match=rf"5\.png is no image.*\({said}\); or give --on-error skip"):
+        encode.main(Args((photos,), model, index=tmp_path / "index", text=tmp_path / "codes.txt"))
+    assert not (tmp_path / "codes.txt").exists()
+    assert (tmp_path / "index").exists() == (chunk == 2)
+    if chunk == 2:
+        assert len(Index(tmp_path / "index")) == 4
+
+
+def test_what_is_gone_from_a_folder_leaves_the_index_as_the_folder_is_encoded_again(model, photos, tmp_path, capsys):
+    args = Args((photos,), model, index=tmp_path / "index")
+    encode.main(replace(args, pictures=(photos, draw(tmp_path / "elsewhere.png", 600))))
+    for gone in (photos / "0.png", photos / "deep" / "er" / "3.png", tmp_path / "elsewhere.png"):
+        gone.unlink()
+    capsys.readouterr()
+    encode.main(args)
+    assert "2 entries taken out whose file is gone; " in summary(capsys.readouterr())
+    assert sorted(Index(args.index).paths()) == sorted([*find_pictures([photos]), tmp_path / "elsewhere.png"])
+
+
+def test_renamed_pictures_are_found_under_their_new_names_alone(model, photos, tmp_path, capsys):
+    args = Args((photos,), model, index=tmp_path / "index")
+    encode.main(args)
+    photos.rename(tmp_path / "renamed")
+    capsys.readouterr()
+    encode.main(replace(args, pictures=(tmp_path / "renamed",)))
+    assert "6 outdated entries taken out" in summary(capsys.readouterr())
+    index = Index(args.index)
+    assert index.paths() == find_pictures([tmp_path / "renamed"])
+    np.testing.assert_array_equal(index.unpacked(), codes_of(model, index.paths()))
+
+
+@pytest.mark.parametrize("chunk", [1, 512])
+def test_two_pictures_that_change_places_are_both_found(model, photos, tmp_path, monkeypatch, chunk):
+    monkeypatch.setattr(encode, "CHUNK", chunk)
+    args = Args((photos,), model, index=tmp_path / "index")
+    encode.main(args)
+    (photos / "0.png").rename(tmp_path / "held.png")
+    (photos / "2.png").rename(photos / "0.png")
+    (tmp_path / "held.png").rename(photos / "2.png")
+    encode.main(args)
+    index = Index(args.index)
+    assert sorted(index.paths()) == sorted(find_pictures([photos]))
+    np.testing.assert_array_equal(index.unpacked(), codes_of(model, index.paths()))
+
+
+def test_files_that_have_rested_unchanged_are_not_read_again(model, photos, tmp_path, monkeypatch, capsys):
+    for path in find_pictures([photos]):
+        os.utime(path, (1e9, 1e9))
+    args = Args((photos,), model, index=tmp_path / "index")
+    encode.main(args)
+    read = []
+    sha256 = artifacts.sha256
+    monkeypatch.setattr(artifacts, "sha256", lambda path: read.append(Path(path).name) or sha256(path))
+    os.utime(photos / "0.png", (2e9, 1e9 + 1))
+    encode.main(args)
+    assert read == ["encoder.safetensors", "0.png"]
+    encode.main(args)
+    assert read[2:] == ["encoder.safetensors"]
+    assert "6 already there by content" in summary(capsys.readouterr())
+
+
+def test_an_index_of_version_0_1_is_made_anew_with_a_word(model, photos, tmp_path, capsys):
+    (tmp_path / "index").mkdir()
+    (tmp_path / "index" / "index.npz").write_bytes(b"PK")
+    encode.main(Args((photos,), model, index=tmp_path / "index"))
+    assert "index.npz is of version 0.1 and is not read; index.sqlite is made anew" in capsys.readouterr().err
+    assert len(Index(tmp_path / "index")) == 6
+
+
+@pytest.mark.slow
 @pytest.mark.process
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
-def test_a_kill_while_pictures_are_encoded_leaves_the_old_index(model, photos, tmp_path):
-    """The last picture is a pipe: read once for its content, it then keeps the program waiting as it encodes."""
-    folder, pipe = tmp_path / "index", tmp_path / "pipe.png"
-    encode.main(Args((photos,), model, index=folder))
-    before = (folder / FILE).read_bytes()
-    paths = [draw(tmp_path / "more" / f"{seed}.png", 500 + seed) for seed in range(3)]
-    os.mkfifo(pipe)
-    command = [sys.executable, "-m", "hashlib_nb", "encode", *map(str, paths), str(pipe)]
-    command += ["--model", str(model), "--index", str(folder), "--device", "cpu"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True) as adding:
-        pipe.write_bytes(paths[0].read_bytes() + b"end")
-        said = b""
-        while b"encode:" not in said:
-            said += (more := os.read(adding.stderr.fileno(), 4096))
-            assert more, said
-        with open(pipe, "wb"):  # opens as the program decodes it
-            os.killpg(adding.pid, signal.SIGKILL)
-            assert adding.wait() == -signal.SIGKILL
-    assert [path.name for path in folder.iterdir()] == [FILE]
-    assert (folder / FILE).read_bytes() == before
-    encode.main(Args(tuple(paths), model, index=folder))
-    assert len(Index.load(folder)) == 9
-    assert Index.load(folder).origin == origin_of(model)
+def test_a_kill_between_two_chunks_leaves_the_first_and_the_next_run_goes_on(model, photos, tmp_path):
+    program = f"""
+import os, signal
+from pathlib import Path
+from hashlib_nb.search import encode
+encode.CHUNK, again = 2, encode._encode_chunk
+def stop_at_the_third(encoder, pictures, rows, on_error):
+    if rows[0] == 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return again(encoder, pictures, rows, on_error)
+encode._encode_chunk = stop_at_the_third
+encode.main(encode.Args((Path({str(photos)!r}),), Path({str(model)!r}), index=Path({str(tmp_path / "index")!r})))
+"""
+    assert start_python("-c", program, check=False).returncode == -signal.SIGKILL
+    assert [path.name for path in (tmp_path / "index").iterdir()] == [FILE]
+    assert len(Index(tmp_path / "index")) == 4
+    encode.main(Args((photos,), model, index=tmp_path / "index"))
+    index = Index(tmp_path / "index")
+    assert index.paths() == find_pictures([photos])
+    assert index.origin == origin_of(model)
+    np.testing.assert_array_equal(index.unpacked(), codes_of(model, index.paths()))
 
 
 @pytest.mark.process

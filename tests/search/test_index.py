@@ -5,21 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hashlib_nb.artifacts import ArtifactError, save_npz
-from hashlib_nb.hamming import pack_bytes
-from hashlib_nb.search import Index, Origin, code_of_hex, hex_of, origin_of, printable
+from hashlib_nb.search import Index, Origin, code_of_hex, contents, database, hex_of, origin_of, printable
 from hashlib_nb.search.index import FILE
 from hashlib_nb.selection import Selection
+from tests.helpers import ROOT, start_python
 
 ORIGIN = Origin("ab" * 32, 12, tuple(range(9)))
 
@@ -45,11 +48,16 @@ def photos(tmp_path) -> list[Path]:
 
 @pytest.fixture
 def index(tmp_path, photos) -> Index:
-    """An index of them, saved."""
-    made = Index.new(tmp_path / "index", ORIGIN, tmp_path / "model")
-    made = made.add(random_codes(3), photos, [content(place) for place in range(3)])
-    made.save()
-    return Index.load(tmp_path / "index")
+    """An index of them."""
+    Index(tmp_path / "index", ORIGIN, tmp_path / "model").add(
+        random_codes(3), photos, [content(place) for place in range(3)]
+    )
+    return Index(tmp_path / "index")
+
+
+def connect(index: Index) -> sqlite3.Connection:
+    """The database, for whoever edits it without the package."""
+    return sqlite3.connect(index.file, isolation_level=None)
 
 
 # --- codes as text ----------------------------------------------------------------------------------------------------
@@ -123,52 +131,205 @@ def test_only_codes_of_the_same_model_and_bits_can_be_compared(index):
     index.check_origin(ORIGIN)
     for other in (Origin("cd" * 32, 12, ORIGIN.bits), Origin(ORIGIN.model, 16, ORIGIN.bits)):
         with pytest.raises(ValueError, match=r"made with another model \(weights abababababab, now"):
-            Index.load_or_new(index.folder, other, index.model)
+            Index(index.folder, other, index.model)
     for bits in (range(8), range(8, -1, -1)):
         with pytest.raises(ValueError, match=rf"keeps 9 of 12 bits, not the {len(bits)} that are asked for"):
-            Index.load_or_new(index.folder, Origin(ORIGIN.model, 12, tuple(bits)), index.model)
+            Index(index.folder, Origin(ORIGIN.model, 12, tuple(bits)), index.model)
+
+
+@pytest.mark.parametrize(
+    ("k", "bits", "sentence"),
+    [
+        (0, (0,), r"k is 0; give a whole number in 1\.\.65535"),
+        (True, (0,), "k is True"),
+        (8, (), "bits is"),
+        (8, (1, 1), "bits is"),
+        (8, (8,), "bits is 8"),
+        (8, (0.5,), "bits is 0.5"),
+    ],
+)
+def test_an_origin_that_cannot_be_is_refused(k, bits, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        Origin("ab" * 32, k, bits)
+
+
+@pytest.mark.parametrize("bits", ["12", 12.0, True, 0, -1, 10**9, None, [12]])
+def test_a_model_that_does_not_say_its_bits_is_named(model, bits):
+    (model / "encoder.json").write_text(json.dumps({"bits": bits}))
+    with pytest.raises(ArtifactError, match=r"encoder\.json describes no encoder: fit one and save it anew"):
+        origin_of(model)
 
 
 # --- adding -----------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_added_in_two_parts_is_there_after_loading(index, photos, tmp_path):
+def test_what_is_added_in_two_parts_is_there_after_opening(index, photos, tmp_path):
     odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9 \xc3\xbc.jpg"))  # a name that is no UTF-8
-    index.add(random_codes(1), [odd], [content("odd")]).save()
-    loaded = Index.load(index.folder)
+    assert index.add(random_codes(1), [odd], [content("odd")]) == 1
+    loaded = Index(index.folder)
     assert (len(loaded), loaded.n_bits, loaded.origin, loaded.model) == (4, 9, ORIGIN, tmp_path / "model")
+    assert loaded.paths() == [*photos, odd]
     assert [loaded.path(row) for row in range(4)] == [*photos, odd]
     np.testing.assert_array_equal(loaded.unpacked(), np.concatenate([random_codes(3), random_codes(1)]))
-    np.testing.assert_array_equal(loaded.codes, pack_bytes(loaded.unpacked()))
     assert printable(loaded.path(3)).endswith(r"caf\xe9 ü.jpg")
+
+
+@settings(max_examples=12, deadline=None)
+@given(p=st.integers(1, 140), seed=st.integers(0, 2**32 - 1), goes=st.sets(st.integers(0, 39), max_size=39))
+def test_codes_come_back_in_their_order_whatever_was_taken_out(tmp_path_factory, p, seed, goes):
+    folder = tmp_path_factory.mktemp("index")
+    codes = np.random.default_rng(seed).integers(0, 2, (40, p), np.uint8)
+    paths = [folder / "photos" / str(row) for row in range(40)]
+    index = Index(folder, Origin("ab" * 32, 200, tuple(range(p))))
+    index.add(codes[:25], paths[:25], [content(row) for row in range(25)])
+    index.search(codes[:1])
+    (folder / "photos").mkdir()
+    stay = [row for row in range(40) if row not in goes]
+    for row in range(40):
+        if row in stay or row >= 25:
+            paths[row].touch()
+    index.remove_missing()
+    index.add(codes[25:], paths[25:], [content(row) for row in range(25, 40)])
+    for row in set(range(25, 40)) - set(stay):
+        paths[row].unlink()
+    index.remove_missing()
+    for seen in (index, Index(folder)):
+        np.testing.assert_array_equal(seen.unpacked(), codes[stay])
+        assert seen.paths() == [paths[row] for row in stay]
+        (found,) = seen.search(codes[stay[-1:]], top=1)
+        assert found.distances.tolist() == [0]
+        assert found.paths == [paths[stay[int(found.indices[0])]]]
 
 
 def test_one_content_is_wanted_once_and_never_again(index, photos, tmp_path):
     paths = [tmp_path / name for name in ("a.jpg", "copy of 1.jpg", "b.jpg", "copy of a.jpg")]
-    kept, missing = index.plan(paths, [content("a"), content(1), content("b"), content("a")])
-    assert len(kept) == 3
-    assert missing == [0, 2]
-    assert index.plan(photos, [content(place) for place in range(3)])[1] == []
+    contents = [content("a"), content(1), content("b"), content("a")]
+    plan = index.plan(paths, contents)
+    assert (plan.missing, plan.stale) == ([0, 2], [])
+    assert index.plan(photos, [content(place) for place in range(3)]).missing == []
+    assert index.add(random_codes(4), paths, contents) == 2
+    assert index.paths() == [*photos, paths[0], paths[2]]
+    assert Index(tmp_path / "new", ORIGIN).plan(paths, contents).missing == [0, 1, 2]
 
 
 def test_a_file_with_another_content_replaces_its_old_entry(index, photos):
-    kept, missing = index.plan(photos[:2], [content(0), content("new")])
-    assert [kept.path(row) for row in range(len(kept))] == [photos[0], photos[2]]
-    np.testing.assert_array_equal(kept.unpacked(), random_codes(3)[[0, 2]])
-    assert missing == [1]
+    plan = index.plan(photos[:2], [content(0), content("new")])
+    assert plan.missing == [1]
+    assert index.add(random_codes(1), [photos[1]], [content("new")]) == 1
+    assert index.paths() == [photos[0], photos[2], photos[1]]
+    np.testing.assert_array_equal(index.unpacked(), np.concatenate([random_codes(3)[[0, 2]], random_codes(1)]))
 
 
 def test_a_file_that_became_a_copy_of_another_loses_its_entry(index, photos):
-    kept, missing = index.plan([photos[1]], [content(2)])
-    assert [kept.path(row) for row in range(len(kept))] == [photos[0], photos[2]]
-    assert missing == []
+    assert index.add(random_codes(1), [photos[1]], [content(2)]) == 0
+    assert index.paths() == [photos[0], photos[2]]
 
 
 def test_a_picture_that_was_renamed_is_found_under_its_new_name(index, photos):
     moved = photos[0].rename(photos[0].with_name("moved.jpg"))
-    kept, missing = index.plan([moved], [content(0)])
-    assert [kept.path(row) for row in range(len(kept))] == photos[1:]
-    assert missing == [0]
+    assert index.plan([moved], [content(0)]).missing == [0]
+    index.add(random_codes(1), [moved], [content(0)])
+    assert index.paths() == [*photos[1:], moved]
+
+
+def test_contents_are_read_where_they_are_not_given(index, photos, tmp_path):
+    (tmp_path / "new.jpg").write_text("new")
+    assert index.add(random_codes(2), [photos[1], tmp_path / "new.jpg"]) == 1
+    assert Index(index.folder).plan([tmp_path / "new.jpg"], [hashlib.sha256(b"new").digest()]).missing == []
+
+
+def test_a_file_that_changed_just_now_is_read_again(index, tmp_path):
+    """Two changes within one step of the system's clock leave one time of change."""
+    now, before = tmp_path / "now.jpg", tmp_path / "before.jpg"
+    for path in (now, before):
+        path.write_text(path.name)
+    os.utime(before, (1e9, 1e9))
+    index.add(random_codes(2), [now, before])
+    assert set(index.noted([now, before])) == {before}
+    before.write_text("before.gif")
+    assert index.noted([now, before]) == {}
+
+
+@pytest.mark.parametrize(
+    ("codes", "paths", "contents", "sentence"),
+    [
+        (
+            random_codes(2),
+            ["a"],
+            None,
+            r"codes has shape \[2, 9\]; give one of 9 bits, as the index has, for each",
+        ),
+        (random_codes(1, 8), ["a"], [content(7)], r"codes has shape \[1, 8\]"),
+        (random_codes(1)[0], ["a"], [content(7)], r"codes has shape \[9\]"),
+        (2 * random_codes(2), ["a", "b"], [content(7)] * 2, "codes has values from 0 to 2"),
+        (random_codes(1), ["a"], [], "contents has 0 entries and paths 1"),
+        (random_codes(1), ["a"], [b"short"], "contents has b'short'; give the 32 bytes of a file's SHA-256"),
+        (random_codes(1), ["a"], ["ab" * 16], "give the 32 bytes of a file's SHA-256"),
+    ],
+)
+def test_what_cannot_be_added_is_refused_and_changes_nothing(index, tmp_path, codes, paths, contents, sentence):
+    for name in paths:
+        (tmp_path / name).touch()
+    before = index.file.read_bytes()
+    with pytest.raises(ValueError, match=sentence):
+        index.add(codes, [tmp_path / name for name in paths], contents)
+    assert index.file.read_bytes() == before
+
+
+# --- what is gone -----------------------------------------------------------------------------------------------------
+
+
+PLACES = ["all/index/in.jpg", "all/photos/a.jpg", "all/photos/deep/b.jpg", "all/photos2/c.jpg", "above.jpg"]
+"""Files in, beside and above the folder of an index; it also knows FAR, which is not there."""
+FAR = "/far/away.jpg"
+
+
+@pytest.fixture
+def places(tmp_path) -> dict[str, Path]:
+    """PLACES, with an index that knows them in all/index."""
+    files = {name: tmp_path / name for name in PLACES}
+    for file in files.values():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(str(file))
+    index = Index(tmp_path / "all" / "index", ORIGIN)
+    index.add(random_codes(6), [*files.values(), Path(FAR)], [content(name) for name in range(6)])
+    return files
+
+
+@pytest.mark.parametrize(
+    ("folder", "gone"),
+    [
+        ("all/photos", PLACES[1:3]),
+        ("all/photos/deep", PLACES[2:3]),
+        ("all/index", PLACES[:1]),
+        ("all", PLACES[:4]),
+        ("link", PLACES[1:3]),
+        (".", PLACES),
+        ("nowhere", []),
+        ("/far", [FAR]),
+        ("/", [*PLACES, FAR]),
+        (None, [*PLACES, FAR]),
+    ],
+)
+def test_what_is_gone_from_a_folder_is_taken_out_and_nothing_else(places, tmp_path, folder, gone):
+    (tmp_path / "link").symlink_to(tmp_path / "all" / "photos")
+    index = Index(tmp_path / "all" / "index")
+    assert index.remove_missing(tmp_path) == 0
+    for file in places.values():
+        file.unlink()
+    assert index.remove_missing(None if folder is None else tmp_path / folder) == len(gone)
+    assert index.paths() == [tmp_path / name for name in [*PLACES, FAR] if name not in gone]
+
+
+def test_who_cannot_be_asked_for_is_not_gone(index, photos, monkeypatch):
+    def closed(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(contents.os, "stat", closed)
+        assert not contents.is_gone(photos[0])
+    assert contents.is_gone(photos[0] / "below a file")
+    assert contents.is_gone(Path("a\0b"))
 
 
 # --- files ------------------------------------------------------------------------------------------------------------
@@ -185,70 +346,320 @@ def test_a_picture_that_was_renamed_is_found_under_its_new_name(index, photos):
     ],
 )
 def test_files_are_noted_relative_to_the_index_unless_nothing_holds_both(picture, noted):
-    index = Index.new(Path("/data/set/index"), ORIGIN, Path("/data/model"))
+    index = Index(Path("/data/set/index"), ORIGIN, Path("/data/model"))
     assert index.name_of(Path(picture)) == noted
-    assert index.add(random_codes(1), [Path(picture)], [content(0)]).path(0) == Path(picture)
+    assert index.file_of(os.fsencode(noted)) == Path(picture)
+
+
+@pytest.mark.parametrize("by", ["link/index", "deep/a/b/index", "deep/a/../a/b/index"])
+@pytest.mark.parametrize("pictures", ["photos", "to photos", "deep/a/../../photos", "link/../../../photos"])
+def test_an_index_made_by_way_of_links_names_files_that_are_there(tmp_path, photos, by, pictures):
+    (tmp_path / "deep/a/b").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "deep/a/b")
+    (tmp_path / "to photos").symlink_to(photos[0].parent)
+    index = Index(tmp_path / by, ORIGIN, tmp_path / "model")
+    index.add(random_codes(3), [tmp_path / pictures / path.name for path in photos])
+    for again in ("link/index", "deep/a/b/index", "link/index/index.sqlite"):
+        found = Index(tmp_path / again).paths()
+        assert [path.read_text() for path in found] == ["0", "1", "2"]
+        assert found == photos
+
+
+def test_paths_are_relative_where_the_index_was_given_so(index, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert Index(Path("index")).path(0) == Path("photos/0.jpg")
 
 
 def test_an_index_moves_along_with_its_pictures(index, tmp_path, tmp_path_factory):
     there = tmp_path_factory.mktemp("elsewhere") / "all"
     tmp_path.rename(there)
-    moved = Index.load(there / "index")
-    assert [moved.path(row).read_text() for row in range(3)] == ["0", "1", "2"]
+    moved = Index(there / "index")
+    assert [path.read_text() for path in moved.paths()] == ["0", "1", "2"]
     assert moved.model == there / "model"
     tmp_path.mkdir()
 
 
-def test_a_change_by_another_program_is_not_overwritten(index):
-    one, other = (index.add(random_codes(1), [index.folder / name], [content(name)]) for name in ("x", "y"))
-    one.save()
-    before = (index.folder / FILE).read_bytes()
-    with pytest.raises(ValueError, match="was changed by another program meanwhile"):
-        other.save()
-    assert [path.name for path in index.folder.iterdir()] == [FILE]
-    assert (index.folder / FILE).read_bytes() == before
+def test_a_copy_in_a_folder_that_cannot_be_written_answers(index, tmp_path):
+    copy = tmp_path / "photos" / "copy"
+    copy.mkdir()
+    shutil.copy(index.file, copy)
+    copy.chmod(0o555)
+    before = (copy / FILE).stat().st_mtime_ns, copy.stat().st_mtime_ns
+    try:
+        (found,) = Index(copy).search(random_codes(3)[:1], top=1)
+        with database.reading(copy / FILE) as connection, pytest.raises(sqlite3.OperationalError, match="readonly"):
+            connection.execute("UPDATE about SET pictures = 0")
+    finally:
+        copy.chmod(0o755)
+    assert found.distances.tolist() == [0]
+    assert before == ((copy / FILE).stat().st_mtime_ns, copy.stat().st_mtime_ns)
 
 
-def test_damage_is_named(index):
-    path = index.folder / FILE
-    whole = path.read_bytes()
-    for damaged in (whole[: len(whole) // 2], whole.replace(index.contents.tobytes(), bytes(96)), b""):
-        path.write_bytes(damaged)
-        with pytest.raises(ArtifactError, match=r"index\.npz is truncated or no npz file"):
-            Index.load(index.folder)
+@pytest.mark.skipif(os.name != "posix", reason="needs permissions of files")
+def test_who_may_read_and_write_an_index_is_what_the_user_set(tmp_path):
+    before = os.umask(0o002)
+    try:
+        Index(tmp_path / "index", ORIGIN).add(random_codes(1), [tmp_path / "a"], [content(0)])
+    finally:
+        os.umask(before)
+    assert (tmp_path / "index" / FILE).stat().st_mode & 0o777 == 0o664
 
 
-def test_a_foreign_or_missing_file_is_named(tmp_path):
-    with pytest.raises(ArtifactError, match=r"index: .* holds no index\.npz; make one with"):
-        Index.load(tmp_path)
-    save_npz(tmp_path / FILE, {"codes": random_codes(3)}, made_by="another stage")
-    with pytest.raises(ArtifactError, match="is no index of pictures"):
-        Index.load(tmp_path)
+def test_a_file_or_its_folder_is_named(index):
+    assert len(Index(index.file)) == len(Index(index.folder)) == len(Index(str(index.folder))) == 3
+    assert Index(index.file).folder == index.folder
+
+
+# --- several programs -------------------------------------------------------------------------------------------------
+
+ADDING = """
+import sys
+import numpy as np
+from pathlib import Path
+from hashlib_nb.search import Index, Origin
+folder, who, turns = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+sys.stdin.readline()
+for turn in range(turns):
+    index = Index(folder, Origin("ab" * 32, 12, tuple(range(9))))
+    index.add(np.full((1, 9), turn % 2, np.uint8), [folder / f"{who}_{turn}"], [f"{who:>2}{turn:>30}".encode()])
+    print(turn, flush=True)
+"""
+
+
+def start(folder: Path, who: str, turns: int) -> subprocess.Popen:
+    """A program that adds one picture after the other once it is told to, and says after each that it did."""
+    command = [sys.executable, "-c", ADDING, str(folder), who, str(turns)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+
+
+@pytest.mark.slow
+@pytest.mark.process
+def test_two_programs_that_add_at_once_lose_nothing(tmp_path):
+    both = [start(tmp_path / "index", who, 150) for who in "ab"]
+    for each in both:
+        each.stdin.write("go\n")
+        each.stdin.flush()
+    said = [len(each.communicate()[0].split()) for each in both]
+    assert said == [150, 150]
+    names = sorted(path.name for path in Index(tmp_path / "index").paths())
+    assert names == sorted(f"{who}_{turn}" for who in "ab" for turn in range(150))
+    assert [path.name for path in (tmp_path / "index").iterdir()] == [FILE]
+
+
+@pytest.mark.slow
+@pytest.mark.process
+def test_a_kill_loses_what_was_being_added_and_nothing_before(tmp_path):
+    """Ten kills at ten moments of one index, whose pictures another program goes on adding to meanwhile."""
+    index, added = tmp_path / "index", 0
+    for turn in range(10):
+        with start(index, str(turn), 10_000) as writing:
+            writing.stdin.write("go\n")
+            writing.stdin.flush()
+            for _ in range(1 + 3 * turn):
+                assert writing.stdout.readline()
+            time.sleep(0.001 * turn)
+            writing.send_signal(signal.SIGKILL)
+            said = 1 + 3 * turn + len(writing.stdout.read().split())
+            writing.wait()
+        held = len(Index(index).paths())
+        assert said <= held - added <= said + 1
+        added = held
+    Index(index, ORIGIN).add(random_codes(1), [tmp_path / "more"], [content("more")])
+    assert len(Index(index)) == added + 1
+    assert [path.name for path in index.iterdir()] == [FILE]
 
 
 @pytest.mark.process
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
-def test_a_kill_in_the_middle_of_writing_leaves_the_old_index(index):
-    """The killed program writes into a pipe that is put where its temporary file would be, and stops in its middle."""
+@pytest.mark.parametrize("before", [0, 3])
+def test_a_kill_with_half_of_a_change_on_the_disk_takes_it_back(tmp_path, before):
+    """The program writes more than its memory is to hold, so that pages of the change are in the file as it ends."""
+    index = Index(tmp_path / "index", ORIGIN)
+    if before:
+        index.add(random_codes(3), [tmp_path / str(row) for row in range(3)], [content(row) for row in range(3)])
     program = f"""
-import sys, numpy as np
+import os, signal
 from pathlib import Path
-from hashlib_nb.search import Index
-sys.stdin.readline()
-index, n = Index.load(Path({str(index.folder)!r})), 20_000
-names = [index.folder / str(row) for row in range(n)]
-index.add(np.zeros((n, 9), np.uint8), names, [bytes(32)] * n).save()
+from hashlib_nb.search import database, tables
+from hashlib_nb.search.contents import Content
+from hashlib_nb.search.origin import Origin
+with database.writing(Path({str(index.file)!r})) as connection:
+    connection.execute("PRAGMA cache_size = 5")
+    if {before == 0}:
+        tables.write_about(connection, Origin("ab" * 32, 12, tuple(range(9))), b".")
+    change = tables.Change(connection, None, None)
+    for row in range(5000):
+        change.put(bytes(2), b"%d" % row, Content(b"%032d" % row))
+    os.kill(os.getpid(), signal.SIGKILL)
 """
-    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, text=True) as writing:
-        pipe = index.folder / f".{FILE}.{writing.pid}.partial"
-        os.mkfifo(pipe)
-        writing.stdin.write("go\n")
-        writing.stdin.flush()
-        with open(pipe, "rb") as reading:
-            assert reading.read(100).startswith(b"PK")
-            writing.send_signal(signal.SIGKILL)
-            writing.wait()
-    again = Index.load(index.folder)
-    np.testing.assert_array_equal(again.unpacked(), index.unpacked())
-    again.add(random_codes(1), [index.folder / "more.jpg"], [content("more")]).save()
-    assert len(Index.load(index.folder)) == 4
+    assert start_python("-c", program, check=False).returncode == -signal.SIGKILL
+    assert sorted(path.name for path in index.folder.iterdir()) == [FILE, f"{FILE}-journal"]
+    assert index.file.stat().st_size > 100_000
+    assert len(Index(index.folder, ORIGIN)) == before
+    Index(index.folder, ORIGIN).add(random_codes(1), [tmp_path / "more"], [content("more")])
+    assert len(Index(index.folder).paths()) == before + 1
+    assert [path.name for path in index.folder.iterdir()] == [FILE]
+
+
+def test_a_change_by_another_program_is_seen_by_who_has_the_index_open(index, photos, tmp_path):
+    assert len(index.search(random_codes(1), top=9)[0].paths) == 3
+    Index(index.folder, ORIGIN).add(random_codes(1), [tmp_path / "more"], [content("more")])
+    assert len(index) == len(index.search(random_codes(1), top=9)[0].paths) == 4
+
+
+def test_an_index_that_was_replaced_by_another_models_is_refused(index, tmp_path):
+    index.unpacked()
+    other = Origin("cd" * 32, 12, ORIGIN.bits)
+    index.file.unlink()
+    Index(index.folder, other).add(random_codes(1), [tmp_path / "a"], [content(0)])
+    for call in (index.unpacked, lambda: index.add(random_codes(1), [tmp_path / "b"], [content(1)])):
+        with pytest.raises(ValueError, match="was made with another model"):
+            call()
+
+
+def test_who_waits_too_long_for_another_program_is_told(index, tmp_path, monkeypatch):
+    monkeypatch.setattr(database, "WAIT", 0.05)
+    other = connect(index)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(ArtifactError, match="has been written by another program for 30 s; wait for it and run"):
+        index.add(random_codes(1), [tmp_path / "more"], [content("more")])
+    assert len(index.paths()) == 3  # readers do not wait for a change that is not finished
+    other.close()
+    assert index.add(random_codes(1), [tmp_path / "more"], [content("more")]) == 1
+
+
+# --- files that are no index, or were damaged -------------------------------------------------------------------------
+
+
+def test_a_missing_index_and_one_of_version_0_1_are_named(tmp_path):
+    with pytest.raises(ArtifactError, match=r"index: .* holds no index\.sqlite; make one with hashlib-nb encode"):
+        Index(tmp_path)
+    (tmp_path / "index.npz").touch()
+    with pytest.raises(ArtifactError, match=r"index\.npz of version 0\.1, which is no longer read; encode"):
+        Index(tmp_path)
+
+
+FOREIGN = {
+    "a text": (lambda path: path.write_text("no database " * 100), "is no index of pictures"),
+    "a folder": (lambda path: path.mkdir(), "is no regular file; name another folder"),
+    "a pipe": (os.mkfifo, "is no regular file; name another folder"),
+    "another program's": (
+        lambda path: sqlite3.connect(path).execute("CREATE TABLE pictures (name)").connection.close(),
+        "is a database of another program; name another folder",
+    ),
+    "an npz": (lambda path: save_npz(path, {"codes": random_codes(3)}), "is no index of pictures"),
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_a_foreign_file_is_named_and_stays_as_it_is(tmp_path, kind):
+    make, sentence = FOREIGN[kind]
+    make(tmp_path / FILE)
+    before = (tmp_path / FILE).stat()
+    for use in (lambda: Index(tmp_path), lambda: Index(tmp_path, ORIGIN).add(random_codes(1), ["a"], [content(1)])):
+        with pytest.raises(ArtifactError, match=rf"index: .*{FILE} {sentence}"):
+            use()
+    assert (tmp_path / FILE).stat() == before
+
+
+@pytest.mark.parametrize(
+    ("edit", "sentence"),
+    [
+        ("PRAGMA user_version = 2", "has tables of version 2, and version 1 is read here; encode the pictures again"),
+        ("PRAGMA application_id = 5", "is a database of another program"),
+        ("CREATE TABLE more (name)", "its tables are not those of an index"),
+        ("CREATE TRIGGER more AFTER DELETE ON pictures BEGIN DELETE FROM about; END", "its tables are not those"),
+        ("ALTER TABLE pictures ADD COLUMN more", "its tables are not those of an index"),
+        ("DROP TABLE about", "its tables are not those of an index"),
+        ("DELETE FROM about", "does not say what made its codes"),
+        ("INSERT INTO about SELECT * FROM about", "does not say what made its codes"),
+        ("UPDATE about SET k = 8", "does not say what made its codes"),
+        ("UPDATE about SET k = 'many'", "does not say what made its codes"),
+        ("UPDATE about SET bits = '[0, 0]'", "does not say what made its codes"),
+        ("UPDATE about SET bits = 'none'", "does not say what made its codes"),
+        ("UPDATE about SET bits = '[0, 1]'", "its codes are not 3 of 2 bits|its codes are not those that were added"),
+        ("UPDATE about SET bits = '" + "[" * 100_000 + "'", "does not say what made its codes"),
+        ("UPDATE about SET model = x'ff'", "does not say how many codes it has"),
+        ("UPDATE about SET folder = 7", "does not say how many codes it has"),
+        ("UPDATE about SET pictures = 'three'", "does not say how many codes it has"),
+        ("UPDATE about SET pictures = -1", "cannot hold the -1 codes that it claims"),
+        ("UPDATE about SET pictures = 1000000000000", "cannot hold the 1,000,000,000,000 codes that it claims"),
+        ("UPDATE about SET pictures = 2", "its codes are not 2 of 9 bits"),
+        ("UPDATE about SET pictures = 4", "its codes are not those that were added"),
+        ("UPDATE about SET checksum = 1.5", "does not say how many codes it has"),
+        ("UPDATE pictures SET code = x'00' WHERE place = 2", "its codes are not 3 of 9 bits"),
+        ("UPDATE pictures SET code = 'ab' WHERE place = 2", "its codes are not 3 of 9 bits"),
+        ("UPDATE pictures SET code = 7 WHERE place = 2", "its codes are not 3 of 9 bits"),
+        ("UPDATE pictures SET code = x'0300' WHERE place = 2", "its codes are not those that were added"),
+        ("UPDATE pictures SET code = x'00ff'", "its codes are not those that were added"),
+        ("DELETE FROM pictures WHERE place = 2", "its codes are not those that were added"),
+        ("UPDATE pictures SET name = 7 WHERE place = 2", "7 is no name of a file"),
+        ("UPDATE pictures SET name = 'text' WHERE place = 2", "'text' is no name of a file"),
+    ],
+)
+def test_what_was_edited_is_refused_in_a_sentence(index, edit, sentence):
+    other = connect(index)
+    other.execute(edit)
+    other.close()
+    with pytest.raises(ArtifactError, match=rf"index: .*{FILE} .*({sentence})"):
+        Index(index.folder).search(random_codes(1))
+
+
+def test_damage_is_said_in_a_sentence_or_does_no_harm(index, photos, tmp_path):
+    """Cut off anywhere, or with bytes changed anywhere: whatever is answered, codes are those that were added."""
+    index.add(random_codes(600), [tmp_path / str(row) for row in range(600)], [content(row) for row in range(3, 603)])
+    whole, codes = index.file.read_bytes(), index.unpacked()
+    rng = np.random.default_rng(0)
+    said = []
+    for turn in range(80):
+        damaged = bytearray(whole)
+        if turn % 4 == 0:
+            del damaged[int(rng.integers(1, len(whole))) :]
+        else:
+            start, n = int(rng.integers(0, (100, 4096, len(whole))[turn % 3])), int(rng.choice([1, 8, 2000]))
+            damaged[start : start + n] = rng.bytes(len(damaged[start : start + n]))
+        index.file.write_bytes(damaged)
+        try:
+            opened = Index(index.folder, ORIGIN)
+            np.testing.assert_array_equal(opened.unpacked(), codes)
+            opened.search(codes[:2], top=3)
+            opened.remove_missing()
+            opened.noted(photos)
+            opened.add(random_codes(1), [tmp_path / "more"], [content("more")])
+        except ValueError as error:  # and nothing else
+            said.append(str(error))
+    assert len(said) > 30
+    assert all(each.startswith("index: ") and "\n" not in each for each in said)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    tmp_path.chmod(0o555)
+    try:
+        for place in (tmp_path, tmp_path / "index"):
+            with pytest.raises(ArtifactError, match="cannot be written"):
+                Index(place, ORIGIN).check_writable()
+    finally:
+        tmp_path.chmod(0o755)
+
+
+def test_a_file_where_a_folder_is_wanted_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ArtifactError, match="cannot be written"):
+        Index(tmp_path / "file" / "index", ORIGIN).check_writable()
+
+
+# --- version 0.1 ------------------------------------------------------------------------------------------------------
+
+
+def test_the_names_of_version_0_1_still_work_and_warn(tmp_path):
+    made = []
+    for call in (
+        lambda: made.append(Index.load_or_new(tmp_path, ORIGIN, tmp_path)),
+        lambda: made.append(made[0].added(random_codes(1), [tmp_path / "a"], [content(0)])),
+        lambda: made[1].save(),
+        lambda: made.append(Index.load(tmp_path)),
+        lambda: made.append(Index.new(tmp_path, ORIGIN, tmp_path)),
+    ):
+        with pytest.warns(DeprecationWarning, match="the old name ends with 0.3"):
+            call()
+    assert [len(index) for index in made] == [1, 1, 1, 1]

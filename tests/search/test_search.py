@@ -25,8 +25,8 @@ def photos(tmp_path) -> Path:
     paths = [tmp_path / f"{place}.png" for place in range(5)]
     for path, color in zip(paths, COLORS, strict=True):
         Image.new("RGB", (9, 9), color).save(path)
-    index = Index.new(tmp_path / "index", Origin("ab" * 32, 8, tuple(range(8))), tmp_path / "model")
-    index.add(CODES_8, paths, [bytes([place] * 32) for place in range(5)]).save()
+    index = Index(tmp_path / "index", Origin("ab" * 32, 8, tuple(range(8))), tmp_path / "model")
+    index.add(CODES_8, paths, [bytes([place] * 32) for place in range(5)])
     return tmp_path
 
 
@@ -63,9 +63,9 @@ def test_answers_worked_by_hand(photos, capsys, options, said):
 def test_answers_are_those_of_plain_distances(tmp_path, capsys):
     codes = np.random.default_rng(5).integers(0, 2, (302, 37), dtype=np.uint8)
     query, database = codes[:2], codes[2:]
-    index = Index.new(tmp_path / "index", Origin("ab" * 32, 37, tuple(range(37))), tmp_path / "model")
+    index = Index(tmp_path / "index", Origin("ab" * 32, 37, tuple(range(37))), tmp_path / "model")
     names = [tmp_path / str(row) for row in range(300)]
-    index.add(database, names, [row.to_bytes(32) for row in range(300)]).save()
+    index.add(database, names, [row.to_bytes(32) for row in range(300)])
     for options, number in (({"top": 11}, np.array([11, 11])), ({"radius": 15}, None)):
         distances = (query[:, None] != database).sum(axis=2)
         order = np.argsort(distances, axis=1, kind="stable")
@@ -79,18 +79,45 @@ def test_answers_are_those_of_plain_distances(tmp_path, capsys):
 
 @pytest.mark.parametrize("options", [{}, {"top": 2}, {"top": 9}, {"radius": 2}])
 def test_an_index_answers_codes_as_it_answers_the_command(photos, options):
-    index = Index.load(photos / "index")
+    index = Index(photos / "index")
     (found,) = index.search(CODES_8[:1], **options)
     (asked,) = ask(index, CODES_8[:1], ["zeros"], **options)
     assert (found.query, asked.query) == ("00", "zeros")
     assert (found.remark, found.indices.tolist()) == (asked.remark, asked.indices.tolist())
     assert found.distances.tolist() == [int(CODES_8[row].sum()) for row in found.indices]
-    assert [index.path(row).name for row in found.indices[:1]] == ["0.png"]
+    assert found.paths == [index.path(row) for row in found.indices]
+    assert found.paths[0].name == "0.png"
 
 
 def test_one_of_top_and_radius_is_asked_for(photos):
     with pytest.raises(ValueError, match="top is 3 and radius 2; give one of them"):
-        Index.load(photos / "index").search(CODES_8, top=3, radius=2)
+        Index(photos / "index").search(CODES_8, top=3, radius=2)
+
+
+@pytest.mark.parametrize(
+    ("codes", "options", "sentence"),
+    [
+        (CODES_8, {"top": 0}, "top is 0; give a whole number of at least 1"),
+        (CODES_8, {"top": 2.5}, "top is 2.5"),
+        (CODES_8, {"top": True}, "top is True"),
+        (CODES_8, {"radius": -1}, "radius is -1"),
+        (CODES_8, {"radius": "2"}, "radius is '2'"),
+        (CODES_8[:, :7], {}, "query_codes has 7 bits and database_codes 8"),
+        (CODES_8.astype(float), {}, "codes is float64"),
+        (2 * CODES_8, {}, "codes has values from 0 to 2"),
+        (CODES_8[0], {}, "codes has shape"),
+        (CODES_8, {"queries": ["one"]}, "queries has 1 texts and codes 5 rows; give one text for each code"),
+    ],
+)
+def test_a_question_that_cannot_be_is_refused_by_name(photos, codes, options, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        Index(photos / "index").search(codes, **options)
+
+
+def test_an_index_without_pictures_has_no_answer(tmp_path):
+    empty = Index(tmp_path, Origin("ab" * 32, 8, tuple(range(8))))
+    with pytest.raises(ValueError, match="holds no pictures; add some with hashlib-nb encode"):
+        empty.search(CODES_8)
 
 
 @pytest.mark.process
@@ -136,11 +163,11 @@ def test_a_grid_without_neighbors_and_with_pictures_that_have_gone_is_drawn(phot
     ("options", "sentence"),
     [
         ({"top": 3, "radius": 2}, "top is 3 and radius 2; give one of them"),
-        ({"top": 0}, "top is 0; give 1 or more"),
-        ({"radius": -1}, "radius is -1; give a Hamming distance of at least 0"),
+        ({"top": 0}, "top is 0; give a whole number of at least 1"),
+        ({"radius": -1}, "radius is -1; give a whole number of at least 0"),
         ({"hex": ()}, "pictures and hex are empty"),
         ({"hex": ("0000",)}, "hex is '0000'; a code of 8 bits has 2 hex digits"),
-        ({"index": Path("nowhere")}, r"index: nowhere holds no index\.npz; make one with hashlib-nb encode"),
+        ({"index": Path("nowhere")}, r"index: nowhere holds no index\.sqlite; make one with hashlib-nb encode"),
         ({"grid": Path(".")}, "is a folder; give the name of a file"),
         ({"pictures": (Path("gone.png"),)}, r"pictures: gone\.png does not exist"),
         ({"pictures": (Path(__file__),)}, "model: .*model has no encoder.json; give a folder"),
