@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import sys
 import warnings
 
 __version__ = "0.2.0"
@@ -9,6 +10,11 @@ __version__ = "0.2.0"
 # torch and numba share one OpenMP runtime, whose waiting threads would spin: on busy cores that makes training ten
 # times slower. The runtime reads this when it is loaded, so import this package before torch.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+if sys.argv[:1] == ["-m"]:  # Python says so while it looks for a module of this package that it is to run
+    from hashlib_nb.ends import quiet_imports
+
+    quiet_imports()
 
 MOVED = {
     "bit_statistics": "selectors.statistics",

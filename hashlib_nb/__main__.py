@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-from hashlib_nb import artifacts
+from hashlib_nb.ends import ending
 
 COMMANDS = {
     "datasets": ("datasets.__main__", "check a dataset's split before anything is fitted to it"),
@@ -29,6 +29,11 @@ COMMANDS = {
 
 def main() -> None:
     """Run the command that the first word names; without one, list them all."""
+    with ending():  # the imports take seconds, in which somebody may press Ctrl-C
+        _run()
+
+
+def _run() -> None:
     word, *rest = sys.argv[1:] or ["--help"]
     if word in ("-h", "--help"):
         lines = [f"  {name:<12}{does}" for name, (_, does) in COMMANDS.items()]
@@ -38,6 +43,7 @@ def main() -> None:
     if word not in COMMANDS:
         print(f"error: {word!r} is no command; there are: {', '.join(COMMANDS)}", file=sys.stderr)
         sys.exit(2)
+    artifacts = importlib.import_module("hashlib_nb.artifacts")
     module = importlib.import_module(f"hashlib_nb.{COMMANDS[word][0]}")
     sys.argv[1:] = rest
     artifacts.run(module.main, module.Args, prog=f"hashlib-nb {word}")

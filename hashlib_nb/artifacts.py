@@ -32,6 +32,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from hashlib_nb.ends import CommandError, ending
 from hashlib_nb.files import (
     NotRegularError,
     WriteError,
@@ -522,10 +523,6 @@ def peak_memory_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
-class CommandError(RuntimeError):
-    """What a command could not do, in a sentence for whoever typed it."""
-
-
 def run(main: Callable[[Any], None], args_type: type, *, prog: str | None = None) -> None:
     """A command line: parse `args_type` with tyro, call `main`; bad input ends in one sentence and status 1.
 
@@ -535,6 +532,12 @@ def run(main: Callable[[Any], None], args_type: type, *, prog: str | None = None
             settings of that name in place of the defaults; options beside it win.
         prog: how the command was called, for its help; by default `python -m` and the module that runs.
     """
+    with ending():
+        main(_parsed(args_type, prog))
+
+
+def _parsed(args_type: type, prog: str | None) -> Any:
+    """The command line as an `args_type`; see `run`. What a dataclass among the options refuses is a ValueError."""
     import tyro  # by far the slowest import here, and only a command line needs it
 
     script = Path(sys.argv[0])
@@ -544,7 +547,4 @@ def run(main: Callable[[Any], None], args_type: type, *, prog: str | None = None
         if f"--{name}" in words:
             words.remove(f"--{name}")
             words = [*_options(args_type(**settings)), *words]  # of an option that is given twice the last counts
-    try:  # tyro itself words what the options refuse, but not what a dataclass among them does
-        main(tyro.cli(args_type, args=words, prog=prog or f"python -m hashlib_nb.{stage}"))
-    except (ValueError, OSError, CommandError) as error:
-        sys.exit(f"error: {error}")
+    return tyro.cli(args_type, args=words, prog=prog or f"python -m hashlib_nb.{stage}")

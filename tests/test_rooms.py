@@ -18,7 +18,7 @@ from tests.helpers import ROOT, run_python
 PACKAGE = ROOT / "hashlib_nb"
 ORDER = (
     "__main__", "course", "experiments", "search", "plots", "baselines", "selectors", "ppo", "selection", "encoder",
-    "codes", "datasets", "metrics", "hamming", "artifacts", "files", "numba_cache", "threads", "checks",
+    "codes", "datasets", "metrics", "hamming", "artifacts", "ends", "files", "numba_cache", "threads", "checks",
 )  # fmt: skip
 """Rooms and modules of the package; each imports only what stands after it."""
 EXCEPTIONS = {
