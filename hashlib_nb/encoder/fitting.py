@@ -22,6 +22,7 @@ import torch
 from sklearn.model_selection import KFold, StratifiedKFold
 from tqdm.auto import tqdm
 
+from hashlib_nb import checks
 from hashlib_nb.encoder import batches, networks, parallel
 from hashlib_nb.encoder.batches import check_images
 from hashlib_nb.encoder.model import Encoder, new_encoder
@@ -62,19 +63,21 @@ def fit(
 
     Raises:
         ValueError: shapes or values that do not fit, named, before any work.
+        NotFiniteError: the training diverges; nothing of it is kept.
     """
+    seed = checks.seed(seed)
     settings = replace(settings or Settings(), **changes).resolved()
     _check(images, targets, settings)
     targets = check_codes(targets, "targets")
     rows = _rows(validation, settings.recipe, len(images), seed)
     scaled_by = batches.take(images, rows.training) if settings.arch == "alexnet_small" else images
     with torch.random.fork_rng():  # the caller's random numbers stay as they were
-        torch.manual_seed(seed)
+        torch.manual_seed(checks.word(seed))
         encoder = new_encoder(scaled_by, targets.shape[1], settings, seed=seed)
         if networks.is_frozen(settings.arch):
             images = _features_for(encoder, images, mirror=settings.recipe.mirror, progress=progress)
         if parallel.rank():  # what each process drops is its own affair
-            torch.manual_seed(seed + parallel.rank())
+            torch.manual_seed(checks.word(seed, parallel.rank()))
         run = Training(encoder, settings, images, targets, rows, seed, loss=loss, progress=progress)
         _run(run, None if checkpoint is None else Path(checkpoint), progress)
     encoder.network.eval()
@@ -94,8 +97,18 @@ def _check(images: Images, targets: np.ndarray, settings: Settings) -> None:
 
 
 def _run(run: Training, checkpoint: Path | None, progress: bool) -> None:
-    """Train to the end, saving after each epoch."""
+    """Train to the end, saving after each epoch; a training that diverges leaves no checkpoint."""
     run.resume(checkpoint)
+    try:
+        _epochs(run, checkpoint, progress)
+        run.take_best()
+        run.check_finite()
+    except networks.NotFiniteError:
+        run.forget(checkpoint)
+        raise
+
+
+def _epochs(run: Training, checkpoint: Path | None, progress: bool) -> None:
     bar = tqdm(
         initial=run.epoch,
         total=run.epochs,
@@ -108,7 +121,6 @@ def _run(run: Training, checkpoint: Path | None, progress: bool) -> None:
             bar.update()
             if checkpoint is not None:
                 run.save(checkpoint)
-    run.take_best()
 
 
 def _features_for(encoder: Encoder, images: Images, *, mirror: bool, progress: bool) -> np.ndarray:
@@ -136,10 +148,9 @@ def _rows(validation: float | np.ndarray, recipe: Recipe, n: int, seed: int) -> 
 
 def _held_out_rows(validation: float | np.ndarray, n: int, seed: int) -> np.ndarray:
     if np.ndim(validation) == 0:
-        if not 0 <= validation < 1:
-            raise ValueError(f"validation must be a fraction in [0, 1) or row numbers, not {validation}")
+        validation = checks.finite(validation, "validation", least=0, below=1)
         return np.sort(np.random.default_rng(seed).permutation(n)[: round(float(validation) * n)])
-    rows = np.unique(np.asarray(validation))
+    rows = np.unique(checks.array(validation, "validation", "a share, or integer row numbers"))
     if rows.size and rows.dtype.kind not in "iu":
         raise ValueError(
             f"validation must be a fraction or integer row numbers, not {rows.dtype}: np.flatnonzero(mask)"
@@ -155,12 +166,12 @@ def folds_of(targets: np.ndarray, folds: int, seed: int = 0) -> np.ndarray:
     Raises:
         ValueError: `folds` outside 2..n.
     """
-    if not 2 <= folds <= len(targets):
-        raise ValueError(f"folds must be in 2..{len(targets)} (the number of training pictures), not {folds}")
+    targets, seed = check_codes(targets, "targets"), checks.seed(seed)
+    folds = checks.count(folds, "folds", least=2, most=len(targets), why="the number of training pictures")
     _, group, counts = np.unique(targets, axis=0, return_inverse=True, return_counts=True)
     kind = StratifiedKFold if counts.min() >= folds else KFold
     fold = np.empty(len(targets), dtype=np.int64)
-    splits = kind(folds, shuffle=True, random_state=seed).split(targets, group.reshape(-1))
+    splits = kind(folds, shuffle=True, random_state=checks.word(seed)).split(targets, group.reshape(-1))
     for number, (_, rows) in enumerate(splits):
         fold[rows] = number
     return fold
@@ -190,7 +201,7 @@ def cross_fit(
         folds: encoders to fit, each on (folds - 1)/folds of the pictures.
         loss: as of `fit`.
         checkpoint: folder for one checkpoint a fold, so that a killed run goes on where it was.
-        seed: of the folds; fold f's encoder is seeded with seed + f + 1.
+        seed: of the folds; fold f's encoder is seeded with seed + f + 1 (see `checks.word`).
         progress: show bars.
         **changes: as of `fit`.
 
@@ -199,16 +210,16 @@ def cross_fit(
     """
     settings = replace(settings or Settings(), **changes).resolved()
     targets = check_codes(targets, "targets")
-    fold = folds_of(targets, folds, seed)
+    seed, fold = checks.seed(seed), folds_of(targets, folds, seed)
     out_of_fold = np.empty_like(targets)
     histories = []
     if networks.is_frozen(settings.arch) and not batches.is_features(images):  # once for all folds
         trunk = new_encoder(images, 1, settings)
         images = _features_for(trunk, images, mirror=settings.recipe.mirror, progress=progress)
-    for f in range(folds):
+    for f in range(fold.max() + 1):
         rows = np.flatnonzero(fold == f)
         file = None if checkpoint is None else Path(checkpoint) / f"fold{f}.pt"
-        run = {"loss": loss, "checkpoint": file, "seed": seed + f + 1, "progress": progress}
+        run = {"loss": loss, "checkpoint": file, "seed": checks.word(seed, f + 1), "progress": progress}
         encoder = fit(images, targets, settings, validation=rows, **run)
         out_of_fold[rows] = encoder.encode(batches.take(images, rows))
         histories.append(encoder.history)

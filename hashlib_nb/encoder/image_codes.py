@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hashlib_nb import artifacts, codes, datasets
+from hashlib_nb import artifacts, checks, codes, datasets
 from hashlib_nb.datasets import PARTS
 from hashlib_nb.encoder import batches, features, networks, parallel
 from hashlib_nb.encoder.fitting import cross_fit, fit, folds_of
 from hashlib_nb.encoder.model import Encoder, new_encoder
 from hashlib_nb.encoder.settings import Settings
+from hashlib_nb.hamming import MAX_BITS
 
 if TYPE_CHECKING:
     from hashlib_nb.encoder.batches import Images
@@ -82,10 +83,9 @@ class Setup:
     """How the encoder is fitted."""
 
     def __post_init__(self) -> None:
-        least = {"code_length": 1, "seed": 0, "folds": 0}
-        for name, smallest in least.items():
-            if getattr(self, name) < smallest:
-                raise ValueError(f"{name} is {getattr(self, name)}; give at least {smallest}")
+        checks.fields(self, checks.count, "code_length", most=MAX_BITS)
+        checks.fields(self, checks.count, "folds", least=0)
+        checks.fields(self, checks.seed, "seed")
         if self.folds == 1:
             raise ValueError("folds is 1; give 0 for no out-of-fold codes, or at least 2")
         if isinstance(self.target_codes, str) and self.target_codes not in codes.PRESETS:

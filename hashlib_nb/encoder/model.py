@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from tqdm.auto import tqdm
 
-from hashlib_nb import artifacts
+from hashlib_nb import artifacts, checks
 from hashlib_nb.encoder import batches, networks, parallel
 from hashlib_nb.encoder.networks import Frozen, Head
 
@@ -51,6 +51,15 @@ class Encoder:
     """Inside the network: fp32, bf16 or fp16."""
     head: Head | None = None
     """What lies on a frozen trunk."""
+
+    def __post_init__(self) -> None:
+        if len(self.mean) != len(self.std):
+            raise ValueError(
+                f"mean has {len(self.mean)} channels and std {len(self.std)}; give a number a channel each"
+            )
+        for mean, std in zip(self.mean, self.std, strict=True):
+            checks.finite(mean, "mean")
+            checks.finite(std, "std", above=0)
 
     def prepare(self, images: np.ndarray | torch.Tensor) -> torch.Tensor:
         """uint8 [b, h, w, c] -> normalized float [b, c, h', w'] on the device, channels last."""
@@ -96,7 +105,12 @@ class Encoder:
                 float [n, d] or [n, views, d], of which the first view counts.
             batch_size: pictures at a time in a process; None takes 512, fewer where the network's input is large.
             progress: show a bar with pictures a second.
+
+        Raises:
+            ValueError: what is no picture; NotFiniteError where a logit is NaN or infinite.
         """
+        if batch_size is not None:
+            batch_size = checks.count(batch_size, "batch_size")
         result = np.empty((len(images), self.bits), dtype=np.float32)
         if batches.is_features(images):
             self.check_features(images)
@@ -105,6 +119,12 @@ class Encoder:
             outputs = self.outputs(images, self.forward, batch_size=batch_size, progress=progress)
         for rows, values in outputs:
             result[rows] = values
+        if not np.isfinite(result).all():
+            row = np.flatnonzero(~np.isfinite(result).all(axis=1))[0]
+            raise networks.NotFiniteError(
+                f"images give logits that are not finite (the first is row {row}): the encoder's training diverged, or "
+                "its weights are damaged; fit it anew, with a lower lr"
+            )
         return result
 
     def _outputs_of_features(self, values: np.ndarray, batch_size: int) -> Iterator[tuple[slice, np.ndarray]]:
@@ -219,7 +239,8 @@ class Encoder:
         path = path.with_name("encoder.safetensors")
         try:
             network.to_empty(device="cpu").load_state_dict(load_file(path))
-        except (FileNotFoundError, SafetensorError, RuntimeError) as error:
+            networks.check_finite(network, "it")
+        except (FileNotFoundError, SafetensorError, RuntimeError, networks.NotFiniteError) as error:
             first = str(error).splitlines()[0]
             raise artifacts.ArtifactError(f"{artifacts.shown(path)} is missing or damaged ({first})") from error
         return cls(

@@ -24,7 +24,7 @@ import torchvision
 from safetensors.torch import load_file
 from torch import nn
 
-from hashlib_nb import artifacts
+from hashlib_nb import artifacts, checks
 
 PRETRAINED = ("alexnet", "vgg19", "efficientnet_lite0")
 """Architectures that begin with ImageNet weights."""
@@ -59,8 +59,8 @@ class Head:
     """Normalize the hidden units before their ReLU."""
 
     def __post_init__(self) -> None:
-        if self.hidden < 0 or not 0 <= self.dropout < 1:
-            raise ValueError(f"head needs hidden >= 0 and dropout in [0, 1), not {self.hidden} and {self.dropout}")
+        checks.fields(self, checks.count, "hidden", least=0, most=1 << 16)
+        checks.fields(self, checks.finite, "dropout", least=0, below=1)
 
     def build(self, inputs: int, bits: int) -> nn.Sequential:
         """Layers from features [b, inputs] to logits [b, bits]."""
@@ -283,6 +283,17 @@ def build(
         torch.manual_seed(0)  # a frozen trunk of random weights is one trunk too, whatever the training's seed
         trunk, width = _without_last_layer(make(bits, weights, weights_path))
     return Frozen(trunk, (head or Head()).build(width, bits))
+
+
+class NotFiniteError(ValueError):
+    """A loss, a weight or a logit that is NaN or infinite: what comes of a training that diverged."""
+
+
+def check_finite(module: nn.Module, role: str) -> None:
+    """Raise NotFiniteError where a weight or a running statistic is NaN or infinite."""
+    for name, value in module.state_dict().items():
+        if value.is_floating_point() and not bool(value.isfinite().all()):
+            raise NotFiniteError(f"{role} has weights that are not finite ({name}); fit it anew, with a lower lr")
 
 
 def digest(module: nn.Module) -> str:

@@ -10,9 +10,12 @@ from typing import Annotated
 import torch
 import tyro
 
-from hashlib_nb import artifacts
+from hashlib_nb import artifacts, checks
 from hashlib_nb.encoder import networks
 from hashlib_nb.encoder.training import RECIPES, Recipe
+
+MAX_SIZE = 2048
+"""Largest height and width of a network's input: memory grows with their product."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,8 @@ class Settings:
     """alexnet, vgg19, efficientnet_lite0, each of them with _frozen, alexnet_small, or auto: alexnet on a GPU,
     alexnet_small on a CPU"""
     size: int | None = None
-    """height and width in pixels of the network's input; by default 224, for alexnet_small as the pictures, up to 64"""
+    """height and width in pixels of the network's input, at most 2048; by default 224, for alexnet_small as the
+    pictures, up to 64"""
     epochs: int | None = None
     """passes over the training pictures; by default the architecture's recipe"""
     weights: str = "imagenet"
@@ -43,10 +47,8 @@ class Settings:
         networks.check_arch(self.arch)
         networks.check_precision(self.precision)
         networks.check_weights(self.weights)
-        if self.epochs is not None and self.epochs < 1:
-            raise ValueError(f"epochs must be at least 1, not {self.epochs}")
-        if self.size is not None and self.size < 1:
-            raise ValueError(f"size must be at least 1 pixel, not {self.size}")
+        checks.fields(self, checks.count, "epochs", optional=True)
+        checks.fields(self, checks.count, "size", optional=True, most=MAX_SIZE, why="pixels")
         if self.weights_path is not None and self.arch == "alexnet_small":
             raise ValueError(
                 "weights_path goes with an arch that has ImageNet weights, not 'alexnet_small': set another arch or "

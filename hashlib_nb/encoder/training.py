@@ -6,6 +6,7 @@ frozen, its features; several processes share each batch (see `parallel`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,9 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
-from hashlib_nb import artifacts, threads
+from hashlib_nb import artifacts, checks, threads
 from hashlib_nb.encoder import batches, networks, parallel
-from hashlib_nb.encoder.networks import Head
+from hashlib_nb.encoder.networks import Head, NotFiniteError
 
 if TYPE_CHECKING:
     from hashlib_nb.encoder.batches import Images
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 THREADS = torch.get_num_threads()
 """Threads of a training: numba's kernels change torch's number, and with another number sums round otherwise."""
+MAX_SHIFT = 256
+"""Most pixels by which augmentation shifts a picture: each is padded by so many on every side."""
 
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -71,10 +74,11 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.optimizer not in ("sgd", "adamw"):
             raise ValueError(f"optimizer must be 'sgd' or 'adamw', not {self.optimizer!r}")
-        if self.patience < 0 or not 0 < self.held_out < 1:
-            raise ValueError(
-                f"patience must be at least 0 and held_out inside (0, 1), not {self.patience} and {self.held_out}"
-            )
+        checks.fields(self, checks.finite, "lr", "head_lr_factor", "weight_decay", least=0)
+        checks.fields(self, checks.finite, "held_out", above=0, below=1)
+        checks.fields(self, checks.count, "batch_size", "epochs")
+        checks.fields(self, checks.count, "patience", least=0)
+        checks.fields(self, checks.count, "shift", least=0, most=MAX_SHIFT)
 
 
 THESIS = Recipe("sgd", lr=1e-5, head_lr_factor=10, batch_size=32, epochs=50, one_cycle=False, shift=0, mirror=False)
@@ -191,7 +195,7 @@ class Training:
         self.schedule = schedule_of(self.optimizer, recipe, epochs * (len(rows.training) // self.batch_size))
         # Gradients of a sum over the batch are large: torch's first scale, 65,536, would overflow for several steps.
         self.scaler = torch.amp.GradScaler(encoder.device.type, 1024.0, enabled=encoder.precision == "fp16")
-        self.generator = torch.Generator().manual_seed(seed)
+        self.generator = torch.Generator().manual_seed(checks.word(seed))
         self.epoch = 0
         self.best: dict = {"epoch": 0, "accuracy": -1.0, "network": {}}
         self.history: dict[str, list[float]] = {"loss": [], "bit_accuracy": []}
@@ -206,7 +210,11 @@ class Training:
         return self.epoch >= self.epochs or bool(patience) and self.epoch - self.best["epoch"] >= patience
 
     def train_one_epoch(self) -> dict[str, float]:
-        """One pass over the training pictures; returns the epoch's measures."""
+        """One pass over the training pictures; returns the epoch's measures.
+
+        Raises:
+            NotFiniteError: the loss or the weights after it are not finite.
+        """
         threads.limit(THREADS, "torch")
         self.encoder.network.train()
         training = self.rows.training
@@ -216,10 +224,20 @@ class Training:
         self.epoch += 1
         sums = parallel.total(torch.stack(steps)) / (self.batch_size * self.targets.shape[1])
         loss, accuracy = sums.mean(0).tolist()
+        self.check_finite(loss)
         measures = {"loss": loss, "bit_accuracy": accuracy} | self._measure_held_out()
         for name, value in measures.items():
             self.history.setdefault(name, []).append(value)
         return measures
+
+    def check_finite(self, loss: float = 0.0) -> None:
+        """Raise NotFiniteError where the loss or the weights are not finite."""
+        trained = self._trained_state().values()
+        if not math.isfinite(loss) or not all(bool(value.isfinite().all()) for value in trained):
+            raise NotFiniteError(
+                f"the training diverged by epoch {self.epoch} (mean loss {loss:g}), nothing of it is kept: lower lr, "
+                f"which is {self.recipe.lr:g} ({self.recipe.lr * self.recipe.head_lr_factor:g} in the last layer)"
+            )
 
     def _batches(self, rows: list[np.ndarray]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """This process' part of each batch: network inputs, and targets float32 [b, k]."""
@@ -305,6 +323,11 @@ class Training:
             "cuda_rng": [each[1] for each in states],
         }
         artifacts.Checkpoint(path, self.made_from).save(state)
+
+    def forget(self, path: Path | None) -> None:
+        """Take this training's checkpoint away; the first process does."""
+        if parallel.is_first():
+            artifacts.Checkpoint(path, self.made_from).remove()
 
     def resume(self, path: Path | None) -> None:
         """Go on from a checkpoint of the same training where there is one; the first process reads it for all."""

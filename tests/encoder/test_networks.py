@@ -103,7 +103,7 @@ def test_training_the_head_leaves_the_trunk_as_it_was(head):
 
 @pytest.mark.parametrize("bad", [{"hidden": -1}, {"dropout": 1.0}, {"dropout": -0.1}])
 def test_a_head_that_cannot_be_is_named(bad):
-    with pytest.raises(ValueError, match=r"head needs hidden >= 0 and dropout in \[0, 1\), not"):
+    with pytest.raises(ValueError, match=f"{next(iter(bad))} is -?[01].*; give a (whole|finite) number"):
         Head(**bad)
 
 

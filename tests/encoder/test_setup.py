@@ -121,8 +121,11 @@ def test_files_of_equal_names_and_sizes_are_told_apart_by_their_content(tmp_path
     [
         ({"dataset": "nothing"}, "name is 'nothing'"),
         ({"options": ("query",)}, "options must be written name=value, not 'query'"),
-        ({"code_length": 0}, "code_length is 0; give at least 1"),
-        ({"seed": -1}, "seed is -1; give at least 0"),
+        ({"code_length": 0}, "code_length is 0; give a whole number in 1"),
+        ({"code_length": 10**9}, r"code_length is 1000000000; give a whole number in 1\.\.65535"),
+        ({"code_length": 8.0}, r"code_length is 8\.0; give a whole number"),
+        ({"folds": -1}, "folds is -1; give a whole number of at least 0"),
+        ({"seed": -1}, r"seed is -1; give a whole number from 0 to 2\^64 - 1"),
         ({"folds": 1}, "folds is 1; give 0 for no out-of-fold codes, or at least 2"),
         ({"target_codes": "best"}, "target_codes is 'best'; give one of repaired, literal, or the path of a file"),
     ],

@@ -60,9 +60,20 @@ def test_the_learning_rate_is_warmed_up_and_annealed_or_constant(recipe):
     ("change", "sentence"),
     [
         ({"optimizer": "adam"}, "optimizer must be 'sgd' or 'adamw', not 'adam'"),
-        ({"patience": -1}, r"patience must be at least 0 and held_out inside \(0, 1\), not -1 and 0.1"),
-        ({"held_out": 0.0}, r"held_out inside \(0, 1\), not 0 and 0.0"),
-        ({"held_out": 1.0}, r"held_out inside \(0, 1\), not 0 and 1.0"),
+        ({"patience": -1}, "patience is -1; give a whole number of at least 0"),
+        ({"held_out": 0.0}, r"held_out is 0\.0; give a finite number above 0 and below 1"),
+        ({"held_out": 1.0}, r"held_out is 1\.0; give a finite number above 0 and below 1"),
+        ({"held_out": float("nan")}, "held_out is nan; give a finite number"),
+        ({"lr": float("nan")}, "lr is nan; give a finite number of at least 0"),
+        ({"lr": -1e-3}, r"lr is -0\.001; give a finite number of at least 0"),
+        ({"head_lr_factor": float("inf")}, "head_lr_factor is inf; give a finite number"),
+        ({"weight_decay": -0.1}, r"weight_decay is -0\.1; give a finite number of at least 0"),
+        ({"weight_decay": None}, "weight_decay is None; give a finite number"),
+        ({"batch_size": 0}, "batch_size is 0; give a whole number of at least 1"),
+        ({"batch_size": 2.5}, r"batch_size is 2\.5; give a whole number"),
+        ({"epochs": True}, "epochs is True; give a whole number"),
+        ({"shift": -1}, "shift is -1; give a whole number in 0"),
+        ({"shift": 10**6}, r"shift is 1000000; give a whole number in 0\.\.256"),
     ],
 )
 def test_a_recipe_that_cannot_be_is_named(change, sentence):
