@@ -23,14 +23,16 @@ import pandas as pd
 from scipy import stats
 from tqdm.auto import tqdm
 
-from hashlib_nb import artifacts, threads
+from hashlib_nb import artifacts, checks, threads
 from hashlib_nb.experiments import pools
 from hashlib_nb.experiments.pools import Candidates
-from hashlib_nb.selection import Reward, Search
+from hashlib_nb.selection import MOST, Reward, Search, check_budget
 from hashlib_nb.selectors import METHODS
 
 RIVALS = ("swap", "annealing", "cem", "untrained")
 """What PPO must beat to earn its place: searches that were there before it, and itself without learning."""
+MAX_WORKERS = 256
+"""Most processes that a grid is run by."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,14 +117,17 @@ def run_grid(
         lengths: each p.
         seeds: of the methods.
         budget: most distinct subsets a search may evaluate; None for as many as it takes.
-        workers: processes, each on one core. Their number changes nothing but the time.
+        workers: processes, each on one core, at most `MAX_WORKERS`. Their number changes nothing but the time.
         folder: one JSON file a pool and budget, rewritten after each cell.
         progress: show a bar.
 
     Raises:
-        ValueError: an unknown method, a length outside 1..k-1, or pools of one name, before any work.
+        ValueError: an unknown method, a length outside 1..k-1, what is no seed, budget or number of workers, or pools
+            of one name, before any work.
     """
     methods = compared() if methods is None else methods
+    lengths, seeds = checks.counts(lengths, "lengths", distinct=True), checks.seeds(seeds)
+    budget, workers = check_budget(budget), checks.count(workers, "workers", most=MAX_WORKERS)
     _check(pools, methods, lengths, budget)
     stores = {pool.name: _Store(Path(folder) / f"{pool.name}-b{budget}.json", pool, budget) for pool in pools}
     plan = planned(methods, lengths, seeds)
@@ -331,18 +336,17 @@ class Args:
 
     def __post_init__(self) -> None:
         """Check what can be checked before any work."""
-        for name, least in {"budget": 1, "workers": 1, "pool_seed": 0, "epochs": 1, "folds": 2}.items():
-            if getattr(self, name) is not None and getattr(self, name) < least:
-                raise ValueError(f"{name} is {getattr(self, name)}; give at least {least}")
+        checks.fields(self, checks.count, "budget", most=MOST)
+        checks.fields(self, checks.count, "workers", most=MAX_WORKERS)
+        checks.fields(self, checks.count, "epochs", optional=True)
+        checks.fields(self, checks.count, "folds", least=2)
+        checks.fields(self, checks.seed, "pool_seed")
+        checks.fields(self, checks.counts, "lengths", distinct=True)
+        checks.fields(self, checks.seeds, "seeds")
         for name, known in {"pools": pools.NAMES, "methods": tuple(METHODS)}.items():
             values = getattr(self, name)
             if not values or not {*values} <= {*known}:
                 raise ValueError(f"{name} is {list(values)}; give some of {', '.join(known)}")
-        for name, least in {"lengths": 1, "seeds": 0}.items():
-            values = getattr(self, name)
-            if not values or len({*values}) < len(values) or min(values) < least:
-                raise ValueError(f"{name} is {list(values)}; give different whole numbers of at least {least}")
-
         for name in self.pools:
             _check_lengths(self.lengths, name, pools.size(name))
 

@@ -35,7 +35,7 @@ import pandas as pd
 import tyro
 from tqdm.auto import tqdm
 
-from hashlib_nb import artifacts, metrics, selection, selectors
+from hashlib_nb import artifacts, checks, hamming, metrics, selection, selectors
 from hashlib_nb.baselines import class_index_codes, predict_classes, random_codes
 from hashlib_nb.encoder import Settings, Setup
 
@@ -51,6 +51,10 @@ FIXED = ("all bits", "class index")
 """Methods whose code length does not depend on p."""
 MEASURES = ("map", "pessimistic", "optimistic", "precision_radius2", "empty_ball_rate", "reward", "calls")
 """Columns of a row that are averaged over draws and seeds."""
+
+
+MAX_SUBSETS = 10_000
+"""Most random subsets that a seed and length are measured with: each is a row."""
 
 
 @dataclass(frozen=True)
@@ -89,14 +93,13 @@ class Args:
 
     def __post_init__(self) -> None:
         """Check what can be checked before any work."""
-        for name in ("code_length", "total_episodes", "subsets", "top_n"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} is {value}; give at least 1")
-        for name, low in {"lengths": 1, "seeds": 0}.items():
-            values = getattr(self, name)
-            if not values or len({*values}) < len(values) or min(values) < low:
-                raise ValueError(f"{name} is {list(values)}; give different whole numbers of at least {low}")
+        checks.fields(self, checks.count, "code_length", most=hamming.MAX_BITS)
+        checks.fields(self, checks.count, "total_episodes")
+        checks.fields(self, checks.count, "subsets", most=MAX_SUBSETS)
+        checks.fields(self, checks.count, "top_n", optional=True)
+        checks.fields(self, checks.count, "folds", least=0)
+        checks.fields(self, checks.counts, "lengths", distinct=True)
+        checks.fields(self, checks.seeds, "seeds")
         if max(self.lengths) > self.code_length:
             raise ValueError(
                 f"lengths has {max(self.lengths)}, but code_length is {self.code_length}; keep at most all bits"
@@ -199,7 +202,15 @@ def measure(code: Code, splits: Splits, top_n: int | None = None) -> dict:
 
 
 def make_rows(args: Args) -> list[dict]:
-    """Every row: `measure` of every method, length, seed and draw."""
+    """Every row: `measure` of every method, length, seed and draw.
+
+    Raises:
+        ValueError: settings that a later stage would refuse, before the first one starts.
+    """
+    from hashlib_nb import ppo  # here, since it needs torch and the command's help does not
+
+    for n_bits in args.lengths:
+        ppo.Args(n_bits=n_bits, total_episodes=args.total_episodes)
     rows = []
 
     def add(seed: int, codes: Iterator[Code]) -> None:

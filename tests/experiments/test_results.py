@@ -238,9 +238,14 @@ def test_the_course_prints_the_file_that_is_written_here(monkeypatch, tmp_path):
         ({"lengths": (16, 16)}, r"lengths is \[16, 16\]; give different"),
         ({"lengths": (0, 16)}, "lengths .* at least 1"),
         ({"lengths": (16, 65)}, "lengths has 65, but code_length is 64"),
-        ({"seeds": (-1,)}, "seeds .* at least 0"),
-        ({"subsets": 0}, "subsets is 0; give at least 1"),
-        ({"top_n": 0}, "top_n is 0; give at least 1"),
+        ({"seeds": (-1,)}, "seeds is -1; give"),
+        ({"subsets": 0}, r"subsets is 0; give a whole number in 1\.\.10000"),
+        ({"top_n": 0}, "top_n is 0; give a whole number of at least 1"),
+        ({"subsets": 10**9}, r"subsets is 1000000000; give a whole number in 1\.\.10000"),
+        ({"lengths": (1.5,)}, r"lengths is 1\.5; give a whole number"),
+        ({"seeds": (0, -1)}, r"seeds is -1; give a whole number from 0 to 2\^64 - 1"),
+        ({"code_length": None}, "code_length is None; give a whole number"),
+        ({"folds": -1}, "folds is -1; give a whole number of at least 0"),
     ],
 )
 def test_wrong_settings_are_refused_in_one_sentence(wrong, sentence):
