@@ -17,6 +17,7 @@ SCRIPTS = (
     "bench_codes",
     "bench_ppo",
     "bench_encode",
+    "bench_index",
     "bench_demo",
     "bench_course",
 )
