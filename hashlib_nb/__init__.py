@@ -26,7 +26,7 @@ MOVED = {
     "demo_page": "search.page",
     "encode": "search.encode",
     "grading": "course.grading",
-    "index": "search.index",
+    "index": "search",
     "pools": "experiments.pools",
     "published": "experiments.published",
     "results": "experiments.results",

@@ -19,15 +19,12 @@ from pathlib import Path
 import numpy as np
 
 from hashlib_nb import artifacts, checks
-from hashlib_nb.artifacts import printable
 from hashlib_nb.hamming import check_codes, pack_bytes
 from hashlib_nb.search import database
 from hashlib_nb.search.answers import Found, ask
 from hashlib_nb.search.contents import Content, contents_of, is_gone, unchanged
-from hashlib_nb.search.origin import Origin, code_of_hex, hex_of, origin_of
+from hashlib_nb.search.origin import Origin
 from hashlib_nb.search.tables import ROWS, Change, Codes, Plan, make_plan, read_about, read_codes, write_about
-
-__all__ = ["Index", "Origin", "Snapshot", "code_of_hex", "hex_of", "origin_of", "printable"]
 
 FILE, FILE_BEFORE = "index.sqlite", "index.npz"
 """The file in an index' folder, and that of version 0.1, which is no longer read."""
