@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hashlib_nb import checks
+
 
 def draw_by_class(
     class_ids: np.ndarray, parts: Mapping[str, tuple[np.ndarray | int, np.ndarray | int | None]], seed: int
@@ -51,8 +53,7 @@ class Counts:
     def check(self, n: int) -> None:
         """Raise ValueError for a count that cannot be, or where n pictures are too few."""
         for argument, least in (("query", 1), ("train", 1), ("database", 0)):
-            if getattr(self, argument) < least:
-                raise ValueError(f"{argument} is {getattr(self, argument)}; it must be at least {least}.")
+            checks.count(getattr(self, argument), argument, least=least)
         if self.train_from_database and 0 < self.database < self.train:
             raise ValueError(f"train is {self.train} of a database of {self.database}; draw at most {self.database}.")
         beside = max(self.database, 1) + self.train
@@ -130,8 +131,7 @@ def check_parts(class_ids: np.ndarray, class_names: Sequence[str], *, keep: int 
         **per_class: The counts by argument name.
     """
     for argument, count in per_class.items():
-        if count < 1:
-            raise ValueError(f"{argument} is {count}; it must be at least 1.")
+        checks.count(count, argument)
     sizes, drawn = np.bincount(class_ids, minlength=len(class_names)), sum(per_class.values())
     if sizes.min() < drawn + keep:
         left = "some are left for the database" if keep else "there are enough"

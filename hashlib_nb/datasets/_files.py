@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import posixpath
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,8 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from hashlib_nb import artifacts
+from hashlib_nb.datasets._folders import passed_over
 from hashlib_nb.datasets._pictures import Pictures, in_threads, screen
 from hashlib_nb.datasets._splits import Pool, Split
+from hashlib_nb.files import printable
 
 
 def pool_of_files(
@@ -25,6 +28,7 @@ def pool_of_files(
     drop_duplicates: bool = False,
     dropped: Mapping[str, int] | None = None,
     any_suffix: bool = True,
+    unused: Sequence[tuple[str, str]] = (),
 ) -> Pool:
     """Check the files, leave out those without a label or not good, and make a pool that decodes lazily.
 
@@ -38,15 +42,19 @@ def pool_of_files(
         drop_duplicates: Keep the first of files that are equal byte by byte.
         dropped: What was left out before, by reason.
         any_suffix: As in `screen`.
+        unused: (name, reason) of what lies in `root` and is no part of the dataset, to be said.
 
     Raises:
         FileNotFoundError: A file is missing.
         ValueError: A file is no good, or no picture is left.
     """
-    if twice := [name for name, count in Counter(names).items() if count > 1]:
+    if twice := [name for name, count in Counter(map(posixpath.normpath, names)).items() if count > 1]:
         raise ValueError(
-            f"{len(twice):,} pictures of {root} are listed more than once, first {twice[0]}; list each once."
+            f"{len(twice):,} pictures of {printable(root)} are listed more than once, first {printable(twice[0])}; "
+            "list each once."
         )
+    if unused:
+        print(passed_over(unused, root))
     good, left_out = screen(names, root, on_error, any_suffix=any_suffix)
     dropped = dict(dropped or {})
     for _, kind in left_out:
@@ -56,10 +64,10 @@ def pool_of_files(
         dropped["duplicates"] = len(good) - len(first)
         good = good[first]
     if not len(good):
-        raise ValueError(f"no picture of {root} is left; left out: {dropped}.")
+        raise ValueError(f"no picture of {printable(root)} is left; left out: {dropped}.")
     kept = [names[row] for row in good]
     pictures = Pictures(kept, size=size, root=root)
-    return Pool(Split(pictures, labels[good], tuple(kept)), class_names, dropped, tuple(left_out))
+    return Pool(Split(pictures, labels[good], tuple(kept)), class_names, dropped, tuple(left_out), tuple(unused))
 
 
 def first_of_equals(digests: Sequence[str]) -> np.ndarray:
@@ -86,11 +94,13 @@ def class_folders(folder: Path, root: Path) -> list[tuple[str, str]]:
     """
     classes = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     if not classes:
-        raise FileNotFoundError(f"{folder} holds no folders; it needs one for each class, with pictures in it.")
+        raise FileNotFoundError(
+            f"{printable(folder)} holds no folders; it needs one for each class, with pictures in it."
+        )
     files = {
         one: [file for file in sorted(one.iterdir()) if not file.name.startswith(".") and not file.is_dir()]
         for one in classes
     }
     if bare := [one for one, held in files.items() if not held]:
-        raise ValueError(f"the class folder {bare[0]} holds no file; put pictures into it or remove it.")
+        raise ValueError(f"the class folder {printable(bare[0])} holds no file; put pictures into it or remove it.")
     return [(file.relative_to(root).as_posix(), one.name) for one, held in files.items() for file in held]

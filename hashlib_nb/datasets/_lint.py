@@ -69,7 +69,7 @@ def lint(
             raise ValueError(f"training_in_database is for lists; {name!r} declares it by its protocol: leave it out.")
         parts, found, training_in_database = read_splits(name, root, seed, split, options)
     found += [*_overlaps(parts, training_in_database), *_near_copies(parts), *_copies(parts)]
-    found += [*_contradictions(parts), *_orders(parts), *_labels(parts)]
+    found += [*_contradictions(parts), *_orders(parts), *_labels(parts), *_plain(parts)]
     return Report(parts, sorted((finding for finding in found if finding.count), key=lambda finding: not finding.fault))
 
 
@@ -188,6 +188,14 @@ def _labels(parts: Mapping[str, Part]) -> Iterator[Finding]:
         lonely = np.flatnonzero(~(parts["query"].labels[:, shown]).any(axis=1))
         names = [parts["query"].names[row] for row in lonely]
         yield Finding("queries without a relevant database picture", len(names), tuple(names[:SHOWN]), fault=False)
+
+
+def _plain(parts: Mapping[str, Part]) -> Iterator[Finding]:
+    """Pictures of one color, such as those whose content is in their alpha alone; a note, since a photograph can be."""
+    for name, part in parts.items():
+        rows = [] if part.plain is None else np.flatnonzero(part.plain)
+        shown = tuple(part.names[row] for row in rows[:SHOWN])
+        yield Finding(f"{name} pictures of one color throughout", len(rows), shown, fault=False)
 
 
 def summary(parts: Mapping[str, Part]) -> list[str]:

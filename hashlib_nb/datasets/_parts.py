@@ -17,6 +17,7 @@ from hashlib_nb.datasets._pictures import Pictures, decode, faults, in_threads
 from hashlib_nb.datasets._splits import PARTS
 from hashlib_nb.datasets.lists import FILES, read_lines
 from hashlib_nb.datasets.registry import load, loader
+from hashlib_nb.files import printable
 
 SHOWN = 3
 """Examples of each finding."""
@@ -40,7 +41,7 @@ class Finding:
     def __str__(self) -> str:
         """One line."""
         shown = f": {', '.join(self.examples)}" if self.examples else ""
-        return f"{'FAULT' if self.fault else 'note'}  {self.what} ({self.count:,}){shown}"
+        return printable(f"{'FAULT' if self.fault else 'note'}  {self.what} ({self.count:,}){shown}")
 
 
 @dataclass
@@ -57,6 +58,8 @@ class Part:
     """SHA-256 of each picture, of the file's bytes or else of the pixels; None where it could not be read."""
     edges: np.ndarray | None = None
     """float32 [n, d], see `_lookalikes.edges`; None where no picture could be read."""
+    plain: np.ndarray | None = None
+    """bool [n], whether a picture is of one color throughout; None where no picture could be read."""
 
 
 def read_splits(
@@ -81,19 +84,33 @@ def read_splits(
         for reason, count in splits.info["dropped"].items()
         if reason not in known
     ]
-    return parts, bad + dropped, splits.info["training_in_database"]
+    beside = [
+        Finding(f"passed over: {kind}", len(names), tuple(names[:SHOWN]), fault=False)
+        for kind, names in _by_kind(splits.pool.unused).items()
+    ]
+    return parts, bad + dropped + beside, splits.info["training_in_database"]
 
 
-def _look_at(images: np.ndarray | Pictures) -> tuple[list[str], np.ndarray]:
-    """Content and edges of each picture."""
+def _look_at(images: np.ndarray | Pictures) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Content and edges of each picture, and whether it is of one color."""
     if isinstance(images, Pictures):
         return _look_at_files(images.paths)
-    return [pixel_digest(image) for image in images], np.stack([edges(image) for image in images])
+    outlines = np.stack([edges(image) for image in images])
+    return [pixel_digest(image) for image in images], outlines, np.array([_is_plain(image) for image in images])
 
 
-def _look_at_files(paths: Sequence[Path]) -> tuple[list[str], np.ndarray]:
-    seen = in_threads(lambda path: (file_digest(path), edges(decode(path, DECODED))), paths, "compare pictures")
-    return [content for content, _ in seen], np.stack([outline for _, outline in seen])
+def _look_at_files(paths: Sequence[Path]) -> tuple[list[str], np.ndarray, np.ndarray]:
+    def look(path: Path) -> tuple[str, np.ndarray, bool]:
+        pixels = decode(path, DECODED)
+        return file_digest(path), edges(pixels), _is_plain(pixels)
+
+    contents, outlines, plain = zip(*in_threads(look, paths, "compare pictures"), strict=True)
+    return list(contents), np.stack(outlines), np.array(plain)
+
+
+def _is_plain(image: np.ndarray) -> bool:
+    """Whether all pixels are alike."""
+    return bool((image == image[0, 0]).all())
 
 
 def _bad_files(bad: Iterable[tuple[str, str]]) -> list[Finding]:
@@ -170,11 +187,12 @@ def _read_listed(parts: Mapping[str, Part], root: Path) -> list[Finding]:
     bad = faults(names, root, decoded=True)
     sound = [name for row, name in enumerate(names) if row not in bad]
     if sound:
-        contents, outlines = _look_at_files([root / name for name in sound])
+        contents, outlines, plain = _look_at_files([root / name for name in sound])
         row_of = {name: row for row, name in enumerate(sound)}
         blank = np.zeros_like(outlines[0])
         for part in parts.values():
             rows = [row_of.get(name) for name in part.names]
             part.contents = [None if row is None else contents[row] for row in rows]
             part.edges = np.stack([blank if row is None else outlines[row] for row in rows])
+            part.plain = np.array([row is not None and plain[row] for row in rows])
     return _bad_files((names[row], kind) for row, kind in bad.items())

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm.auto import tqdm
 
-from hashlib_nb import artifacts
+from hashlib_nb import artifacts, checks
+from hashlib_nb.datasets._decode import PictureError, decode, suffixes
+from hashlib_nb.datasets._folders import counted, ending
+from hashlib_nb.files import printable
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
-"""Endings by which a folder's pictures are told from its other files."""
+MOST_SIDE = 2**13
+"""Largest height and width that pictures are decoded to, 201 MB each."""
 BAR_FROM = 2_000
 """Files from which on decoding shows a progress bar."""
 ON_ERROR = ("raise", "skip")
 REFUSALS = {
     "outside root": ("lead out of", "files are only read inside the root: give a root that holds them all"),
     "missing": ("are missing in", 'give the folder that holds them, or on_error="skip" to go on without'),
+    "no regular file": ("are folders, pipes or devices in", 'remove them, or give on_error="skip" to go on without'),
     "empty": ("are empty files in", 'replace them, or give on_error="skip" to go on without'),
     "no image": ("have no picture's ending in", 'remove them, or give on_error="skip" to go on without'),
 }
@@ -32,8 +36,8 @@ class Pictures:
     """Picture files that look like a uint8 array [n, size, size, 3] and are decoded when they are asked for.
 
     Indexing with a number, a slice, or an array of rows or booleans gives the decoded pixels; `take` stays lazy. A
-    picture is turned as its EXIF says, made RGB, its shorter side resized to `size` (bilinear, antialiased) and its
-    center cropped.
+    picture is turned as its EXIF says, made RGB of 8 bits (see `_decode`), its shorter side resized to `size`
+    (bilinear, antialiased) and its center cropped.
 
     Args:
         paths: The files, absolute or relative to `root`.
@@ -41,18 +45,17 @@ class Pictures:
         root: Folder that no file may lie outside of, not even through a link; None to allow files anywhere.
 
     Raises:
-        ValueError: No path at all, a size under 1, or a path that leads out of `root`.
+        ValueError: Paths that are none, a size that is no whole number of 1 to 8,192, or a path that leads out of
+            `root`.
     """
 
     dtype, ndim = np.dtype(np.uint8), 4
     _digested: tuple[list, str] | None = None  # sizes and times of the files when `digest` read them, and what it found
 
     def __init__(self, paths: Iterable[str | Path], *, size: int, root: str | Path | None = None) -> None:
-        if size < 1:
-            raise ValueError(f"size is {size}; it must be at least 1 pixel.")
+        self.size = checks.count(size, "size", most=MOST_SIDE)
         self.root = None if root is None else Path(root).absolute()
-        self.size = int(size)
-        self.names = tuple(_relative(path, self.root) for path in paths)
+        self.names = tuple(_relative(path, self.root) for path in _several(paths))
         if self.root is not None and (outside := escaping(self.names, self.root)):
             raise _refusal(dict.fromkeys(outside, "outside root"), self.names, self.root)
 
@@ -71,8 +74,12 @@ class Pictures:
         """Twelve hex digits that identify the pictures: their size in pixels, their names and the bytes of the files.
 
         Files are read once, and again after one has changed: that takes far less time than encoding them would.
+
+        Raises:
+            FileNotFoundError: A file is not there any more; the message names it.
+            ValueError: One is a folder, a pipe or a device, which could be read for ever.
         """
-        stamps = [(about.st_size, about.st_mtime_ns) for about in map(os.stat, self.paths)]
+        stamps = [self._stamp(name) for name in self.names]
         if self._digested is None or self._digested[0] != stamps:
             contents = in_threads(artifacts.sha256, self.paths, "read pictures")
             lines = [f"{name} {content.hex()}" for name, content in zip(self.names, contents, strict=True)]
@@ -120,37 +127,34 @@ class Pictures:
     def _path(self, name: str) -> Path:
         return Path(name).absolute() if self.root is None else self.root / name
 
+    def _stamp(self, name: str) -> tuple[int, int]:
+        try:
+            about = os.stat(self._path(name))
+        except (OSError, ValueError) as error:
+            raise self._missing(name, error) from None
+        if not stat.S_ISREG(about.st_mode):
+            raise self._unreadable(name, PictureError("no regular file"))
+        return about.st_size, about.st_mtime_ns
+
     def _decode(self, row: int) -> np.ndarray:
         name = self.names[row]
         try:
             return decode(self._path(name), self.size)
-        except FileNotFoundError:
-            raise FileNotFoundError(f"the picture {name} does not exist{self._place()}.") from None
-        except ValueError as error:
-            raise ValueError(f"the picture {name} {error}{self._place()}; replace it or leave it out.") from error
+        except FileNotFoundError as error:
+            raise self._missing(name, error) from None
+        except PictureError as error:
+            raise self._unreadable(name, error) from error
+
+    def _missing(self, name: str, error: OSError | ValueError) -> OSError:
+        closed = isinstance(error, OSError) and not isinstance(error, FileNotFoundError)
+        what = f"cannot be read ({error.strerror})" if closed else "does not exist"
+        return (OSError if closed else FileNotFoundError)(f"the picture {printable(name)} {what}{self._place()}.")
+
+    def _unreadable(self, name: str, error: PictureError) -> ValueError:
+        return ValueError(f"the picture {printable(name)} {error}{self._place()}; replace it or leave it out.")
 
     def _place(self) -> str:
-        return f" in {self.root}" if self.root else ""
-
-
-def decode(path: Path, size: int) -> np.ndarray:
-    """Decode one file to uint8 [size, size, 3], as `Pictures` describes.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: "is empty", "is no image" or "is broken (why)".
-    """
-    try:
-        with Image.open(path) as picture:
-            picture.draft("RGB", (size, size))  # JPEG: decode at 1/2, 1/4 or 1/8 where that is still large enough
-            upright = ImageOps.exif_transpose(picture).convert("RGB")
-            return np.asarray(ImageOps.fit(upright, (size, size), Image.Resampling.BILINEAR))
-    except (FileNotFoundError, MemoryError):
-        raise
-    except UnidentifiedImageError:
-        raise ValueError("is no image" if path.stat().st_size else "is empty") from None
-    except Exception as error:  # a damaged file makes Pillow's readers raise OSError, SyntaxError, struct.error, ...
-        raise ValueError(f"is broken ({error})") from error
+        return f" in {printable(self.root)}" if self.root else ""
 
 
 def in_threads(work: Callable, items: Sequence, description: str) -> list:
@@ -183,7 +187,10 @@ def escaping(names: Sequence[str], root: Path) -> list[int]:
 def _leads_out(name: str, inside: Path) -> bool:
     if os.path.isabs(name):
         return True
-    return not Path(os.path.realpath(inside / name)).is_relative_to(inside)
+    try:
+        return not Path(os.path.realpath(inside / name)).is_relative_to(inside)
+    except ValueError:  # a NUL, or half of a pair of UTF-16: no file has such a name, so it is missing
+        return False
 
 
 def faults(names: Sequence[str], root: Path, *, decoded: bool, any_suffix: bool = True) -> dict[int, str]:
@@ -196,7 +203,8 @@ def faults(names: Sequence[str], root: Path, *, decoded: bool, any_suffix: bool 
         any_suffix: False to call a file without a picture's ending "no image" whatever it holds.
 
     Returns:
-        Kinds: "outside root", "missing", "empty", "no image", "broken".
+        Kinds: "outside root", "missing", "no regular file", "empty", "no image", and of decoded ones those of
+        `PictureError`: "broken", "too large", "of odd values".
     """
     outside = set(escaping(names, root))
 
@@ -210,17 +218,17 @@ def faults(names: Sequence[str], root: Path, *, decoded: bool, any_suffix: bool 
 
 
 def _fault(path: Path, decoded: bool, any_suffix: bool) -> str | None:
-    if not path.is_file():
-        return "missing"
-    if not any_suffix and path.suffix.lower() not in SUFFIXES:
+    if not os.path.isfile(path):
+        return "no regular file" if os.path.exists(path) else "missing"
+    if not any_suffix and path.suffix.lower() not in suffixes():
         return "no image"
     if path.stat().st_size == 0:
         return "empty"
     try:
         if decoded:
             decode(path, 32)
-    except ValueError as error:
-        return "no image" if str(error) == "is no image" else "broken"
+    except PictureError as error:
+        return error.kind
     return None
 
 
@@ -251,8 +259,10 @@ def screen(
     left_out = [(names[row], kind) for row, kind in found.items()]
     if left_out:
         counts = ", ".join(f"{count} {kind}" for kind, count in Counter(found.values()).items())
+        endings = [ending(name) for name, kind in left_out if kind == "no image"]
+        counts += f", of which {counted(endings)}" if endings else ""
         first = ", ".join(f"{name} ({kind})" for name, kind in left_out[:3])
-        print(f"left out {len(left_out):,} of {len(names):,} pictures in {root} ({counts}): {first}")
+        print(printable(f"left out {len(left_out):,} of {len(names):,} pictures in {root} ({counts}): {first}"))
     return np.setdiff1d(np.arange(len(names)), list(found)), left_out
 
 
@@ -261,8 +271,19 @@ def _refusal(found: dict[int, str], names: Sequence[str], root: Path) -> FileNot
     kind = min(found.values(), key=list(REFUSALS).index)
     rows = [row for row in found if found[row] == kind]
     named, (what, remedy) = ", ".join(names[row] for row in rows[:3]), REFUSALS[kind]
-    sentence = f"{len(rows):,} of {len(names):,} pictures {what} {root}, first {named}; {remedy}."
+    endings = f" ({counted(ending(names[row]) for row in rows)})" if kind == "no image" else ""
+    sentence = printable(f"{len(rows):,} of {len(names):,} pictures {what} {root}{endings}, first {named}; {remedy}.")
     return FileNotFoundError(sentence) if kind == "missing" else ValueError(sentence)
+
+
+def _several(paths: Iterable[str | Path]) -> list[str]:
+    """The paths as texts. Raises ValueError for a single one, which would be read letter by letter, and for none."""
+    try:
+        if isinstance(paths, (str, bytes)):
+            raise TypeError("a text")
+        return [os.fsdecode(path) for path in paths]
+    except TypeError:
+        raise ValueError(f"paths is {checks.shown(paths)}; give a list of files, each a text or a path.") from None
 
 
 def _relative(path: str | Path, root: Path | None) -> str:

@@ -107,6 +107,8 @@ class Pool:
     """How many pictures were left out, by reason."""
     left_out: tuple[tuple[str, str], ...] = ()
     """(name, reason) of those left out because their files are no good."""
+    unused: tuple[tuple[str, str], ...] = ()
+    """(name, reason) of what lies beside them in their folder and is no part of the dataset."""
 
     def __len__(self) -> int:
         return len(self.everything)
@@ -142,6 +144,8 @@ class Pool:
                 f"({sum(meta['info']['sizes'].values()):,} in its parts; {len(self):,} here); "
                 "give the same files and options, or make a new split."
             )
+        if (last := max(int(held.max()) for held in rows.values())) >= len(self) or min(map(np.min, rows.values())) < 0:
+            raise ValueError(f"split is {path}, which names row {last:,} of {len(self):,} pictures; save it anew.")
         return self.split(rows, **meta["info"])
 
 
@@ -152,13 +156,29 @@ def read_split(path: Path, name: str) -> tuple[dict[str, np.ndarray], dict]:
         ValueError: The file is missing, damaged, no split file, or of another dataset.
     """
     rows, meta = artifacts.load_npz(path)
-    if set(rows) != set(PARTS) or "pool" not in meta:
+    shown = artifacts.shown(path)
+    if set(rows) != set(PARTS) or not _describes_split(meta):
         raise ValueError(
-            f"split is {path}, which is no split file (it holds {', '.join(rows)}); write one by save_split."
+            f"split is {shown}, which is no split file (it holds {', '.join(rows)}); write one by save_split."
         )
     if meta["info"]["name"] != name:
-        raise ValueError(f"split is {path}, which is a split of {meta['info']['name']!r}, not of {name!r}.")
+        raise ValueError(f"split is {shown}, which is a split of {meta['info']['name']!r}, not of {name!r}.")
+    for part, held in rows.items():
+        if held.ndim != 1 or held.dtype.kind not in "iu" or not len(held) or len(np.unique(held)) < len(held):
+            raise ValueError(f"split is {shown}, whose {part} is no list of different row numbers; save it anew.")
     return rows, meta
+
+
+def _describes_split(meta: Mapping) -> bool:
+    """Whether these are the pool and the info that `save_split` writes, as far as they are read."""
+    info = meta.get("info")
+    kinds = {"name": str, "sizes": dict, "options": dict, "seed": int, "protocol": str, "split": str}
+    return (
+        isinstance(info, dict)
+        and isinstance(meta.get("pool"), str)
+        and all(isinstance(info.get(key), kind) for key, kind in kinds.items())
+        and all(isinstance(size, int) for size in info["sizes"].values())
+    )
 
 
 def split_by_class(

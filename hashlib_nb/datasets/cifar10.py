@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 
+from hashlib_nb import checks
 from hashlib_nb.datasets._draw import check_parts, draw_by_class
 from hashlib_nb.datasets._files import class_folders, pool_of_files
 from hashlib_nb.datasets._splits import Pool, Split, Splits
@@ -129,12 +130,11 @@ def draw(class_ids: np.ndarray, is_test: np.ndarray, protocol: Protocol, seed: i
 
 def _check(class_ids: np.ndarray, is_test: np.ndarray, protocol: Protocol) -> None:
     query, train, database = protocol.query, protocol.train, protocol.database
-    if database < 0:
-        raise ValueError(f"database_per_class is {database}; it must be at least 1, or 0 for all.")
+    checks.count(database, "database_per_class", least=0)
     if protocol.training_in_database and train is not None and 0 < database < train:
         raise ValueError(f"train_per_class is {train} of a database_per_class of {database}; draw at most {database}.")
     asked = {"query_per_class": query, "train_per_class": train}
-    asked = {argument: count for argument, count in asked.items() if count is not None}
+    asked = {argument: checks.count(count, argument) for argument, count in asked.items() if count is not None}
     if not protocol.halves:
         more = max(database - train, 0) if protocol.training_in_database else max(database, 1)
         check_parts(class_ids, CLASS_NAMES, keep=more, **asked)

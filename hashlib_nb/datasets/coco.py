@@ -6,15 +6,18 @@ with the pictures in `train2014/`, or `annotations/instances.json` with all pict
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from hashlib_nb import artifacts
+from hashlib_nb import checks
 from hashlib_nb.datasets._draw import Counts, draw_at_random
 from hashlib_nb.datasets._files import pool_of_files
 from hashlib_nb.datasets._splits import Pool, Splits
+from hashlib_nb.datasets._tables import read_json
+from hashlib_nb.files import printable
 
 SOURCE = "https://cocodataset.org"
 LICENSE = "annotations CC BY 4.0; each picture under the Flickr license that its annotation names"
@@ -99,15 +102,15 @@ def read_instances(file: Path) -> tuple[list[str], np.ndarray, tuple[str, ...]]:
         File names of the pictures, sorted; labels uint8 {0,1} [n, m]; the m categories in the order of their ids.
 
     Raises:
-        ValueError: The file is no JSON, lacks a part, or annotates a picture or category that it does not list.
+        ValueError: The file is no JSON, lacks a part, lists an id, a picture or a category twice, or annotates what it
+            does not list.
     """
-    content = artifacts.load_json(file)
-    try:
-        pictures = sorted((picture["file_name"], picture["id"]) for picture in content["images"])
-        categories = sorted((category["id"], category["name"]) for category in content["categories"])
-        shown = [(thing["image_id"], thing["category_id"]) for thing in content["annotations"]]
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{file} is no file of COCO instance annotations ({error!r} when reading it).") from error
+    content = read_json(file)
+    pictures = sorted((name, number) for number, name in _entries(file, content, "images", "file_name").items())
+    categories = sorted(_entries(file, content, "categories", "name").items())
+    shown = [
+        (_id(file, thing, "image_id"), _id(file, thing, "category_id")) for thing in _part(file, content, "annotations")
+    ]
     row_of = {image: row for row, (_, image) in enumerate(pictures)}
     column_of = {category: column for column, (category, _) in enumerate(categories)}
     labels = np.zeros((len(pictures), len(categories)), dtype=np.uint8)
@@ -115,7 +118,43 @@ def read_instances(file: Path) -> tuple[list[str], np.ndarray, tuple[str, ...]]:
         if image not in row_of or category not in column_of:
             raise ValueError(f"{file} annotates image {image} with category {category}, and does not list both.")
         labels[row_of[image], column_of[category]] = 1
-    return [name for name, _ in pictures], labels, tuple(name for _, name in categories)
+    return [name for name, _ in pictures], labels, tuple(printable(name) for _, name in categories)
+
+
+def _part(file: Path, content: object, part: str) -> list[dict]:
+    """One of the lists that the file must hold."""
+    found = content.get(part) if isinstance(content, dict) else None
+    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+        raise ValueError(f"{file} is no file of COCO instance annotations (it holds no list {part!r} of objects).")
+    return found
+
+
+def _entries(file: Path, content: object, part: str, named_by: str) -> dict[int | str, str]:
+    """{id: name} of the pictures or the categories. Files that were joined hold an id twice, for two things."""
+    found: dict[int | str, str] = {}
+    for each in _part(file, content, part):
+        number, name = _id(file, each, "id"), each.get(named_by)
+        if not isinstance(name, str) or not name:
+            raise ValueError(f"{file}: {named_by} of {part} {number} is {checks.shown(name)}; give a text.")
+        if number in found:
+            raise ValueError(
+                f"{file} lists the id {number} twice in {part}, for {found[number]!r} and {name!r}; give each its own."
+            )
+        found[number] = name
+    if twice := [name for name, count in Counter(found.values()).items() if count > 1]:
+        raise ValueError(f"{file} lists {twice[0]!r} twice in {part}, under two ids; list each once.")
+    if len({type(number) for number in found}) > 1:
+        raise ValueError(f"{file} has ids in {part} that are numbers and others that are texts; give one kind.")
+    return found
+
+
+def _id(file: Path, each: dict, name: str) -> int | str:
+    found = each.get(name)
+    if isinstance(found, float) and found.is_integer():  # as tables write whole numbers beside empty cells
+        return int(found)
+    if isinstance(found, bool) or not isinstance(found, (int, str)):
+        raise ValueError(f"{file} has the {name} {checks.shown(found)}; give a whole number.")
+    return found
 
 
 def _folder(root: Path, file: Path) -> str:

@@ -9,14 +9,18 @@ A share of the pictures is given as a fraction below 1, or a number of pictures 
 
 from __future__ import annotations
 
-import csv
+import os
 from pathlib import Path
 
 import numpy as np
 
+from hashlib_nb import checks
 from hashlib_nb.datasets._draw import Counts, draw_at_random, draw_by_class
 from hashlib_nb.datasets._files import class_folders, pool_of_files
+from hashlib_nb.datasets._folders import unused
 from hashlib_nb.datasets._splits import Pool, Splits
+from hashlib_nb.datasets._tables import read_csv
+from hashlib_nb.files import printable
 
 TABLE = "labels.csv"
 HALVES = ("train", "test")
@@ -54,9 +58,10 @@ def load(
         ValueError: A share that cannot be, a table that is none, or a class with too few pictures.
     """
     if root is None or not root.is_dir():
-        raise FileNotFoundError(f"root is {root}; pass root= a folder with a subfolder of pictures for each class.")
+        where = None if root is None else printable(root)
+        raise FileNotFoundError(f"root is {where}; pass root= a folder with a subfolder of pictures for each class.")
     for argument, share in (("query_per_class", query_per_class), ("train_per_class", train_per_class)):
-        if share <= 0 or (share > 1 and share != int(share)):
+        if checks.finite(share, argument, above=0) > 1 and share != int(share):
             raise ValueError(f"{argument} is {share}; give a fraction below 1, or a whole number of pictures.")
     about = {"root": root, "size": size, "on_error": on_error, "drop_duplicates": drop_duplicates, "any_suffix": False}
     if (root / TABLE).is_file():
@@ -68,7 +73,7 @@ def load(
     return pool.split(
         rows,
         name="folder",
-        source=root.name,
+        source=printable(root.name),
         license="your own",
         seed=seed,
         protocol=protocol,
@@ -78,26 +83,36 @@ def load(
 
 def _pool_of_folders(about: dict) -> Pool:
     root = about["root"]
-    tops = [root / half for half in HALVES] if all((root / half).is_dir() for half in HALVES) else [root]
-    files = [pair for top in tops for pair in class_folders(top, root)]
-    class_names = tuple(sorted({class_name for _, class_name in files}))
-    ids = [class_names.index(class_name) for _, class_name in files]
-    labels = np.eye(len(class_names), dtype=np.uint8)[ids]
-    return pool_of_files([name for name, _ in files], labels, class_names, **about)
+    tops = HALVES if all((root / half).is_dir() for half in HALVES) else ()
+    files = [pair for top in tops or ("",) for pair in class_folders(root / top, root)]
+    names = [name for name, _ in files]
+    classes = sorted({class_name for _, class_name in files})
+    ids = [classes.index(class_name) for _, class_name in files]
+    labels = np.eye(len(classes), dtype=np.uint8)[ids]
+    return pool_of_files(names, labels, tuple(map(printable, classes)), **about, unused=unused(root, names, tops))
 
 
 def _pool_of_table(about: dict) -> Pool:
-    path = about["root"] / TABLE
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        lines = list(csv.DictReader(file))
-    if not lines or not {"path", "labels"} <= set(lines[0]):
-        raise ValueError(f"{path} must begin with the line path,labels and have a picture on each line after it.")
-    shown = [{label.strip() for label in (line["labels"] or "").split("|")} - {""} for line in lines]
-    if bare := [row for row, labels in enumerate(shown) if not labels]:
-        raise ValueError(f"{path} gives {lines[bare[0]]['path']!r} no label (line {bare[0] + 2}); label it or drop it.")
+    root, path = about["root"], about["root"] / TABLE
+    rows = read_csv(path, ("path", "labels"))
+    if not rows:
+        raise ValueError(f"{printable(path)} names no picture; give one on each line after the first.")
+    names = [_listed(row["path"], root) for _, row in rows]
+    shown = [{label.strip() for label in row["labels"].split("|")} - {""} for _, row in rows]
+    for (number, _), name, labels in zip(rows, names, shown, strict=True):
+        if not name or not labels:
+            what = f"{name!r} has no label; label it" if name else "no path; give one"
+            raise ValueError(f"{printable(path)}, line {number}: {what} or drop the line.")
     class_names = tuple(sorted(set().union(*shown)))
     labels = np.array([[name in each for name in class_names] for each in shown], dtype=np.uint8)
-    return pool_of_files([line["path"] for line in lines], labels, class_names, **about)
+    left = [(name, what) for name, what in unused(root, [*names, TABLE])]
+    left = [(name, f"not in {TABLE}" if what.endswith("picture") else what) for name, what in left]
+    return pool_of_files(names, labels, tuple(map(printable, class_names)), **about, unused=left)
+
+
+def _listed(name: str, root: Path) -> str:
+    """A path as the table means it: spaces around it count only where a file's name has them."""
+    return name if name == name.strip() or os.path.isfile(root / name) else name.strip()
 
 
 def _draw_folders(pool: Pool, query: float, train: float, seed: int) -> tuple[dict[str, np.ndarray], str]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from hashlib_nb.datasets._files import pool_of_files
 from hashlib_nb.datasets._splits import Splits
+from hashlib_nb.datasets._tables import read_text
 
 FILES = {"query": "test.txt", "train": "train.txt", "database": "database.txt"}
 """The list of each part."""
@@ -87,7 +88,7 @@ def read_list(path: Path) -> tuple[list[str], np.ndarray]:
         FileNotFoundError: No such file.
         ValueError: An empty file, or a line (named) that has no labels, another value than 0 and 1, or another width.
     """
-    if not Path(path).is_file():
+    if not Path(path).exists():
         raise FileNotFoundError(f"{path} does not exist; a list has a path and a 0/1 vector on each line.")
     names, rows = [], []
     for number, name, labels in read_lines(path):
@@ -103,8 +104,12 @@ def read_list(path: Path) -> tuple[list[str], np.ndarray]:
 
 
 def read_lines(path: Path):
-    """Yield (line number from 1, path, labels as a list of 0 and 1) for every line; a fault in words for its labels."""
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8-sig").splitlines(), start=1):
+    """Yield (line number from 1, path, labels as a list of 0 and 1) for every line; a fault in words for its labels.
+
+    Raises:
+        ValueError: No text file, or none in UTF-8; the message names file and line.
+    """
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
         words = line.split()
         if not words:
             continue

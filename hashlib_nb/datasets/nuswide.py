@@ -19,6 +19,7 @@ import numpy as np
 from hashlib_nb.datasets._draw import Counts, draw_at_random, draw_balanced
 from hashlib_nb.datasets._files import pool_of_files
 from hashlib_nb.datasets._splits import Splits
+from hashlib_nb.datasets._tables import read_text
 
 SOURCE = "https://lms.comp.nus.edu.sg/wp-content/uploads/2019/research/nuswide/NUS-WIDE.html"
 CONCEPTS = (21, 81)
@@ -115,9 +116,7 @@ def read_labels(root: Path) -> tuple[list[str], np.ndarray, tuple[str, ...]]:
     listed, folder = root / "ImageList" / "Imagelist.txt", root / "Groundtruth" / "AllLabels"
     if not listed.is_file():
         raise FileNotFoundError(f"{listed} does not exist; it comes with the published ImageList of NUS-WIDE.")
-    names = [
-        line.strip().replace("\\", "/") for line in listed.read_text(encoding="utf-8").splitlines() if line.strip()
-    ]
+    names = [line.strip().replace("\\", "/") for line in read_text(listed).split("\n") if line.strip()]
     files = sorted(folder.glob("Labels_*.txt"))
     if not files:
         raise FileNotFoundError(
@@ -125,10 +124,12 @@ def read_labels(root: Path) -> tuple[list[str], np.ndarray, tuple[str, ...]]:
         )
     labels = np.empty((len(names), len(files)), dtype=np.uint8)
     for column, file in enumerate(files):
-        values = file.read_text(encoding="utf-8").split()
+        values = read_text(file).split()
         if len(values) != len(names):
             raise ValueError(f"{file} has {len(values):,} labels, but {listed.name} has {len(names):,} pictures.")
-        if not set(values) <= {"0", "1"}:
-            raise ValueError(f"{file} holds another value than 0 and 1; fetch it again.")
+        if wrong := [(row, value) for row, value in enumerate(values, start=1) if value not in ("0", "1")]:
+            raise ValueError(
+                f"{file}, label {wrong[0][0]:,}: {wrong[0][1][:20]!r} is another value than 0 and 1; fetch it again."
+            )
         labels[:, column] = np.array(values) == "1"
     return names, labels, tuple(file.stem.removeprefix("Labels_") for file in files)

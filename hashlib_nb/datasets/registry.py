@@ -11,10 +11,13 @@ import importlib
 import inspect
 import pkgutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from hashlib_nb import checks
 from hashlib_nb.datasets._splits import Splits, read_split
 
 
@@ -53,13 +56,12 @@ def load(
         The three splits, the class names and a description of where the pictures come from.
 
     Raises:
-        ValueError: Unknown name or option, a seed that is not a whole number of at least 0, a file that is not
+        ValueError: Unknown name or option, a seed that is no whole number from 0 to 2^64 - 1, a file that is not
             what it should be, or a split of other pictures.
         FileNotFoundError: The dataset's files are not in `root`.
     """
     load_dataset = loader(name)
-    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-        raise ValueError(f"seed is {seed!r}; it must be a whole number of at least 0.")
+    seed = checks.seed(seed)
     saved = None if split is None else read_split(Path(split).expanduser(), name)
     options = ({} if saved is None else saved[1]["info"]["options"]) | options
     known = [option for option in inspect.signature(load_dataset).parameters if option not in ("root", "seed")]
@@ -67,9 +69,37 @@ def load(
         if option not in known:
             takes = ", ".join(known) or "none"
             raise ValueError(f"{option!r} is no option of the dataset {name!r}; the options it takes: {takes}.")
+    kinds = get_type_hints(load_dataset)
+    options = {option: _checked(option, value, kinds.get(option, Any)) for option, value in options.items()}
     splits = load_dataset(None if root is None else Path(root).expanduser(), seed, **options)
     if saved is not None:
         splits = splits.pool.split_as_saved(split, saved)
     # Paths differ from machine to machine, so they do not travel with a split.
     plain = {option: value for option, value in options.items() if not isinstance(value, Path)}
     return replace(splits, info=splits.info | {"options": plain})
+
+
+def _checked(name: str, value: Any, kind: Any) -> Any:
+    """An option's value if it is of the kind that `load` declares; which values will do, `load` knows.
+
+    Raises:
+        ValueError: It is of another kind.
+    """
+    kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
+    if value is None and type(None) in kinds:
+        return None
+    if int in kinds:
+        return checks.count(value, name, least=0)
+    if float in kinds:
+        checks.finite(value, name)
+        return value
+    wanted = {
+        bool: (bool, "True or False"),
+        str: ((str, Path), "a text"),
+        Literal: (str, "a text"),
+        Sequence: ((list, tuple), "a list of texts"),
+    }
+    types, words = wanted.get(kinds[0]) or wanted.get(get_origin(kinds[0]), (object, ""))
+    if not isinstance(value, types):
+        raise ValueError(f"{name} is {checks.shown(value)}; give {words}.")
+    return value

@@ -22,7 +22,7 @@ from tqdm.auto import tqdm
 
 from hashlib_nb import artifacts
 from hashlib_nb.artifacts import printable
-from hashlib_nb.datasets import SUFFIXES, Pictures, in_threads
+from hashlib_nb.datasets import Pictures, in_threads, passed_over, suffixes, walk
 from hashlib_nb.search.contents import Content, content_of
 from hashlib_nb.search.index import FILE, FILE_BEFORE, Index
 from hashlib_nb.search.origin import Origin, hex_of, origin_of
@@ -38,11 +38,12 @@ CHUNK = 512
 def find_pictures(paths: Sequence[Path]) -> list[Path]:
     """The files among `paths` and the pictures in the folders among them, each once, a folder's in the order of names.
 
-    Folders are searched with all that lies in them, for files with a picture's ending; hidden ones are left out.
+    Folders are searched with all that lies in them, for files with a picture's ending; hidden ones are left out. What
+    else lies there is counted on the standard error.
 
     Raises:
         FileNotFoundError: a path that does not exist.
-        ValueError: no path, or a folder without any picture.
+        ValueError: no path, a pipe or a device, or a folder without any picture.
     """
     if not paths:
         raise ValueError("pictures is empty; name files or folders of pictures")
@@ -53,16 +54,22 @@ def find_pictures(paths: Sequence[Path]) -> list[Path]:
                 raise FileNotFoundError(
                     f"pictures: {printable(file)} does not exist; name files or folders of pictures"
                 )
+            if not file.is_file():
+                raise ValueError(f"pictures: {printable(file)} is no regular file; name files or folders of pictures")
             found.setdefault(os.path.abspath(file), file)
     return list(found.values())
 
 
 def _in_folder(folder: Path) -> list[Path]:
-    files = [path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()]
-    files = [path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
-    if not files:
-        raise ValueError(f"pictures: {printable(folder)} has no file that ends in {', '.join(sorted(SUFFIXES))}")
-    return sorted(files)
+    found = walk(folder)
+    if said := passed_over(found.others, folder):
+        print(said, file=sys.stderr)
+    if not found.pictures:
+        raise ValueError(
+            f"pictures: {printable(folder)} has no file that ends in {', '.join(sorted(suffixes()))}"
+            + (f" ({said})" if said else "")
+        )
+    return found.pictures
 
 
 def load_encoder(model: Path, device: str = "auto") -> Encoder:

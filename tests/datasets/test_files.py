@@ -73,7 +73,8 @@ def test_every_kind_of_picture_becomes_rgb(tmp_path, mode, color):
     picture = Image.new(mode, (10, 10), color)
     picture.save(path)
     pixels = Pictures([path.name], size=5, root=tmp_path)[0]
-    assert (pixels == picture.convert("RGB").getpixel((0, 0))).all()
+    on_white = Image.new("RGBA", picture.size, "white")
+    assert (pixels == Image.alpha_composite(on_white, picture.convert("RGBA")).getpixel((0, 0))[:3]).all()
 
 
 @pytest.mark.parametrize("tall", [False, True])
@@ -232,7 +233,7 @@ def test_a_damaged_file_of_torchvision_is_refused(tmp_path, monkeypatch):
         ({"protocol": "59k", "query_per_class": 1, "train_per_class": 10}, "is 11, but the class"),
         ({"protocol": "10k/50k", "query_per_class": 5}, "query_per_class is 5, but the class 'airplane' has 4"),
         ({"protocol": "10k/50k", "train_per_class": 3, "database_per_class": 2}, "is 3 of a database_per_class of 2"),
-        ({"query_per_class": 0}, "query_per_class is 0; it must be at least 1"),
+        ({"query_per_class": 0}, "query_per_class is 0; give a whole number of at least 1"),
         ({"database_per_class": -1}, "database_per_class is -1"),
         ({"on_error": "ignore"}, "on_error is 'ignore'; it must be one of raise, skip"),
     ],
@@ -299,7 +300,7 @@ def test_coco_of_two_years_takes_each_from_its_folder(tmp_path):
         ({"exclude": ("dog", "person", "cat")}, "exclude has every category"),
         ({"query": 8, "train": 3, "train_from_database": False}, "there are 10; ask for fewer"),
         ({"query": 1, "train": 3, "database": 2}, "train is 3 of a database of 2"),
-        ({"query": 0}, "query is 0; it must be at least 1"),
+        ({"query": 0}, "query is 0; give a whole number of at least 1"),
     ],
 )
 def test_coco_refuses_what_cannot_be(tmp_path, options, sentence):
@@ -310,7 +311,7 @@ def test_coco_refuses_what_cannot_be(tmp_path, options, sentence):
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("{", "instances.json is truncated or no JSON file"),
+        ("{", "instances.json, line 1: no JSON"),
         ("[]", "no file of COCO instance annotations"),
         ('{"images": [], "categories": []}', "no file of COCO instance annotations"),
         (
@@ -506,8 +507,8 @@ def test_copies_are_dropped_on_request(tmp_path):
     ("content", "error", "sentence"),
     [
         ("file,class\na.png,x\n", ValueError, "must begin with the line path,labels"),
-        ("path,labels\n", ValueError, "must begin with the line path,labels"),
-        ("path,labels\na.png,x\nb.png, | \n", ValueError, "gives 'b.png' no label .line 3."),
+        ("path,labels\n", ValueError, "labels.csv names no picture"),
+        ("path,labels\na.png,x\nb.png, | \n", ValueError, "labels.csv, line 3: 'b.png' has no label"),
         ("path,labels\na.png,x\na.png,y\n", ValueError, "listed more than once, first a.png"),
         ("path,labels\na.png,x\nz.png,y\n", FileNotFoundError, "missing in .*, first z.png"),
         ("path,labels\na.png,x\n../a.png,y\n", ValueError, "lead out of"),

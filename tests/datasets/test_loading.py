@@ -213,7 +213,7 @@ def test_helpers_are_no_datasets():
         ({"name": "cifar"}, "name is 'cifar', which is no dataset here; there are: cifar10, coco, fashion-mini"),
         ({"name": "fashion-mini", "bits": 3}, "'bits' is no option of the dataset 'fashion-mini'"),
         ({"name": "fashion-mini", "root": "x"}, "root is 'x', but fashion-mini comes with the package"),
-        ({"name": "fashion-mini", "seed": -1}, "seed is -1; it must be a whole number of at least 0"),
+        ({"name": "fashion-mini", "seed": -1}, "seed is -1; give a whole number from 0 to 2"),
         ({"name": "fashion-mini", "seed": 0.5}, "seed is 0.5"),
     ],
 )
@@ -228,7 +228,7 @@ def test_wrong_arguments_get_a_sentence(arguments, sentence):
 @pytest.mark.parametrize(
     ("counts", "sentence"),
     [
-        ({"query_per_class": 0, "train_per_class": 1}, "query_per_class is 0; it must be at least 1"),
+        ({"query_per_class": 0, "train_per_class": 1}, "query_per_class is 0; give a whole number of at least 1"),
         ({"query_per_class": 2, "train_per_class": -1}, "train_per_class is -1"),
         ({"query_per_class": 1, "train_per_class": 2}, "is 3, but the class 'rare' has 3 pictures; draw at most 2"),
     ],

@@ -75,7 +75,7 @@ BAD = {
     "the signature alone": (GOOD["PNG"][:8], "no PNG or JPEG"),
     "too large": (GOOD["PNG"] + bytes(uploads.MOST_BYTES), "has 8.0 MB; give a picture of at most 8 MB"),
     "many pixels": (png_that_claims(8_000, 8_000), "8,000 x 8,000 pixels; give one of at most 50,000,000"),
-    "bomb": (png_that_claims(60_000, 60_000), "far too many pixels; give one of at most 50,000,000"),
+    "bomb": (png_that_claims(60_000, 60_000), "60,000 x 60,000 pixels; give one of at most 50,000,000"),
     "promises pixels": (png_that_claims(7_000, 7_000), "is damaged"),
 }
 

@@ -9,8 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
+from hashlib_nb.datasets import PictureError, open_picture, square, upright_color
+
+FORMATS = ("PNG", "JPEG")
+"""What may be uploaded, of all that files of a data set may be."""
 MOST_BYTES = 8_000_000
 """Size of an uploaded file. JupyterLab's server drops a connection at a message of 10 MiB, so this is below."""
 MOST_PIXELS = 50_000_000
@@ -32,8 +36,8 @@ class Upload:
 def read_upload(content: bytes, shape: tuple[int, int, int]) -> Upload:
     """Decode an uploaded PNG or JPEG; its content decides what it is, whatever its name.
 
-    It is turned as its EXIF says, laid on white where it is transparent, and cut to its center as the data sets' files
-    are (`datasets.Pictures`); of several frames the first counts. Nothing is written, and nothing in it is executed.
+    It gets the pixels that the data sets' files get (`datasets.Pictures`), at this size. Nothing is written, and
+    nothing in it is executed.
 
     Args:
         content: the file.
@@ -47,42 +51,38 @@ def read_upload(content: bytes, shape: tuple[int, int, int]) -> Upload:
     if not len(content):
         raise ValueError("the file is empty; give a PNG or JPEG picture")
     with _refusals():
-        picture = Image.open(io.BytesIO(content), formats=("PNG", "JPEG"))  # reads what comes before the pixels
+        upright = _decode(content, max(shape[:2]))
+        # Where a JPEG was decoded at a fraction, it may be too small to be shown.
+        shown = upright.copy() if min(upright.size) >= THUMBNAIL else _decode(content, THUMBNAIL)
+        shown.thumbnail((THUMBNAIL, THUMBNAIL))
+        pixels = square(upright, (shape[1], shape[0]))
+    if shape[2] == 1:
+        pixels = np.asarray(Image.fromarray(pixels).convert("L"))
+    return Upload(np.array(shown), np.array(pixels).reshape(shape))
+
+
+def _decode(content: bytes, size: int) -> Image.Image:
+    """The picture as a file of a data set is decoded, see `datasets.upright_color`."""
+    picture = open_picture(io.BytesIO(content), FORMATS)
     if picture.width * picture.height > MOST_PIXELS:
-        size = f"{picture.width:,} x {picture.height:,}"
-        raise ValueError(f"the picture has {size} pixels; give one of at most {MOST_PIXELS:,} in all")
-    with _refusals():
-        picture.draft("RGB", (max(THUMBNAIL, *shape[:2]),) * 2)  # of a JPEG, decode no more detail than that takes
-        upright = _on_white(ImageOps.exif_transpose(picture))
-    square = ImageOps.fit(upright, (shape[1], shape[0]), Image.Resampling.BILINEAR)
-    upright.thumbnail((THUMBNAIL, THUMBNAIL))
-    pixels = np.array(square.convert("L") if shape[2] == 1 else square)
-    return Upload(np.array(upright), pixels.reshape(shape))
+        pixels = f"{picture.width:,} x {picture.height:,} pixels"
+        raise PictureError("too large", f"has {pixels}; give one of at most {MOST_PIXELS:,} in all")
+    return upright_color(picture, size)
 
 
 @contextmanager
 def _refusals() -> Iterator[None]:
-    """Turn what Pillow raises about a file into one sentence."""
+    """Turn what the decoder raises about a file into one sentence."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of damaged EXIF data and the like, which change no pixel
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
             yield
-    except UnidentifiedImageError:
-        raise ValueError("the file holds no PNG or JPEG picture; save it as one of these") from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise ValueError(f"the picture has far too many pixels; give one of at most {MOST_PIXELS:,} in all") from None
+    except PictureError as error:
+        if error.kind == "no image":
+            raise ValueError("the file holds no PNG or JPEG picture; save it as one of these") from None
+        raise ValueError(f"the picture {error}") from None
     except MemoryError:
         raise
     except Exception as error:  # for a damaged one: OSError, SyntaxError, ValueError, struct.error, ...
-        raise ValueError(f"the picture is damaged ({error}); save it anew or give another") from error
-
-
-def _on_white(picture: Image.Image) -> Image.Image:
-    """RGB; transparent parts become white, and gray of 16 bits becomes gray of 8."""
-    if picture.mode.startswith("I"):
-        picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
-    if "A" in picture.getbands() or "transparency" in picture.info:
-        colored = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", colored.size, "white"), colored)
-    return picture.convert("RGB")
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"the picture is damaged ({reason}); save it anew or give another") from error
