@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -122,7 +123,8 @@ def _compute(path: Path, encoder: Encoder, images: Images, about: dict[str, Any]
             pass
         return
     content, header = hashlib.sha256(), {"descr": "<f2", "fortran_order": False, "shape": tuple(about["shape"])}
-    with artifacts.atomic(path) as partial, open(partial, "wb") as file:
+    # `closing`: where the disk is full the bar ends with its line, and the error has one of its own.
+    with closing(made), artifacts.atomic(path) as partial, open(partial, "wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
         for _, values in made:  # batch after batch, in the order of the pictures
             batch = np.ascontiguousarray(values, "<f2")
