@@ -32,12 +32,13 @@ SEVERAL_METHODS = ("experiments", "course")
 """Only these know the ways to choose bits, and other people's codes, by name."""
 INSIDE = {
     ("benchmarks/bench_metrics.py", "hashlib_nb.hamming.kernels"): "it times the kernels' own instruction",
+    ("benchmarks/bench_encode.py", "hashlib_nb.encoder.batches"): "it times decoding apart from the network",
 }
 """Files that look into a room, each with its reason."""
 LIGHT = (
     "checks", "artifacts", "hamming", "hamming.formats", "metrics", "metrics.__main__", "datasets", "datasets.__main__",
     "selection", "selectors", "selectors.__main__", "baselines", "plots", "search", "search.__main__", "search.encode",
-    "experiments.results", "course.lessons", "course.assignments", "__main__",
+    "course.lessons", "course.assignments", "__main__",
 )  # fmt: skip
 """What is imported without torch, in this order: what is called with arrays alone, and commands for their help."""
 
