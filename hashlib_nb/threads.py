@@ -16,25 +16,29 @@ from functools import partial
 
 from threadpoolctl import threadpool_limits
 
+from hashlib_nb import checks
+
 LIBRARIES = ("torch", "numba", "pools")
 """What can be set: "pools" are those of BLAS and OpenMP that threadpoolctl finds."""
+
+MOST = 4096
+"""Most threads that a library is given."""
 
 
 def limit(number: int, *libraries: str) -> Callable[[], None]:
     """Give the libraries `number` threads from here on.
 
     Args:
-        number: of threads, at least 1.
+        number: of threads, in 1..`MOST`.
         libraries: names in `LIBRARIES`; all of them if none is given.
 
     Returns:
         What puts the numbers back that were there before.
 
     Raises:
-        ValueError: an unknown library, or a number under 1.
+        ValueError: an unknown library, or a number out of range.
     """
-    if number < 1:
-        raise ValueError(f"number is {number}; give at least 1 thread")
+    number = checks.count(number, "number", most=MOST)
     if unknown := {*libraries} - {*LIBRARIES}:
         raise ValueError(f"libraries has {', '.join(sorted(unknown))}; there are {', '.join(LIBRARIES)}")
     undo: list[Callable[[], object]] = []

@@ -60,7 +60,7 @@ def test_no_library_is_loaded_for_it():
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
-        (lambda: threads.limit(0), "number is 0; give at least 1 thread"),
+        (lambda: threads.limit(0), "number is 0; give a whole number in 1"),
         (lambda: threads.limit(1, "blas"), "libraries has blas; there are torch, numba, pools"),
     ],
 )

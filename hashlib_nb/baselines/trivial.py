@@ -8,13 +8,19 @@ from hashlib_nb import checks
 from hashlib_nb.hamming import MAX_BITS, check_codes, check_labels, nearest
 
 
+MAX_CELLS = 1 << 32
+"""Most bits that `random_codes` draws."""
+
+
 def random_codes(n: int, k: int, seed: int) -> np.ndarray:
     """Codes of fair coin flips, uint8 {0,1} [n, k]: the chance row of a results table.
 
     Raises:
-        ValueError: n or k that is no whole number from 1, k beyond `hamming.MAX_BITS`, or no seed.
+        ValueError: n or k that is no whole number from 1, k beyond `hamming.MAX_BITS`, n x k beyond `MAX_CELLS`, or no
+            seed.
     """
-    n, k, seed = checks.count(n, "n"), checks.count(k, "k", most=MAX_BITS), checks.seed(seed)
+    k, seed = checks.count(k, "k", most=MAX_BITS), checks.seed(seed)
+    n = checks.count(n, "n", most=MAX_CELLS // k, why="what fits into 4 GB")
     return np.random.default_rng(seed).integers(0, 2, (n, k), dtype=np.uint8)
 
 

@@ -41,7 +41,7 @@ TWO = np.eye(2, dtype=np.int8)
         (lambda: baselines.class_index_codes([0, 1], 2.5), r"n_classes is 2\.5; give a whole number of at least 1"),
         (lambda: baselines.class_index_codes(None, 2), "classes is None; give one integer per item"),
         (lambda: baselines.random_codes(4, 10**9, 0), r"k is 1000000000; give a whole number in 1\.\.65535"),
-        (lambda: baselines.random_codes(0, 4, 0), "n is 0; give a whole number of at least 1"),
+        (lambda: baselines.random_codes(0, 4, 0), r"n is 0; give a whole number in 1\.\.\d+ \(what fits into 4 GB\)"),
         (lambda: baselines.random_codes(4, 4, -1), "seed is -1; give a whole number from 0"),
         (lambda: baselines.predict_classes(TWO, 2 * TWO - 1, TWO), "targets has values from -1 to 1; map -1/"),
         (lambda: baselines.predict_classes(TWO, TWO[:1], TWO), "labels has 2 rows for 1 targets"),
