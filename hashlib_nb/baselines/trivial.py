@@ -7,7 +7,6 @@ import numpy as np
 from hashlib_nb import checks
 from hashlib_nb.hamming import MAX_BITS, check_codes, check_labels, nearest
 
-
 MAX_CELLS = 1 << 32
 """Most bits that `random_codes` draws."""
 
