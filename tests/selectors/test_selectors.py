@@ -19,7 +19,7 @@ from hashlib_nb.selection import Reward, random_masks
 from hashlib_nb.selectors import METHODS, methods, select
 from hashlib_nb.selectors import __main__ as command
 from hashlib_nb.selectors.__main__ import Args, main
-from tests.helpers import noisy_codes, refusal, run_main, start_python
+from tests.helpers import noisy_codes, refusal, run_main, run_python, start_python
 
 CODES, LABELS = noisy_codes(n=60, k=10)
 REWARD = Reward(CODES, LABELS)
