@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hashlib_nb import checks
 
 NO_NUMBERS = [None, "3", b"3", True, np.True_, torch.tensor(True), [3], (3,), {3: 3}, np.array([3]), torch.tensor([3])]
-NO_NUMBERS += [1j, object(), np.datetime64("2020-01-01"), math.nan, math.inf, -math.inf]
+NO_NUMBERS += [1j, Ellipsis, np.datetime64("2020-01-01"), math.nan, math.inf, -math.inf]
 FRACTIONS = [2.0, 2.5, np.float32(3), Fraction(6, 2), np.array(2.0), torch.tensor(2.0)]
 
 
