@@ -372,7 +372,7 @@ PAIRS = random_pairs(10, 3, 8, 4)
         (lambda: metrics.evaluate(*PAIRS, radius=None), "radius is None; give a whole number"),
         (
             lambda: metrics.average_precision_from_histograms(np.ones((2, 3)), np.ones((2, 3))),
-            r"counts is float64 \[2, 3\] .*; give integers",
+            r"counts is float64 \[2, 3\] .*; give both as int",
         ),
         (
             lambda: metrics.average_precision_from_histograms([1, 2], [1, 2, 3]),

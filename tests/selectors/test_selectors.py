@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import math
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from hashlib_nb.selection import Reward, random_masks
 from hashlib_nb.selectors import METHODS, methods, select
 from hashlib_nb.selectors import __main__ as command
 from hashlib_nb.selectors.__main__ import Args, main
-from tests.helpers import noisy_codes, refusal, run_main, run_python, start_python
+from tests.helpers import noisy_codes, refusal, run_main, start_python
 
 CODES, LABELS = noisy_codes(n=60, k=10)
 REWARD = Reward(CODES, LABELS)
@@ -668,20 +669,14 @@ def test_the_command_line_refuses_before_it_writes(changes, sentence, tmp_path, 
 
 
 @pytest.mark.slow
-@pytest.mark.process
-def test_many_classes_need_no_matrix_of_one_hot_rows(tmp_path):
+def test_many_classes_need_no_matrix_of_one_hot_rows(tmp_path, capsys):
     """One-hot rows of these would take 5 GB."""
-    classes = np.repeat(np.arange(50_000), 2)
-    np.save(tmp_path / "labels.npy", classes)
+    np.save(tmp_path / "labels.npy", np.repeat(np.arange(50_000), 2))
     np.save(tmp_path / "codes.npy", np.random.default_rng(0).integers(0, 2, (100_000, 64), dtype=np.uint8))
-    program = """
-import resource, sys
-from hashlib_nb import artifacts
-from hashlib_nb.selectors import __main__ as command
-artifacts.run(command.main, command.Args)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9)
-"""
     options = ("--codes", tmp_path / "codes.npy", "--labels", tmp_path / "labels.npy", "--out", tmp_path / "s")
-    said = run_python(program, *options, "--n-bits", 16, "--method", "random", "--no-progress")
-    assert "class indices, 50000 classes" in said
-    assert float(said.splitlines()[-1]) < 0.6
+    tracemalloc.start()
+    run_main(command, *options, "--n-bits", 16, "--method", "random", "--no-progress")
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert "class indices, 50000 classes" in capsys.readouterr().out
+    assert most < 0.3e9
