@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
+import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +14,8 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from hashlib_nb import artifacts
+from hashlib_nb import artifacts, checks
+from hashlib_nb.encoder import parallel
 
 if TYPE_CHECKING:
     from hashlib_nb.datasets import Pictures
@@ -19,8 +23,15 @@ if TYPE_CHECKING:
     Images = np.ndarray | Pictures
     """uint8 [n, h, w, c] in memory, or picture files that are decoded when they are needed."""
 
+WANTED = "[n, h, w, 1 or 3]"
+"""Axes of pictures, for messages."""
 WORKERS = max(1, min(8, os.cpu_count() or 1))
 """Processes that decode picture files, beside the one that trains or encodes."""
+PREFETCHED = 2
+"""Batches that each of them has ready."""
+SHARED = Path("/dev/shm")
+"""Where Linux keeps what processes share. Containers often have 64 MB there, and torch waits for ever for a batch that
+did not fit."""
 STATISTICS = 1_000
 """Pictures that mean and standard deviation of lazy pictures are taken from."""
 
@@ -35,11 +46,41 @@ def is_features(images: Images) -> bool:
     return images.dtype.kind == "f" and images.ndim in (2, 3)
 
 
+def as_images(images: Images | torch.Tensor | Sequence[np.ndarray]) -> Images:
+    """Pictures or features as they are; tensors, and lists of equal arrays or tensors, as one array.
+
+    Raises:
+        ValueError: neither pictures, uint8 [n, h, w, c] with 1 or 3 channels and n at least 1, nor features, float
+            [n, d] or [n, views, d].
+    """
+    if not hasattr(images, "take") or isinstance(images, torch.Tensor):  # `Pictures` and arrays have it
+        images = _as_array(images)
+    if not is_features(images):
+        check_images(images)
+    return images
+
+
+def _as_array(images: torch.Tensor | Sequence[np.ndarray]) -> np.ndarray:
+    each_is_array = isinstance(images, (list, tuple)) and all(hasattr(each, "shape") for each in images)
+    if each_is_array and len({tuple(each.shape) for each in images}) > 1:
+        first, other = sorted({tuple(each.shape) for each in images})[:2]
+        raise ValueError(f"images have different shapes, {first} and {other}; resize them to one, or give their files")
+    if each_is_array:
+        images = [np.asarray(each.cpu() if isinstance(each, torch.Tensor) else each) for each in images]
+    if isinstance(images, torch.Tensor):
+        images = images.cpu()
+    return checks.array(images, "images", WANTED)
+
+
 def check_images(images: Images) -> None:
     """Raise ValueError unless `images` is uint8 [n, h, w, c] with 1 or 3 channels and n at least 1."""
-    images = images if hasattr(images, "shape") else np.asarray(images)
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] not in (1, 3) or len(images) == 0:
-        raise ValueError(f"images must be uint8 [n, h, w, 1 or 3], not {images.dtype} {list(images.shape)}")
+        remedy = ""
+        if images.dtype.kind == "U":
+            remedy = "; give files as datasets.Pictures(paths, size=256)"
+        elif images.dtype == np.uint8 and images.ndim == 4 and images.shape[1] in (1, 3):
+            remedy = "; put the channels last"
+        raise ValueError(f"images must be uint8 {WANTED}, not {images.dtype} {list(images.shape)}{remedy}")
 
 
 def digest(images: Images) -> str:
@@ -90,12 +131,43 @@ def read(images: Images, batches: Sequence[np.ndarray], *, pin: bool = False) ->
             batch = torch.from_numpy(np.ascontiguousarray(images[rows]))
             yield batch.pin_memory() if pin else batch
         return
-    settings = {"num_workers": min(WORKERS, len(batches)), "prefetch_factor": 2, "pin_memory": pin}
+    largest = max(map(len, batches), default=0) * math.prod(images.shape[1:])
+    workers, prefetched = _ahead(largest, len(batches))
+    settings = {"num_workers": workers, "prefetch_factor": prefetched, "pin_memory": pin}
     own = torch.Generator()  # a DataLoader draws a number for its workers: not from the training's generator
     for batch in DataLoader(_Rows(images), batch_size=None, sampler=batches, generator=own, **settings):
         if isinstance(batch, Exception):
             raise batch
         yield batch
+
+
+def _ahead(batch_bytes: int, n: int) -> tuple[int, int | None]:
+    """How many workers decode, and how many batches each has ready, so that all fit into shared memory.
+
+    Args:
+        batch_bytes: size of the largest batch.
+        n: how many there are.
+
+    Returns:
+        (0, None) where not even one fits beside the one in use: it is then decoded, by threads, when it is asked for.
+    """
+    workers = min(WORKERS, n)
+    fit = _free_shared_memory() // 2 // parallel.count() // max(batch_bytes, 1) - 1  # 1 is in use; half is for others
+    if fit >= workers * PREFETCHED:
+        return workers, PREFETCHED
+    workers = int(min(workers, fit))
+    return (workers, 1) if workers > 0 else (0, None)
+
+
+def _free_shared_memory() -> float:
+    """Bytes that are free, infinite where no limit is known."""
+    if sys.platform != "linux":
+        return math.inf
+    try:
+        about = os.statvfs(SHARED)
+    except OSError:  # not there: nothing can be shared
+        return 0
+    return about.f_bavail * about.f_frsize
 
 
 def augment(

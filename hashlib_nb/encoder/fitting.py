@@ -24,7 +24,6 @@ from tqdm.auto import tqdm
 
 from hashlib_nb import checks
 from hashlib_nb.encoder import batches, networks, parallel
-from hashlib_nb.encoder.batches import check_images
 from hashlib_nb.encoder.model import Encoder, new_encoder
 from hashlib_nb.encoder.settings import Settings
 from hashlib_nb.encoder.training import Loss, Recipe, Rows, Training, bit_cross_entropy
@@ -67,6 +66,7 @@ def fit(
     """
     seed = checks.seed(seed)
     settings = replace(settings or Settings(), **changes).resolved()
+    images = batches.as_images(images)
     _check(images, targets, settings)
     targets = check_codes(targets, "targets")
     rows = _rows(validation, settings.recipe, len(images), seed)
@@ -86,13 +86,10 @@ def fit(
 
 def _check(images: Images, targets: np.ndarray, settings: Settings) -> None:
     """Raise ValueError for what does not fit together."""
-    features = batches.is_features(images)
-    if not features:
-        check_images(images)
     targets = check_codes(targets, "targets")
     if len(images) != len(targets):
         raise ValueError(f"targets has {len(targets)} rows for {len(images)} images; give one target code a picture")
-    if features and not networks.is_frozen(settings.arch):
+    if batches.is_features(images) and not networks.is_frozen(settings.arch):
         raise ValueError(f"images are features (floats), but {settings.arch} has no frozen trunk: give uint8 pictures")
 
 
@@ -209,6 +206,8 @@ def cross_fit(
         codes uint8 [n, k], fold int64 [n], and each fold's training history, whose validation rows are the fold.
     """
     settings = replace(settings or Settings(), **changes).resolved()
+    images = batches.as_images(images)
+    _check(images, targets, settings)
     targets = check_codes(targets, "targets")
     seed, fold = checks.seed(seed), folds_of(targets, folds, seed)
     out_of_fold = np.empty_like(targets)

@@ -111,6 +111,7 @@ class Encoder:
         """
         if batch_size is not None:
             batch_size = checks.count(batch_size, "batch_size")
+        images = batches.as_images(images)
         result = np.empty((len(images), self.bits), dtype=np.float32)
         if batches.is_features(images):
             self.check_features(images)
@@ -150,6 +151,7 @@ class Encoder:
         Raises:
             ValueError: pictures that the encoder does not take, or a file that is none.
         """
+        images = batches.as_images(images)
         batches.check_images(images)
         if images.shape[-1] > len(self.mean):
             raise ValueError(f"images have {images.shape[-1]} channels, but the encoder was fitted to gray pictures")
@@ -184,7 +186,13 @@ class Encoder:
             images: uint8 [n, h, w, c], in memory or `datasets.Pictures`.
             mirrored: of their mirror images.
             progress: show a bar with pictures a second.
+
+        Raises:
+            ValueError: what is no picture, or an encoder without a frozen trunk.
         """
+        images = batches.as_images(images)
+        if not networks.is_frozen(self.arch):
+            raise ValueError(f"arch is {self.arch}, which has no frozen trunk and so no features; call logits")
         result = np.empty((len(images), self.network.width), dtype=np.float16)
         for rows, values in self.feature_batches(images, mirrored=mirrored, progress=progress):
             result[rows] = values
