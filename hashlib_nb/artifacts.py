@@ -26,6 +26,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import IO, Any
@@ -36,9 +37,11 @@ from hashlib_nb.ends import CommandError, ending
 from hashlib_nb.files import (
     NotRegularError,
     WriteError,
+    absolute,
     atomic,
     check_regular,
     check_writable,
+    expanded,
     locked,
     or_dropped,
     printable,
@@ -47,12 +50,12 @@ from hashlib_nb.files import (
 )
 
 __all__ = [
-    "META", "ArtifactError", "Checkpoint", "CommandError", "WriteError",
-    "atomic", "check_regular", "check_writable", "command", "differences", "digest", "digest_of_text", "folder",
+    "META", "ArtifactError", "Checkpoint", "CommandError", "WriteError", "absolute", "atomic", "check_regular",
+    "check_writable", "command", "differences", "digest", "digest_of_text", "expanded", "folder", "is_own_place",
     "load_json", "load_npy", "load_npz", "load_or_make", "locked", "or_dropped", "peak_memory_mb", "printable",
     "project_root", "read_array", "read_npz", "read_selection", "replaces_checkpoint", "replaces_figure",
     "replaces_json", "replaces_lines", "replaces_npz", "run", "save_json", "save_npz", "scalar_writer", "sha256",
-    "shown",
+    "sha256_of", "shown",
 ]  # fmt: skip
 
 META = "__hashlib_nb__"
@@ -92,9 +95,14 @@ def sha256(path: Path) -> bytes:
         return hashlib.file_digest(file, "sha256").digest()
 
 
+def sha256_of(content: bytes) -> str:
+    """The same of bytes in memory, as 64 hex digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
 def replaces_npz(path: Path) -> bool:
     """Whether an existing file may be replaced by an npz artifact: it is one, whole or damaged, or lies among them."""
-    if _is_own_place(path):
+    if is_own_place(path):
         return True
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         return content.find(f"{META}.npy".encode()) >= 0  # a name that no compression hides
@@ -104,7 +112,7 @@ def replaces_json(*keys: str) -> Callable[[Path], bool]:
     """For `check_writable`: whether an existing file is JSON with these keys, or lies among artifacts and runs."""
 
     def replaces(path: Path) -> bool:
-        if _is_own_place(path):
+        if is_own_place(path):
             return True
         with suppress(ArtifactError):
             found = load_json(path)
@@ -120,7 +128,7 @@ def replaces_lines(pattern: str) -> Callable[[Path], bool]:
     def replaces(path: Path) -> bool:
         with open(path, "rb") as file:
             line = file.readline(1 << 16).decode("utf-8", "replace").rstrip("\n")
-        return _is_own_place(path) or re.fullmatch(pattern, line) is not None
+        return is_own_place(path) or re.fullmatch(pattern, line) is not None
 
     return replaces
 
@@ -131,13 +139,13 @@ def replaces_figure(path: Path) -> bool:
         head = file.read(64)
     kind, dots = head[24:26], head[37:50]
     a_meter = round(150 / 0.0254)
-    return _is_own_place(path) or (kind == b"\x08\x06" and dots == b"pHYs" + 2 * a_meter.to_bytes(4, "big") + b"\x01")
+    return is_own_place(path) or (kind == b"\x08\x06" and dots == b"pHYs" + 2 * a_meter.to_bytes(4, "big") + b"\x01")
 
 
-def _is_own_place(path: Path) -> bool:
+def is_own_place(path: Path) -> bool:
     """Whether a path lies where only this package writes."""
-    path = Path(path).resolve()
-    return any(path.is_relative_to((project_root() / name).resolve()) for name in ("artifacts", "runs"))
+    path = absolute(path)
+    return any(path.is_relative_to(absolute(project_root() / name)) for name in ("artifacts", "runs"))
 
 
 def save_npz(path: Path, arrays: Mapping[str, np.ndarray], **meta: Any) -> None:
@@ -300,8 +308,6 @@ def _named_errors(path: Path, kind: str) -> Iterator[None]:
         raise ArtifactError(f"{shown(path)} does not exist; run the stage that makes it or name another file") from None
     except NotADirectoryError:
         raise ArtifactError(f"{shown(path)} does not exist, for it lies in a file; name another file") from None
-    except (PermissionError, IsADirectoryError) as error:
-        raise ArtifactError(f"{shown(path)} cannot be read ({error.strerror}); name another file") from error
     except NotRegularError as error:
         raise ArtifactError(str(error)) from None
     except UnicodeDecodeError as error:
@@ -309,7 +315,11 @@ def _named_errors(path: Path, kind: str) -> Iterator[None]:
             f"{shown(path)} is truncated or no {kind} (byte {error.start} is no UTF-8); it must be made anew"
         ) from error
     except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise ArtifactError(f"{shown(path)} cannot be read ({error.strerror}); name another file") from error
         reason = (str(error).splitlines() or [type(error).__name__])[0]
+        if "allow_pickle" in reason:
+            reason = "it holds Python objects, not numbers"
         raise ArtifactError(f"{shown(path)} is truncated or no {kind} ({reason}); it must be made anew") from error
 
 
@@ -477,7 +487,7 @@ def replaces_checkpoint(path: Path) -> bool:
     """Whether an existing file may be replaced by a checkpoint: it is one, whole or damaged, or lies among them."""
     with open(path, "rb") as file:
         head = file.read(HEAD)
-    return _is_own_place(path) or MARK in head or (head.startswith(b"PK") and len(head) < 100)
+    return is_own_place(path) or MARK in head or (head.startswith(b"PK") and len(head) < 100)
 
 
 def _room(path: Path) -> float:
@@ -543,6 +553,10 @@ def _parsed(args_type: type, prog: str | None) -> Any:
     script = Path(sys.argv[0])
     stage = script.parent.name if script.stem == "__main__" else script.stem
     words = sys.argv[1:]
+    for before, word in pairwise(["what is given first", *words]):
+        option = word[:-1] if word.startswith("--") and word.find("=") == len(word) - 1 else before
+        if not word or option != before:
+            raise ValueError(f"{option} is empty, as a variable that is not set is; give a value, or leave it out")
     for name, settings in getattr(args_type, "PRESETS", {}).items():
         if f"--{name}" in words:
             words.remove(f"--{name}")

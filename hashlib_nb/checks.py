@@ -20,6 +20,9 @@ SEEDS = 1 << 64
 WORDS = 1 << 32
 """The seeds that every generator takes; `word` makes one of these of a larger seed."""
 
+ROUNDS = 1_000_000_000
+"""The most passes, steps and rounds: more of them would never end."""
+
 
 def count(value: Any, name: str, *, least: int = 1, most: int | None = None, why: str = "") -> int:
     """A whole number as an int: Python's, numpy's, or an array or tensor of one number without axes.

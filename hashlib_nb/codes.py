@@ -415,7 +415,7 @@ def _checked(**settings: Any) -> dict[str, Any]:
     found = dict(settings, bits=checks.count(settings["bits"], "bits", most=MAX_BITS))
     found["seed"] = checks.seed(settings["seed"])
     for name in ("epochs", "finish_sweeps"):
-        found[name] = checks.count(settings[name], name, least=0)
+        found[name] = checks.count(settings[name], name, least=0, most=checks.ROUNDS)
     for name in ("lr", "init_scale", "quantization_weight"):
         found[name] = checks.finite(settings[name], name, least=0)
     if settings["block_size"] is not None:
@@ -537,7 +537,7 @@ def _labels_of(args: Args) -> tuple[np.ndarray, str]:
         return artifacts.load_npy(args.labels), args.labels.stem
     from hashlib_nb.datasets import read_list
 
-    return read_list(args.labels)[1], f"{args.labels.resolve().parent.name}-{args.labels.stem}"
+    return read_list(args.labels)[1], f"{artifacts.absolute(args.labels).parent.name}-{args.labels.stem}"
 
 
 def summarize(target: TargetCodes, labels: np.ndarray) -> dict[str, float | int | None]:
@@ -571,9 +571,9 @@ def _rows_as_numbers(rows: np.ndarray) -> np.ndarray:
 
 def main(args: Args) -> None:
     """Run stage 1 from the shell."""
-    for path in (args.out, args.report):
+    for path, replaces in ((args.out, artifacts.replaces_npz), (args.report, artifacts.replaces_json("objective"))):
         if path is not None:
-            artifacts.check_writable(path)
+            artifacts.check_writable(path, replaces)
     settings = PRESETS["literal" if args.literal else "repaired"] | {
         field: getattr(args, field)
         for field in ("seed", "epochs", "block_size", "quantization_weight", "lr", "init_scale", "finish_sweeps")

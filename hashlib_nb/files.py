@@ -62,9 +62,10 @@ def project_root() -> Path:
 
 
 def shown(path: Path) -> str:
-    """A path as messages print it: relative to the project where it lies inside it."""
+    """A path as messages print it: relative to the project where it lies inside it, blanks at its ends to be seen."""
     path, root = Path(path), project_root()
-    return printable(path.relative_to(root) if path.is_relative_to(root) else path)
+    text = printable(path.relative_to(root) if path.is_relative_to(root) else path)
+    return text if text == text.strip() else repr(text)
 
 
 def printable(name: str | Path) -> str:
@@ -79,6 +80,16 @@ def printable(name: str | Path) -> str:
     if text.isprintable():
         return text
     return "".join(f"\\x{ord(each):02x}" if unicodedata.category(each) == "Cc" else each for each in text)
+
+
+def expanded(path: str | Path) -> Path:
+    """A path whose ~ is the home; of a user who is not there it stays as it is."""
+    return Path(os.path.expanduser(path))
+
+
+def absolute(path: str | Path) -> Path:
+    """A path as it is called from any folder: ~ is the home, links are followed, those in a circle are left."""
+    return Path(os.path.realpath(expanded(path)))
 
 
 def kind_of(path: Path) -> str | None:

@@ -108,8 +108,9 @@ class Args:
         checks.fields(self, checks.finite, "learning_rate", "value_weight", "entropy_weight", least=0)
         checks.fields(self, checks.finite, "clip", "max_grad_norm", above=0)
         checks.fields(self, checks.seed, "seed")
-        total = self.total_episodes if self.budget is None else max(4 * self.budget, self.episodes)
-        total = checks.count(total, "total_episodes", least=self.episodes, why=f"episodes is {self.episodes}")
+        least, total = self.episodes, self.total_episodes
+        total = total if self.budget is None else max(4 * self.budget, least)
+        total = checks.count(total, "total_episodes", least=least, most=4 * MOST, why=f"episodes is {least}")
         vars(self).update(total_episodes=total, updates=total // self.episodes)  # the dataclass is frozen
 
 
@@ -336,7 +337,7 @@ def settings(args: Args) -> dict:
 
 def main(args: Args) -> None:
     """Run stage 3 from the shell."""
-    artifacts.check_writable(args.out)
+    artifacts.check_writable(args.out, artifacts.replaces_json("bits"))
     arrays, _ = artifacts.load_npz(args.codes)
     start = time.perf_counter()
     selection = train(args, *reward_codes(args.reward_codes, arrays))

@@ -87,12 +87,10 @@ UNBOUNDED = {
     "hamming.within_radius radius", "metrics.mean_average_precision top_n", "metrics.map_of_masks top_n",
     "metrics.map_of_flipped top_n", "metrics.precision_within_radius radius", "metrics.evaluate top_n",
     "metrics.evaluate at_n", "metrics.evaluate radius", "baselines.class_index_codes n_classes",
-    "codes.infer_codes epochs", "codes.infer_codes finish_sweeps", "codes.infer_codes block_size",
-    "codes.lower_bound iterations", "ppo.Args total_episodes", "Recipe batch_size", "Recipe epochs", "Recipe patience",
-    "Settings epochs", "results.Args total_episodes", "results.Args top_n", "results.Args folds",
-    "comparison.Args epochs", "comparison.Args folds",
+    "codes.infer_codes block_size", "codes.lower_bound iterations", "Recipe patience", "results.Args top_n",
+    "results.Args folds", "comparison.Args folds",
 }  # fmt: skip
-"""However much is asked of these, they take what there is, as long as it takes, or a later check knows the limit."""
+"""However much is asked of these, they take what there is, or a later check knows the limit."""
 SEVERAL = {"metrics.precision_at_n n", "metrics.evaluate top_n", "metrics.evaluate at_n"}
 """These take a list as well."""
 SEEDS: dict[str, Callable[[Any], Any]] = {

@@ -53,7 +53,7 @@ def main(args: Args) -> None:
     """
     if importlib.util.find_spec("nbgrader") is None:
         raise ValueError("nbgrader is not installed; run make install, or pip install -e '.[test]'")
-    course = args.course.resolve()
+    course = artifacts.absolute(args.course)
     for name in _names(course, args.names):
         if args.check_submissions:
             _check_submissions(course, name)

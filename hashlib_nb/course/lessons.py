@@ -17,7 +17,7 @@ import papermill
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
-from hashlib_nb.artifacts import CommandError, project_root, run
+from hashlib_nb.artifacts import CommandError, absolute, project_root, run
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 """The notebooks of the clone that this file lies in; what they write goes to the project root."""
@@ -86,7 +86,7 @@ def main(args: Args) -> None:
         FileNotFoundError: A notebook on the list is not there.
         CommandError: A notebook failed; the message names it, the cell, the error and the executed copy.
     """
-    root = project_root().resolve()
+    root = absolute(project_root())
     if "HASHLIB_NB_HOME" in os.environ:  # notebooks run in that folder, and would look for a relative one inside it
         os.environ["HASHLIB_NB_HOME"] = str(root)
     notebooks = [lesson.path for number in args.notebooks for lesson in LESSONS if lesson.number == number]
@@ -159,7 +159,7 @@ def _value(name: str, text: str, default: object) -> object:
 
 def _from_here(name: str, text: str) -> str:
     """A text as the notebook gets it, which runs in another folder: relative paths become absolute ones."""
-    return str(Path(text).expanduser().resolve()) if name in PATHS and text else text
+    return str(absolute(text)) if name in PATHS and text else text
 
 
 def _option_from_here(option: object) -> object:

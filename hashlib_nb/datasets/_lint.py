@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hashlib_nb.artifacts import expanded
 from hashlib_nb.datasets._lookalikes import near_copies
 from hashlib_nb.datasets._parts import SHOWN, Finding, Part, read_lists, read_splits
 
@@ -58,7 +59,7 @@ def lint(
         ValueError: No such dataset or option, or nothing to look at.
         FileNotFoundError: No such folder or list.
     """
-    root = None if root is None else Path(root).expanduser()
+    root = None if root is None else expanded(root)
     if "on_error" in options:
         raise ValueError(f"on_error is {options['on_error']!r}, but lint looks at every file: leave it out.")
     if name == "lists":

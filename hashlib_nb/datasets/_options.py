@@ -88,4 +88,4 @@ def label(
     text = re.sub(r"[^\w.-]+", "_", "-".join([dataset, *words])).strip("_")
     if len(text) > LONGEST_LABEL:  # file systems allow 255 characters, and more is to come
         text = f"{dataset}-{artifacts.digest_of_text(text)}"
-    return text if root is None else f"{text}-r{artifacts.digest_of_text(str(Path(root).expanduser().resolve()))[:8]}"
+    return text if root is None else f"{text}-r{artifacts.digest_of_text(str(artifacts.absolute(root)))[:8]}"

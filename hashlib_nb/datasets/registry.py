@@ -18,6 +18,7 @@ from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from hashlib_nb import checks
+from hashlib_nb.artifacts import expanded
 from hashlib_nb.datasets._splits import Splits, read_split
 
 
@@ -62,7 +63,7 @@ def load(
     """
     load_dataset = loader(name)
     seed = checks.seed(seed)
-    saved = None if split is None else read_split(Path(split).expanduser(), name)
+    saved = None if split is None else read_split(expanded(split), name)
     options = ({} if saved is None else saved[1]["info"]["options"]) | options
     known = [option for option in inspect.signature(load_dataset).parameters if option not in ("root", "seed")]
     for option in options:
@@ -71,7 +72,7 @@ def load(
             raise ValueError(f"{option!r} is no option of the dataset {name!r}; the options it takes: {takes}.")
     kinds = get_type_hints(load_dataset)
     options = {option: _checked(option, value, kinds.get(option, Any)) for option, value in options.items()}
-    splits = load_dataset(None if root is None else Path(root).expanduser(), seed, **options)
+    splits = load_dataset(None if root is None else expanded(root), seed, **options)
     if saved is not None:
         splits = splits.pool.split_as_saved(split, saved)
     # Paths differ from machine to machine, so they do not travel with a split.

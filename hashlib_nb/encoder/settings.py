@@ -47,7 +47,7 @@ class Settings:
         networks.check_arch(self.arch)
         networks.check_precision(self.precision)
         networks.check_weights(self.weights)
-        checks.fields(self, checks.count, "epochs", optional=True)
+        checks.fields(self, checks.count, "epochs", optional=True, most=checks.ROUNDS)
         checks.fields(self, checks.count, "size", optional=True, most=MAX_SIZE, why="pixels")
         if self.weights_path is not None and self.arch == "alexnet_small":
             raise ValueError(

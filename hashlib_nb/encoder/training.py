@@ -76,7 +76,7 @@ class Recipe:
             raise ValueError(f"optimizer must be 'sgd' or 'adamw', not {self.optimizer!r}")
         checks.fields(self, checks.finite, "lr", "head_lr_factor", "weight_decay", least=0)
         checks.fields(self, checks.finite, "held_out", above=0, below=1)
-        checks.fields(self, checks.count, "batch_size", "epochs")
+        checks.fields(self, checks.count, "batch_size", "epochs", most=checks.ROUNDS)
         checks.fields(self, checks.count, "patience", least=0)
         checks.fields(self, checks.count, "shift", least=0, most=MAX_SHIFT)
 

@@ -338,7 +338,7 @@ class Args:
         """Check what can be checked before any work."""
         checks.fields(self, checks.count, "budget", most=MOST)
         checks.fields(self, checks.count, "workers", most=MAX_WORKERS)
-        checks.fields(self, checks.count, "epochs", optional=True)
+        checks.fields(self, checks.count, "epochs", optional=True, most=checks.ROUNDS)
         checks.fields(self, checks.count, "folds", least=2)
         checks.fields(self, checks.seed, "pool_seed")
         checks.fields(self, checks.counts, "lengths", distinct=True)

@@ -94,7 +94,7 @@ class Args:
     def __post_init__(self) -> None:
         """Check what can be checked before any work."""
         checks.fields(self, checks.count, "code_length", most=hamming.MAX_BITS)
-        checks.fields(self, checks.count, "total_episodes")
+        checks.fields(self, checks.count, "total_episodes", most=4 * selection.MOST)
         checks.fields(self, checks.count, "subsets", most=MAX_SUBSETS)
         checks.fields(self, checks.count, "top_n", optional=True)
         checks.fields(self, checks.count, "folds", least=0)
@@ -335,7 +335,7 @@ def save(args: Args, rows: list[dict]) -> None:
 
 def main(args: Args) -> None:
     """Make the table from the shell and print it."""
-    artifacts.check_writable(args.path)
+    artifacts.check_writable(args.path, artifacts.replaces_json("rows", "summary"))
     rows = make_rows(args)
     save(args, rows)
     print(markdown(args, rows))

@@ -51,7 +51,7 @@ def main(args: Args) -> None:
     Raises:
         ValueError: a file that is not there or does not hold what it should, or anything that `evaluate` refuses.
     """
-    artifacts.check_writable(args.out)
+    artifacts.check_writable(args.out, artifacts.replaces_json("map", "n_queries"))
     arrays = artifacts.read_npz(args.codes, CODES_AND_LABELS)
     k = arrays["query_codes"].shape[1] if arrays["query_codes"].ndim == 2 else None  # evaluate refuses other shapes
     bits = None if args.selection is None else artifacts.read_selection(args.selection, k)

@@ -29,7 +29,7 @@ def main(args: Args) -> None:
     if not made:
         raise ValueError(f"{artifacts.shown(drawn)} has no figures; run the notebooks first: make course")
     if unknown := [name for name in args.names if name not in made]:
-        raise ValueError(f"{artifacts.shown(drawn)} has no {', '.join(unknown)}; there are: {', '.join(made)}")
+        raise ValueError(f"names has {unknown[0]!r}; {artifacts.shown(drawn)} has {', '.join(made)}")
     old = {path.stem: path.read_bytes() for path in kept.glob("*.png")}
     chosen = args.names or [name for name in made if name in old]
     changed = [name for name in chosen if made[name] != old.get(name)]

@@ -83,7 +83,7 @@ def _check(args: Args) -> None:
     if not args.pictures and not args.hex:
         raise ValueError("pictures and hex are empty; name a picture to search with, or give its code")
     if args.grid is not None:
-        artifacts.check_writable(args.grid)
+        artifacts.check_writable(args.grid, artifacts.replaces_figure)
 
 
 def _queries(args: Args, index: Index) -> tuple[list[Path], np.ndarray]:

@@ -318,9 +318,10 @@ def _open(args: Args, origin: Origin) -> Index | None:
 
 
 def _check_outputs(args: Args) -> None:
-    for path in (args.out, args.text):
+    lines = artifacts.replaces_lines(r".*  [0-9a-f]+")
+    for path, replaces in ((args.out, artifacts.replaces_npz), (args.text, lines)):
         if path is not None:
-            artifacts.check_writable(path)
+            artifacts.check_writable(path, replaces)
     if args.index is not None and args.index.exists() and not (args.index.is_dir() or args.index.name == FILE):
         raise ValueError(f"index is {artifacts.shown(args.index)}, which is a file: name a folder")
 

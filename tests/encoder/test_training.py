@@ -69,7 +69,7 @@ def test_the_learning_rate_is_warmed_up_and_annealed_or_constant(recipe):
         ({"head_lr_factor": float("inf")}, "head_lr_factor is inf; give a finite number"),
         ({"weight_decay": -0.1}, r"weight_decay is -0\.1; give a finite number of at least 0"),
         ({"weight_decay": None}, "weight_decay is None; give a finite number"),
-        ({"batch_size": 0}, "batch_size is 0; give a whole number of at least 1"),
+        ({"batch_size": 0}, "batch_size is 0; give a whole number in 1"),
         ({"batch_size": 2.5}, r"batch_size is 2\.5; give a whole number"),
         ({"epochs": True}, "epochs is True; give a whole number"),
         ({"shift": -1}, "shift is -1; give a whole number in 0"),

@@ -318,7 +318,7 @@ def test_a_duel_without_one_of_the_methods_says_so():
         ({"seeds": (-1,)}, r"seeds is -1; give a whole number from 0 to 2\^64 - 1"),
         ({"budget": 0}, "budget is 0; give a whole number in 1"),
         ({"folds": 1}, "folds is 1; give a whole number of at least 2"),
-        ({"epochs": 0}, "epochs is 0; give a whole number of at least 1"),
+        ({"epochs": 0}, "epochs is 0; give a whole number in 1"),
         ({"workers": 10**6}, r"workers is 1000000; give a whole number in 1\.\.256"),
         ({"pool_seed": -1}, "pool_seed is -1; give a whole number from 0"),
         ({"budget": None}, "budget is None; give a whole number"),

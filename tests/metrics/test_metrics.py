@@ -506,6 +506,6 @@ def test_a_bad_selection_file_is_explained(text, sentence, codes_npz, tmp_path):
 
 def test_a_failed_run_leaves_the_previous_report(codes_npz, tmp_path):
     out = tmp_path / "report.json"
-    out.write_text("previous")
+    out.write_text(previous := '{"map": {}, "n_queries": 1}')
     assert "top_n is 0" in refusal(command, "--codes", codes_npz, "--out", out, "--top-n", "0")
-    assert out.read_text() == "previous"
+    assert out.read_text() == previous
