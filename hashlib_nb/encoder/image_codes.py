@@ -12,7 +12,7 @@ import numpy as np
 
 from hashlib_nb import artifacts, checks, codes, datasets
 from hashlib_nb.datasets import PARTS
-from hashlib_nb.encoder import batches, features, networks, parallel
+from hashlib_nb.encoder import batches, features, networks, parallel, saved
 from hashlib_nb.encoder.fitting import cross_fit, fit, folds_of
 from hashlib_nb.encoder.model import Encoder, new_encoder
 from hashlib_nb.encoder.settings import Settings
@@ -93,7 +93,7 @@ class Setup:
                 f"target_codes is {self.target_codes!r}; give one of {', '.join(codes.PRESETS)}, or the path of a file"
             )
         resolved = {
-            "root": None if self.root is None else Path(self.root).expanduser().resolve(),
+            "root": None if self.root is None else artifacts.absolute(self.root),
             "options": datasets.typed_options(self.dataset, self.options),
             "settings": self.settings.resolved(echo=lambda _: None),
         }
@@ -238,7 +238,11 @@ def load_or_encode(
         folds_of(targets, folds, seed)  # a number of folds that cannot be is named before the first encoder is fitted
     checkpoints = Path(folder) / "checkpoints"
 
+    used: list[Path] = []
+
     def make() -> dict[str, np.ndarray]:
+        saved.check_folder(folder)
+        used.extend(checkpoints / f"{name}.pt" for name in ("final", *(f"fold{f}" for f in range(folds))))
         inputs = {name: getattr(splits, name).images for name in PARTS}
         if networks.is_frozen(settings.arch):
             trunk, mirror = new_encoder(splits.train.images, 1, settings), settings.recipe.mirror
@@ -248,13 +252,28 @@ def load_or_encode(
 
     def load_or(make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
         made_from = _made_from(splits, targets, settings) | {"folds": folds, "seed": seed}
-        return artifacts.load_or_make(Path(folder) / "codes.npz", made_from, make, made_by="hashlib_nb.encoder")
+        found = {"made_by": "hashlib_nb.encoder", "check": lambda arrays: _unfit(arrays, Path(folder), splits, targets)}
+        return artifacts.load_or_make(Path(folder) / saved.CODES, made_from, make, **found)
 
     arrays = parallel.first_decides(load_or, make)
     if parallel.is_first():
-        for file in checkpoints.glob("*.pt"):  # the codes are safe: nothing to resume any more
-            file.unlink()
+        for file in used:  # the codes are safe: nothing to resume any more
+            file.unlink(missing_ok=True)
     return _image_codes(arrays)
+
+
+def _unfit(arrays: Mapping[str, np.ndarray], folder: Path, splits: datasets.Splits, targets: np.ndarray) -> str | None:
+    """What is the matter with the arrays of a codes.npz, in words; None for nothing."""
+    rows = {f"{name}_codes": len(getattr(splits, name)) for name in PARTS} | {"targets": len(targets)}
+    for name, number in rows.items():
+        found = arrays.get(name)
+        if found is None or found.shape != (number, targets.shape[1]) or found.dtype.kind not in "biu":
+            return f"it has no {name} of {number} pictures"
+    if missing := {"out_of_fold_codes", "fold", "encoder", *(f"{name}_labels" for name in PARTS)} - {*arrays}:
+        return f"it has no {', '.join(sorted(missing))}"
+    if str(arrays["encoder"]) != saved.digest(folder):
+        return f"{saved.WEIGHTS} and {saved.DESCRIPTION} beside it are not of the encoder that made it"
+    return None
 
 
 def _fit_and_encode(
@@ -275,10 +294,9 @@ def _fit_and_encode(
         out_of_fold, fold, histories = cross_fit(
             inputs["train"], targets, settings, folds=folds, checkpoint=checkpoints, **run
         )
-    if parallel.is_first():
-        encoder.save(folder)
+    identity = encoder.save(folder) if parallel.is_first() else ""
     arrays = {f"{name}_codes": encoder.encode(inputs[name], progress=progress) for name in PARTS}
-    arrays |= {"targets": targets, "out_of_fold_codes": out_of_fold, "fold": fold}
+    arrays |= {"targets": targets, "out_of_fold_codes": out_of_fold, "fold": fold, "encoder": np.array(identity)}
     arrays |= {f"history_{name}": values for name, values in encoder.history.items()}
     arrays["history_validation_bit_accuracy"] = _side_by_side([h["validation_bit_accuracy"] for h in histories])
     return arrays

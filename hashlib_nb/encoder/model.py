@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import nn
 from tqdm.auto import tqdm
 
-from hashlib_nb import artifacts, checks
-from hashlib_nb.encoder import batches, networks, parallel
+from hashlib_nb import checks
+from hashlib_nb.encoder import batches, networks, parallel, saved
 from hashlib_nb.encoder.networks import Frozen, Head
 
 if TYPE_CHECKING:
@@ -218,50 +216,44 @@ class Encoder:
                 f"images are {values.shape[-1]} features a picture, but {self.arch} makes {self.network.width}"
             )
 
-    def save(self, folder: Path) -> None:
-        """Write `encoder.safetensors` and `encoder.json` into `folder`, each all or nothing."""
-        state = {name: value.contiguous() for name, value in self.network.state_dict().items()}
-        with artifacts.atomic(Path(folder) / "encoder.safetensors") as partial:
-            save_file(state, partial)
+    def save(self, folder: Path) -> str:
+        """Write `encoder.safetensors` and `encoder.json` into `folder`, each all or nothing; see `saved`.
+
+        Returns:
+            What identifies the two files, 64 hex digits.
+
+        Raises:
+            ValueError: files of these names are there that are not an encoder's.
+            WriteError: there is no room, or no permission.
+        """
         about = {"arch": self.arch, "bits": self.bits, "size": self.size, "mean": self.mean, "std": self.std}
         about["head"] = None if self.head is None else asdict(self.head)
         about["history"] = {name: np.asarray(values).tolist() for name, values in self.history.items()}
-        artifacts.save_json(Path(folder) / "encoder.json", about)
+        return saved.write(folder, self.network, about)
 
     @classmethod
     def load(cls, folder: Path, *, device: str = "auto", precision: str = "auto") -> Encoder:
         """Read what `save` wrote; device and precision as in `fit`.
 
         Raises:
-            ArtifactError: a file is missing or damaged; the message names it.
+            ArtifactError: a file is missing or damaged, or the two are not of one encoder; the message names it.
         """
-        path = Path(folder) / "encoder.json"
-        about = artifacts.load_json(path)
-        fields = {"arch", "bits", "size", "mean", "std", "history"}
-        if not isinstance(about, dict) or not fields <= set(about):
-            raise artifacts.ArtifactError(f"{artifacts.shown(path)} describes no encoder: fit one and save it anew")
-        arch, where = networks.choose(about["arch"], device)
-        head = Head(**about["head"]) if about.get("head") else None  # encoders of before had none
+        about = saved.Description.read(folder)
+        arch, where = networks.choose(about.arch, device)
         with torch.device("meta"):  # the weights come from the file
-            network = networks.build(arch, about["bits"], len(about["mean"]), head=head, weights="random")
-        path = path.with_name("encoder.safetensors")
-        try:
-            network.to_empty(device="cpu").load_state_dict(load_file(path))
-            networks.check_finite(network, "it")
-        except (FileNotFoundError, SafetensorError, RuntimeError, networks.NotFiniteError) as error:
-            first = str(error).splitlines()[0]
-            raise artifacts.ArtifactError(f"{artifacts.shown(path)} is missing or damaged ({first})") from error
+            network = networks.build(arch, about.bits, len(about.mean), head=about.head, weights="random")
+        saved.read_into(network, folder, about)
         return cls(
             network.to(where, memory_format=torch.channels_last).eval(),
             arch,
-            about["bits"],
-            tuple(about["size"]),
-            tuple(about["mean"]),
-            tuple(about["std"]),
+            about.bits,
+            about.size,
+            about.mean,
+            about.std,
             where,
-            {name: np.array(values) for name, values in about["history"].items()},
+            {name: np.array(values) for name, values in about.history.items()},
             networks.choose_precision(precision, where),
-            head,
+            about.head,
         )
 
 

@@ -218,7 +218,9 @@ def _loaded(make: Callable[[], nn.Module], name: str, path: Path, role: str) -> 
         )
         network.load_state_dict(state)
     except Exception as error:  # torch, pickle and safetensors each raise their own for a foreign file
-        first = str(error).splitlines()[0]
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        if "weights_only" in first:  # advice to run what is in the file
+            first = "it is no file of weights alone"
         raise ValueError(f"{role}{path} holds no state dict of {NAMES[name]} ({first})") from error
     return network
 
