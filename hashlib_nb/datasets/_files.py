@@ -12,7 +12,7 @@ import numpy as np
 
 from hashlib_nb import artifacts
 from hashlib_nb.datasets._folders import passed_over
-from hashlib_nb.datasets._pictures import Pictures, in_threads, screen
+from hashlib_nb.datasets._pictures import Pictures, check_size, in_threads, screen
 from hashlib_nb.datasets._splits import Pool, Split
 from hashlib_nb.files import printable
 
@@ -48,6 +48,7 @@ def pool_of_files(
         FileNotFoundError: A file is missing.
         ValueError: A file is no good, or no picture is left.
     """
+    check_size(size)
     if twice := [name for name, count in Counter(map(posixpath.normpath, names)).items() if count > 1]:
         raise ValueError(
             f"{len(twice):,} pictures of {printable(root)} are listed more than once, first {printable(twice[0])}; "

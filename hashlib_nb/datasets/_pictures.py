@@ -53,7 +53,7 @@ class Pictures:
     _digested: tuple[list, str] | None = None  # sizes and times of the files when `digest` read them, and what it found
 
     def __init__(self, paths: Iterable[str | Path], *, size: int, root: str | Path | None = None) -> None:
-        self.size = checks.count(size, "size", most=MOST_SIDE)
+        self.size = check_size(size)
         self.root = None if root is None else Path(root).absolute()
         self.names = tuple(_relative(path, self.root) for path in _several(paths))
         if self.root is not None and (outside := escaping(self.names, self.root)):
@@ -169,6 +169,11 @@ def in_threads(work: Callable, items: Sequence, description: str) -> list:
             results.append(result)
             bar.update()
     return results
+
+
+def check_size(size: int) -> int:
+    """Height and width in pixels that pictures can be decoded to. Raises ValueError for anything else."""
+    return checks.count(size, "size", most=MOST_SIDE)
 
 
 def escaping(names: Sequence[str], root: Path) -> list[int]:

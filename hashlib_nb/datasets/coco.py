@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -32,7 +33,7 @@ def load(
     train_from_database: bool = True,
     exclude: Sequence[str] = (),
     size: int = 256,
-    on_error: str = "raise",
+    on_error: Literal["raise", "skip"] = "raise",
 ) -> Splits:
     """Load the pictures that show at least one category and split them at random.
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -38,7 +39,7 @@ def load(
     query_per_class: float = 0.1,
     train_per_class: float = 0.4,
     size: int = 256,
-    on_error: str = "raise",
+    on_error: Literal["raise", "skip"] = "raise",
     drop_duplicates: bool = False,
 ) -> Splits:
     """Load the pictures and split them; training pictures stay out of the database.
@@ -64,7 +65,7 @@ def load(
         if checks.finite(share, argument, above=0) > 1 and share != int(share):
             raise ValueError(f"{argument} is {share}; give a fraction below 1, or a whole number of pictures.")
     about = {"root": root, "size": size, "on_error": on_error, "drop_duplicates": drop_duplicates, "any_suffix": False}
-    if (root / TABLE).is_file():
+    if (root / TABLE).exists():
         pool = _pool_of_table(about)
         rows, protocol = _draw_table(len(pool), query_per_class, train_per_class, seed), "table"
     else:

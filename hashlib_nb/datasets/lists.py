@@ -7,6 +7,7 @@ The published lists of NUS-WIDE and MS-COCO come like this, so a split by others
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -24,7 +25,7 @@ def load(
     pictures: str | None = None,
     training_in_database: bool = False,
     size: int = 256,
-    on_error: str = "raise",
+    on_error: Literal["raise", "skip"] = "raise",
 ) -> Splits:
     """Load the three lists; who goes where is theirs to say, so `seed` changes nothing.
 

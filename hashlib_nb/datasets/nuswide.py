@@ -13,6 +13,7 @@ on 81 concepts cannot be compared: chance alone is .43 against .28 of mAP@5,000.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -36,7 +37,7 @@ def load(
     balanced: bool | None = None,
     train_from_database: bool = True,
     size: int = 256,
-    on_error: str = "raise",
+    on_error: Literal["raise", "skip"] = "raise",
 ) -> Splits:
     """Load the pictures that show at least one of the concepts, and split them.
 

@@ -94,12 +94,11 @@ def _checked(name: str, value: Any, kind: Any) -> Any:
     if float in kinds:
         checks.finite(value, name)
         return value
-    wanted = {
-        bool: (bool, "True or False"),
-        str: ((str, Path), "a text"),
-        Literal: (str, "a text"),
-        Sequence: ((list, tuple), "a list of texts"),
-    }
+    if get_origin(kinds[0]) is Literal:
+        if not isinstance(value, str) or value not in get_args(kinds[0]):
+            raise ValueError(f"{name} is {checks.shown(value)}; it must be one of {', '.join(get_args(kinds[0]))}.")
+        return value
+    wanted = {bool: (bool, "True or False"), str: ((str, Path), "a text"), Sequence: ((list, tuple), "a list of texts")}
     types, words = wanted.get(kinds[0]) or wanted.get(get_origin(kinds[0]), (object, ""))
     if not isinstance(value, types):
         raise ValueError(f"{name} is {checks.shown(value)}; give {words}.")
