@@ -26,7 +26,6 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import IO, Any
@@ -546,6 +545,15 @@ def run(main: Callable[[Any], None], args_type: type, *, prog: str | None = None
         main(_parsed(args_type, prog))
 
 
+def _check_no_empty(words: Sequence[str]) -> None:
+    """Refuse an empty text, which is what a shell makes of a variable that is not set: as a path it is this folder."""
+    for number, word in enumerate(words):
+        before = words[number - 1] if number and words[number - 1].startswith("--") else f"word {number + 1}"
+        option, equals, value = word.partition("=")
+        if not word or (option.startswith("--") and equals and not value):
+            raise ValueError(f"{option or before} is empty, as an unset variable is; give a value or leave it out")
+
+
 def _parsed(args_type: type, prog: str | None) -> Any:
     """The command line as an `args_type`; see `run`. What a dataclass among the options refuses is a ValueError."""
     import tyro  # by far the slowest import here, and only a command line needs it
@@ -553,10 +561,7 @@ def _parsed(args_type: type, prog: str | None) -> Any:
     script = Path(sys.argv[0])
     stage = script.parent.name if script.stem == "__main__" else script.stem
     words = sys.argv[1:]
-    for before, word in pairwise(["what is given first", *words]):
-        option = word[:-1] if word.startswith("--") and word.find("=") == len(word) - 1 else before
-        if not word or option != before:
-            raise ValueError(f"{option} is empty, as a variable that is not set is; give a value, or leave it out")
+    _check_no_empty(words)
     for name, settings in getattr(args_type, "PRESETS", {}).items():
         if f"--{name}" in words:
             words.remove(f"--{name}")

@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from hashlib_nb.files import printable
+from hashlib_nb.files import printable, shown
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it: 128 and the signal's number."""
@@ -79,7 +79,7 @@ def sentence(error: BaseException) -> str:
     if _is_out_of_memory(error):
         text = f"memory is not enough ({text.splitlines()[0]}); give fewer pictures, rows or bits at a time"
     elif isinstance(error, OSError) and error.strerror and error.filename is not None:
-        text = f"{printable(error.filename)} cannot be used ({error.strerror}); name another"
+        text = f"{shown(error.filename)} cannot be used ({error.strerror}); name another"
     return printable(text)
 
 

@@ -157,6 +157,11 @@ def _held_out_rows(validation: float | np.ndarray, n: int, seed: int) -> np.ndar
     return rows
 
 
+def check_folds(folds: int, n: int) -> int:
+    """A number of folds that n training pictures can be drawn into, 2..n; raises ValueError for another one."""
+    return checks.count(folds, "folds", least=2, most=n, why="the number of training pictures")
+
+
 def folds_of(targets: np.ndarray, folds: int, seed: int = 0) -> np.ndarray:
     """Fold of each training picture, int64 [n], drawn so that equal target codes spread evenly where there are enough.
 
@@ -164,7 +169,7 @@ def folds_of(targets: np.ndarray, folds: int, seed: int = 0) -> np.ndarray:
         ValueError: `folds` outside 2..n.
     """
     targets, seed = check_codes(targets, "targets"), checks.seed(seed)
-    folds = checks.count(folds, "folds", least=2, most=len(targets), why="the number of training pictures")
+    folds = check_folds(folds, len(targets))
     _, group, counts = np.unique(targets, axis=0, return_inverse=True, return_counts=True)
     kind = StratifiedKFold if counts.min() >= folds else KFold
     fold = np.empty(len(targets), dtype=np.int64)
