@@ -108,9 +108,8 @@ class Args:
         checks.fields(self, checks.finite, "learning_rate", "value_weight", "entropy_weight", least=0)
         checks.fields(self, checks.finite, "clip", "max_grad_norm", above=0)
         checks.fields(self, checks.seed, "seed")
-        least, total = self.episodes, self.total_episodes
-        total = total if self.budget is None else max(4 * self.budget, least)
-        total = checks.count(total, "total_episodes", least=least, most=4 * MOST, why=f"episodes is {least}")
+        low, total = self.episodes, self.total_episodes if self.budget is None else max(4 * self.budget, self.episodes)
+        total = checks.count(total, "total_episodes", least=low, most=4 * MOST, why=f"episodes is {low}")
         vars(self).update(total_episodes=total, updates=total // self.episodes)  # the dataclass is frozen
 
 
