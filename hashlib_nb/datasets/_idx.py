@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 
 UNSIGNED_BYTE = 0x08
+MOST_BYTES = 2**27
+"""Bytes of one file; the largest of the family has 47 million."""
 PARTS = ("train", "t10k")
 """The original training and test halves, in the order in which `read_pictures` joins them."""
 
@@ -36,13 +38,16 @@ def read_idx(path: Path) -> np.ndarray:
         ValueError: The file is truncated, longer than its header says, or no such file at all.
     """
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
+            content = file.read(MOST_BYTES + 1)  # some KB of gzip can stand for any number of bytes
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(f"{path} is truncated or not a gzip file ({error}); delete it and fetch it again.") from error
     if len(content) < 4 or content[:3] != bytes([0, 0, UNSIGNED_BYTE]):
         raise ValueError(
             f"{path} is not an idx file of unsigned bytes: it begins with {content[:4].hex() or 'nothing'}."
         )
+    if len(content) > MOST_BYTES:
+        raise ValueError(f"{path} has over {MOST_BYTES:,} bytes, so it is no file of this family; fetch it again.")
     header = 4 * (1 + content[3])
     shape = tuple(int.from_bytes(content[start : start + 4], "big") for start in range(4, header, 4))
     if len(content) != header + math.prod(shape):

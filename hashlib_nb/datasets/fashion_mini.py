@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
+from hashlib_nb import artifacts
 from hashlib_nb.datasets._splits import Splits, split_by_class
 from hashlib_nb.datasets.fashion_mnist import CLASS_NAMES, SOURCE
 
@@ -25,8 +24,8 @@ def load(root: Path | None, seed: int) -> Splits:
     """
     if root is not None:
         raise ValueError(f"root is {str(root)!r}, but fashion-mini comes with the package: leave root out.")
-    with np.load(FILE) as arrays:
-        images, class_ids = arrays["images"], arrays["class_ids"]
+    arrays = artifacts.read_npz(FILE, ["images", "class_ids"])
+    images, class_ids = arrays["images"], arrays["class_ids"]
     return split_by_class(
         images,
         class_ids,

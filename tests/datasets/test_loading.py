@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hashlib_nb import datasets
-from hashlib_nb.datasets import Split, Splits, _make_fashion_mini, fashion_mini, split_by_class
+from hashlib_nb.datasets import Split, Splits, _idx, _make_fashion_mini, fashion_mini, split_by_class
 from hashlib_nb.datasets._idx import read_idx, read_pictures
 from tests.helpers import run_python
 
@@ -158,6 +158,15 @@ def test_truncated_idx_is_named(tmp_path, ending, kept):
     write_idx(path, np.random.default_rng(0).integers(0, 256, (4, 28, 28)))
     path.write_bytes(path.read_bytes()[:kept])
     with pytest.raises(ValueError, match=path.name):
+        read_idx(path)
+
+
+@pytest.mark.parametrize("ending", ["", ".gz"])
+def test_an_idx_file_of_endless_zeros_is_refused_before_they_are_all_read(tmp_path, ending, monkeypatch):
+    monkeypatch.setattr(_idx, "MOST_BYTES", 1000)
+    path = tmp_path / f"train-images-idx3-ubyte{ending}"
+    write_idx(path, np.zeros((4, 28, 28)))
+    with pytest.raises(ValueError, match=f"{path.name} has over 1,000 bytes"):
         read_idx(path)
 
 

@@ -125,3 +125,78 @@ def test_augmentation_shifts_and_mirrors_but_invents_nothing():
             assert len(places) == 1
             found |= set(places)
     assert found == set(range(50))
+
+
+# shared memory
+
+
+@pytest.mark.parametrize(
+    ("free", "workers", "prefetched"),
+    [(64e9, 8, 2), (8 * 2**20, 0, None), (64 * 2**20, 2, 1), (200 * 2**20, 8, 1), (400 * 2**20, 8, 2), (0, 0, None)],
+)
+def test_batches_in_advance_fit_into_half_of_the_shared_memory(monkeypatch, free, workers, prefetched):
+    monkeypatch.setattr(batches, "WORKERS", 8)
+    monkeypatch.setattr(batches, "_free_shared_memory", lambda: free)
+    size = 10 * 2**20
+    found = batches._ahead(size, 100)
+    assert found == (workers, prefetched)
+    assert (found[0] * (found[1] or 0) + 1) * size <= max(free / 2, size)
+    assert batches._ahead(size, 1) == (min(workers, 1), prefetched if workers == 0 or free < 60 * 2**20 else 2)
+
+
+def test_pictures_come_the_same_without_any_shared_memory(pictures, monkeypatch):
+    monkeypatch.setattr(batches, "_free_shared_memory", lambda: 0)
+    rows = [np.array([3, 1, 29]), np.array([0]), np.arange(10, 20)]
+    for batch, wanted in zip(batches.read(pictures, rows), rows, strict=True):
+        np.testing.assert_array_equal(batch, np.asarray(pictures)[wanted])
+
+
+def test_where_nothing_can_be_shared_nothing_is_free(tmp_path, monkeypatch):
+    assert batches._free_shared_memory() > 0
+    monkeypatch.setattr(batches, "SHARED", tmp_path / "none")
+    assert batches._free_shared_memory() == 0
+    monkeypatch.setattr(batches.sys, "platform", "darwin")
+    assert batches._free_shared_memory() == np.inf
+
+
+# pictures as they are given
+
+
+def test_tensors_and_lists_of_arrays_are_pictures(pictures):
+    images = np.asarray(pictures)
+    encoder = fit(images, TARGETS, **QUICK)
+    codes = encoder.encode(images)
+    for given in (torch.from_numpy(images), list(images), tuple(images), [torch.from_numpy(each) for each in images]):
+        np.testing.assert_array_equal(encoder.encode(given), codes)
+        assert_same(fit(given, TARGETS, **QUICK), encoder)
+    np.testing.assert_array_equal(
+        cross_fit(list(images), TARGETS, folds=2, **QUICK)[0], cross_fit(images, TARGETS, folds=2, **QUICK)[0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (None, "images is None; give"),
+        (5, "images must be uint8 .*, not int64"),
+        ("a.png", "not <U5 .*; give files as datasets.Pictures"),
+        (["a.png", "b.png"], "give files as datasets.Pictures"),
+        ([], "images must be uint8 .*, not float64"),
+        (np.zeros((0, 8, 8, 3), np.uint8), "images must be uint8"),
+        (np.zeros((3, 8, 8, 3)), "not float64"),
+        (np.zeros((3, 8, 8, 3), bool), "not bool"),
+        (np.zeros((8, 8, 3), np.uint8), r"not uint8 \[8, 8, 3\]"),
+        (np.zeros((3, 3, 8, 8), np.uint8), "put the channels last"),
+        (torch.zeros((3, 3, 8, 8), dtype=torch.uint8), "put the channels last"),
+        (torch.zeros((3, 8, 8, 3)), "not float32"),
+        ([np.zeros((8, 8, 3), np.uint8), np.zeros((9, 8, 3), np.uint8)], "images have different shapes"),
+        (np.array([None]), "images"),
+        (object(), "images"),
+        ({"a": 1}, "images"),
+    ],
+)
+def test_what_is_no_picture_is_refused_by_name(pictures, given, sentence):
+    with pytest.raises(ValueError, match=sentence) as refused:
+        batches.as_images(given)
+    assert str(refused.value).startswith("images ")
+    assert "\n" not in str(refused.value)
