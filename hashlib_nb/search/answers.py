@@ -60,6 +60,9 @@ def ask(
     radius = None if radius is None else checks.count(radius, "radius", least=0)
     codes = check_codes(codes)
     queries = hex_of(codes) if queries is None else queries
+    is_list = isinstance(queries, Sequence) and not isinstance(queries, str)
+    if not is_list or not all(isinstance(query, str) for query in queries):
+        raise ValueError(f"queries is {checks.shown(queries)}; give a list with one text for each code")
     if len(queries) != len(codes):
         raise ValueError(f"queries has {len(queries)} texts and codes {len(codes)} rows; give one text for each code")
     with index.snapshot() as held:

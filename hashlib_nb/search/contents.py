@@ -6,11 +6,11 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hashlib_nb import artifacts
+from hashlib_nb import artifacts, checks
 
 RESTED = 2_000_000_000
 """Nanoseconds for which a file must have been left alone before its time of change tells it from a later one: some
@@ -29,6 +29,20 @@ class Content:
     """When it was changed last, in nanoseconds; None as above."""
 
 
+def path_of(value: object, name: str) -> Path:
+    """A path, of a text or a path. Raises ValueError for anything else, and for what no file can be called."""
+    if not isinstance(value, (str, os.PathLike)) or "\0" in os.fspath(value):
+        raise ValueError(f"{name} is {checks.shown(value)}; give the path of a file or folder")
+    return Path(value)
+
+
+def paths_of(values: object, name: str) -> list[Path]:
+    """Several paths as a list. Raises ValueError for what is no list of them, such as a single one."""
+    if isinstance(values, (str, bytes, os.PathLike)) or not isinstance(values, Iterable):
+        raise ValueError(f"{name} is {checks.shown(values)}; give a list of paths")
+    return [path_of(value, name) for value in values]
+
+
 def content_of(path: Path) -> Content:
     """Read a picture's file. Raises OSError where it cannot be read, or is no regular file."""
     about, now = os.stat(path), time.time_ns()  # before the reading, so that a change meanwhile shows the next time
@@ -42,10 +56,11 @@ def contents_of(paths: Sequence[Path], contents: Sequence[Content | bytes] | Non
     """Contents, one for each file, of what a caller knows of them; None reads them.
 
     Raises:
-        ValueError: another number of contents than of paths, or one that is no SHA-256.
+        ValueError: another number of contents than of paths, one that is no SHA-256, or a file that cannot be read.
     """
     if contents is None:
-        return [content_of(path) for path in paths]
+        return [_content_of(path) for path in paths]
+    contents = [*contents] if isinstance(contents, Iterable) else [contents]
     if len(contents) != len(paths):
         raise ValueError(f"contents has {len(contents)} entries and paths {len(paths)}; give one for each file")
     found = [content if isinstance(content, Content) else Content(content) for content in contents]
@@ -75,6 +90,15 @@ def is_gone(path: Path) -> bool:
     except OSError:
         return False
     return False
+
+
+def _content_of(path: Path) -> Content:
+    try:
+        return content_of(path)
+    except OSError as error:
+        raise ValueError(
+            f"paths: {artifacts.shown(path)} cannot be read ({error.strerror}); give files that can be"
+        ) from error
 
 
 def _is_digest(value: object) -> bool:

@@ -84,7 +84,10 @@ def writing(path: Path) -> Iterator[sqlite3.Connection]:
 
 def is_there(path: Path) -> bool:
     """Whether a file has anything in it: a program that was killed as it made an index leaves an empty one."""
-    _check_regular(path)
+    try:
+        _check_regular(path)
+    except OSError as error:
+        raise closed(path, error) from error
     if path.exists() and path.with_name(f"{path.name}-journal").exists():
         with suppress(artifacts.ArtifactError), _sentences(path):  # who reads comes upon it again
             _undo_what_was_killed(path, None)
@@ -95,6 +98,13 @@ def _check_regular(path: Path) -> None:
     """Raise ArtifactError for a pipe, a device or a folder, of which SQLite would read, perhaps for ever."""
     if path.exists() and not path.is_file():
         raise artifacts.ArtifactError(f"index: {artifacts.shown(path)} is no regular file; name another folder")
+
+
+def closed(path: Path, error: OSError) -> artifacts.ArtifactError:
+    """The error for an index that cannot even be asked for: its folder is closed, or no file can have its name."""
+    return artifacts.ArtifactError(
+        f"index: {artifacts.shown(path)} cannot be opened ({error.strerror}); name another folder"
+    )
 
 
 def damaged(path: Path, how: object) -> artifacts.ArtifactError:

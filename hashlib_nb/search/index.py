@@ -22,7 +22,7 @@ from hashlib_nb import artifacts, checks
 from hashlib_nb.hamming import check_codes, pack_bytes
 from hashlib_nb.search import database
 from hashlib_nb.search.answers import Found, ask
-from hashlib_nb.search.contents import Content, contents_of, is_gone, unchanged
+from hashlib_nb.search.contents import Content, contents_of, is_gone, path_of, paths_of, unchanged
 from hashlib_nb.search.origin import Origin
 from hashlib_nb.search.tables import ROWS, Change, Codes, Plan, make_plan, read_about, read_codes, write_about
 
@@ -67,8 +67,11 @@ class Index:
     """
 
     def __init__(self, path: Path, origin: Origin | None = None, model: Path | None = None) -> None:
-        path = Path(path)
-        is_file = path.is_file() or (path.suffix == Path(FILE).suffix and not path.is_dir())
+        path = path_of(path, "index")
+        try:
+            is_file = path.is_file() or (path.suffix == Path(FILE).suffix and not path.is_dir())
+        except OSError as error:
+            raise database.closed(path, error) from error
         self.folder = path.parent if is_file else path
         """Where the index lies, or is to lie."""
         self.file = path if is_file else path / FILE
@@ -86,7 +89,7 @@ class Index:
         elif origin is None:
             raise artifacts.ArtifactError(f"index: {artifacts.shown(self.folder)} {self._lack()}")
         else:
-            self.origin, self.model = origin, Path("." if model is None else model)
+            self.origin, self.model = origin, path_of("." if model is None else model, "model")
 
     def __len__(self) -> int:
         if not self._is_there():
@@ -170,7 +173,7 @@ class Index:
 
     def noted(self, paths: Sequence[Path]) -> dict[Path, Content]:
         """What those files hold that have the size and time of change that the index noted; none is read."""
-        found: dict[Path, Content] = {}
+        paths, found = paths_of(paths, "paths"), {}
         names = self._names_of(paths)
         by_name = "SELECT digest, size, mtime_ns FROM pictures WHERE name = ?"
         for first in range(0, len(paths) if self._is_there() else 0, ROWS):
@@ -191,6 +194,7 @@ class Index:
             paths: files.
             contents: what they hold, or its SHA-256.
         """
+        paths = paths_of(paths, "paths")
         names, contents = self._names_of(paths), contents_of(paths, contents)
         if self._is_there():
             with database.reading(self.file) as connection:
@@ -224,6 +228,7 @@ class Index:
             ValueError: codes that are not 0/1 of the index' length, or another number of files or contents.
             ArtifactError: the index cannot be written, or has been replaced by one of another origin.
         """
+        paths = paths_of(paths, "paths")
         packed = self._packed(codes, len(paths))
         names, contents = self._names_of(paths), contents_of(paths, contents)
         with self._writing() as change:
@@ -244,6 +249,7 @@ class Index:
         Returns:
             How many were taken out.
         """
+        folder = None if folder is None else path_of(folder, "folder")
         if not self._is_there():
             return 0
         gone = [place for place, file in self._below(folder) if is_gone(file)]

@@ -9,6 +9,7 @@ import numpy as np
 
 from hashlib_nb import artifacts, checks
 from hashlib_nb.hamming import pack_bytes, unpack_bytes
+from hashlib_nb.search.contents import path_of
 
 MAX_BITS = np.iinfo(np.uint16).max
 """The longest code whose distances can be counted."""
@@ -31,6 +32,8 @@ class Origin:
 
     def __post_init__(self) -> None:
         """Check the numbers, and store them as Python's own."""
+        if not isinstance(self.model, str):
+            raise ValueError(f"model is {checks.shown(self.model)}; give the SHA-256 of an encoder's weights, in hex")
         k = checks.count(self.k, "k", most=MAX_BITS)
         object.__setattr__(self, "k", k)
         object.__setattr__(self, "bits", checks.counts(self.bits, "bits", least=0, most=k - 1, distinct=True))
@@ -46,7 +49,8 @@ def origin_of(model: Path, selection: Path | None = None) -> Origin:
     Raises:
         ValueError: a file that is missing or damaged, or bits that the encoder does not have.
     """
-    about, weights = Path(model) / "encoder.json", Path(model) / "encoder.safetensors"
+    model = path_of(model, "model")
+    about, weights = model / "encoder.json", model / "encoder.safetensors"
     for path in (about, weights):
         if not path.is_file():
             raise ValueError(
@@ -65,7 +69,8 @@ def origin_of(model: Path, selection: Path | None = None) -> Origin:
 
 def hex_of(codes: np.ndarray) -> list[str]:
     """Codes {0,1} [n, p] as n texts, n may be 0; two hex digits a byte, packed as `pack_bytes` does."""
-    return [row.tobytes().hex() for row in pack_bytes(codes)] if len(codes) else []
+    codes = checks.array(codes, "codes", "a code matrix [n, k]")
+    return [] if codes.shape[:1] == (0,) else [row.tobytes().hex() for row in pack_bytes(codes)]
 
 
 def code_of_hex(text: str, n_bits: int) -> np.ndarray:
@@ -74,13 +79,14 @@ def code_of_hex(text: str, n_bits: int) -> np.ndarray:
     Raises:
         ValueError: other letters, another length, or bits beyond the last.
     """
+    n_bits = checks.count(n_bits, "n_bits", most=MAX_BITS)
     digits = 2 * -(-n_bits // 8)
     try:
         packed = np.frombuffer(bytes.fromhex(text), np.uint8)
-    except ValueError:
+    except (TypeError, ValueError):
         packed = np.zeros(0, np.uint8)
     if 2 * len(packed) != digits or np.unpackbits(packed, bitorder="little")[n_bits:].any():
         raise ValueError(
-            f"hex is {text!r}; a code of {n_bits} bits has {digits} hex digits, as hashlib-nb encode writes"
+            f"hex is {checks.shown(text)}; a code of {n_bits} bits has {digits} hex digits, as hashlib-nb encode writes"
         )
     return unpack_bytes(packed[None], n_bits)[0]

@@ -146,6 +146,7 @@ def test_only_codes_of_the_same_model_and_bits_can_be_compared(index):
         (8, (1, 1), "bits is"),
         (8, (8,), "bits is 8"),
         (8, (0.5,), "bits is 0.5"),
+        (8, None, "bits is None"),
     ],
 )
 def test_an_origin_that_cannot_be_is_refused(k, bits, sentence):
@@ -273,6 +274,36 @@ def test_what_cannot_be_added_is_refused_and_changes_nothing(index, tmp_path, co
     before = index.file.read_bytes()
     with pytest.raises(ValueError, match=sentence):
         index.add(codes, [tmp_path / name for name in paths], contents)
+    assert index.file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda index: Index(None), "index is None; give the path of a file or folder"),
+        (lambda index: Index("a\0b"), "index is 'a.x00b'; give the path"),
+        (lambda index: Index("a" * 300), "cannot be opened .File name too long"),
+        (lambda index: Index(index.folder / "new", ORIGIN, 7), "model is 7; give the path"),
+        (lambda index: index.add(random_codes(1), "a.jpg", [content(9)]), "paths is 'a.jpg'; give a list of paths"),
+        (lambda index: index.add(random_codes(1), [None], [content(9)]), "paths is None; give the path of a file"),
+        (lambda index: index.add(None, ["a.jpg"], [content(9)]), "codes is None; give a code matrix"),
+        (lambda index: index.add(random_codes(1), ["gone.jpg"]), "paths: gone.jpg cannot be read .No such file"),
+        (lambda index: index.add(random_codes(1), [os.devnull]), "cannot be read .no regular file"),
+        (lambda index: index.plan(["a.jpg"], 7), "contents has 7; give the 32 bytes"),
+        (lambda index: index.noted(None), "paths is None; give a list of paths"),
+        (lambda index: index.remove_missing(5), "folder is 5; give the path"),
+        (lambda index: index.path(3), "row is 3; give a whole number in 0..2"),
+        (lambda index: index.path(1.5), "row is 1.5"),
+        (lambda index: origin_of(None), "model is None; give the path"),
+        (lambda index: hex_of(None), "codes is None"),
+        (lambda index: code_of_hex(5, 8), "hex is 5; a code of 8 bits has 2 hex digits"),
+        (lambda index: code_of_hex("00", 8.5), "n_bits is 8.5"),
+    ],
+)
+def test_arguments_that_cannot_be_are_refused_by_name(index, call, sentence):
+    before = index.file.read_bytes()
+    with pytest.raises(ValueError, match=sentence):
+        call(index)
     assert index.file.read_bytes() == before
 
 
@@ -578,7 +609,7 @@ def test_a_foreign_file_is_named_and_stays_as_it_is(tmp_path, kind):
         ("UPDATE about SET bits = 'none'", "does not say what made its codes"),
         ("UPDATE about SET bits = '[0, 1]'", "its codes are not 3 of 2 bits|its codes are not those that were added"),
         ("UPDATE about SET bits = '" + "[" * 100_000 + "'", "does not say what made its codes"),
-        ("UPDATE about SET model = x'ff'", "does not say how many codes it has"),
+        ("UPDATE about SET model = x'ff'", "does not say what made its codes"),
         ("UPDATE about SET folder = 7", "does not say how many codes it has"),
         ("UPDATE about SET pictures = 'three'", "does not say how many codes it has"),
         ("UPDATE about SET pictures = -1", "cannot hold the -1 codes that it claims"),

@@ -111,8 +111,8 @@ def test_average_precision_without_a_bit_is_that_of_codes_which_lack_it(n_bits):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"n": 0}, "n is 0; the database has 60 items"),
-        ({"n": N + 1}, f"n is {N + 1}; the database has 60 items"),
+        ({"n": 0}, "n is 0; give a whole number in 1..60"),
+        ({"n": N + 1}, f"n is {N + 1}; give a whole number in 1..60"),
         ({"bits": [1, 1]}, "bits"),
         ({"bits": [K]}, "bits"),
         ({"code": np.zeros(K + 1, np.uint8)}, f"{K + 1}"),

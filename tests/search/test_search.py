@@ -106,6 +106,9 @@ def test_one_of_top_and_radius_is_asked_for(photos):
         (CODES_8.astype(float), {}, "codes is float64"),
         (2 * CODES_8, {}, "codes has values from 0 to 2"),
         (CODES_8[0], {}, "codes has shape"),
+        (CODES_8, {"queries": "00000"}, "queries is '00000'; give a list with one text for each code"),
+        (CODES_8, {"queries": [0, 1, 2, 3, 4]}, "give a list with one text for each code"),
+        (None, {}, "codes is None"),
         (CODES_8, {"queries": ["one"]}, "queries has 1 texts and codes 5 rows; give one text for each code"),
     ],
 )
