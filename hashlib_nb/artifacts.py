@@ -54,10 +54,12 @@ __all__ = [
     "load_json", "load_npy", "load_npz", "load_or_make", "locked", "or_dropped", "peak_memory_mb", "printable",
     "project_root", "read_array", "read_npz", "read_selection", "replaces_checkpoint", "replaces_figure",
     "replaces_json", "replaces_lines", "replaces_npz", "run", "save_json", "save_npz", "scalar_writer", "sha256",
-    "sha256_of", "shown",
+    "sha256_of", "shown", "stamp",
 ]  # fmt: skip
 
 META = "__hashlib_nb__"
+HEAD = 4096
+"""Bytes at the beginning of a file by which a damaged one is known."""
 
 
 class ArtifactError(ValueError):
@@ -113,10 +115,13 @@ def replaces_json(*keys: str) -> Callable[[Path], bool]:
     def replaces(path: Path) -> bool:
         if is_own_place(path):
             return True
-        with suppress(ArtifactError):
+        try:
             found = load_json(path)
-            return isinstance(found, dict) and {*keys} <= {*found}
-        return False
+        except ArtifactError:  # a damaged one, if it begins as such do
+            with open(path, "rb") as file:
+                head = file.read(HEAD)
+            return head.startswith(b"{") and any(f'"{key}":'.encode() in head for key in keys)
+        return isinstance(found, dict) and {*keys} <= {*found}
 
     return replaces
 
@@ -347,7 +352,7 @@ def load_or_make(
     """
     check_regular(path, "npz file")
     args = json.loads(json.dumps(dict(args)))  # tuples become lists, as they are in the file
-    before = _stamp(path)
+    before = stamp(path)
     if before is not None and (found := _matching(path, args, check, echo=print)) is not None:
         return found
     check_writable(path, replaces_npz)
@@ -355,7 +360,7 @@ def load_or_make(
     arrays = {name: np.asarray(array) for name, array in make().items()}
     seconds = time.perf_counter() - start
     with locked(path):
-        if _stamp(path) not in (before, None) and (found := _matching(path, args, check, echo=lambda _: None)):
+        if stamp(path) not in (before, None) and (found := _matching(path, args, check, echo=lambda _: None)):
             print(f"loaded {shown(path)} (another process has made it meanwhile)")
             return found
         save_npz(path, arrays, args=args, made_by=made_by, seconds=seconds)
@@ -363,7 +368,7 @@ def load_or_make(
     return arrays
 
 
-def _stamp(path: Path) -> tuple[int, ...] | None:
+def stamp(path: Path) -> tuple[int, ...] | None:
     """What changes when a file is replaced; None where there is none."""
     try:
         found = Path(path).stat()
@@ -405,7 +410,6 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
 
 MARK = b"made_from"
 """What every checkpoint of this package holds within its first `HEAD` bytes."""
-HEAD = 4096
 DEFLATE_RATIO = 1032  # bytes that one byte can stand for in a zip file, at most
 
 

@@ -65,10 +65,31 @@ class Selection:
         """Read what `save` wrote. Raises ArtifactError for a missing or foreign file."""
         bits, about = artifacts.read_selection(path), artifacts.load_json(path)
         try:
-            history = {name: np.array(values) for name, values in about.pop("history").items()}
-            return cls(**about | {"bits": bits, "history": history})
-        except (TypeError, KeyError, AttributeError, ValueError) as error:
+            if not isinstance(about.get("history"), dict):
+                raise ValueError("history is no list of numbers by name")
+            history = {name: np.array(values) for name, values in about["history"].items()}
+            return _stored(about | {"bits": bits}, history)
+        except ValueError as error:
             raise artifacts.ArtifactError(f"{artifacts.shown(path)} holds no selection ({error})") from error
+
+
+def _stored(about: Mapping[str, Any], history: dict[str, np.ndarray]) -> Selection:
+    """The selection that a file holds. Raises ValueError for what none can be."""
+    if missing := {"bits", "reward", "calls", "method", "n_candidates"} - {*about}:
+        raise ValueError(f"it has no {', '.join(sorted(missing))}")
+    k = checks.count(about["n_candidates"], "n_candidates", most=MAX_BITS)
+    if not isinstance(about["method"], str):
+        raise ValueError(f"method is {checks.shown(about['method'])}, no name")
+    if odd := [name for name, values in history.items() if values.dtype.kind not in "iuf"]:
+        raise ValueError(f"history has {odd[0]}, which is no array of numbers")
+    return Selection(
+        bits=check_bits(about["bits"], k),
+        reward=float(checks.finite(about["reward"], "reward")),
+        calls=checks.count(about["calls"], "calls", least=0),
+        method=about["method"],
+        n_candidates=k,
+        history=history,
+    )
 
 
 def load_or_make(path: Path, settings: Mapping[str, Any], make: Callable[[], Selection]) -> Selection:
@@ -83,10 +104,20 @@ def load_or_make(path: Path, settings: Mapping[str, Any], make: Callable[[], Sel
         about = {"reward": made.reward, "calls": made.calls, "method": made.method, "n_candidates": made.n_candidates}
         return {"bits": made.bits, **{name: np.array(value) for name, value in about.items()}, **curves}
 
-    found = artifacts.load_or_make(path, settings, arrays, made_by="hashlib_nb.selection")
-    history = {name.removeprefix("history_"): found[name] for name in found if name.startswith("history_")}
-    about = {name: found[name].item() for name in ("reward", "calls", "method", "n_candidates")}
-    return Selection(bits=found["bits"], history=history, **about)
+    def read(found: Mapping[str, np.ndarray]) -> Selection:
+        history = {name.removeprefix("history_"): found[name] for name in found if name.startswith("history_")}
+        names = [name for name in ("reward", "calls", "method", "n_candidates") if name in found]
+        about = {name: found[name].item() for name in names if found[name].size == 1}
+        return _stored(about | {name: found[name] for name in ("bits",) if name in found}, history)
+
+    def wrong(found: Mapping[str, np.ndarray]) -> str | None:
+        try:
+            read(found)
+        except ValueError as error:
+            return str(error)
+        return None
+
+    return read(artifacts.load_or_make(path, settings, arrays, made_by="hashlib_nb.selection", check=wrong))
 
 
 def check_n_bits(n_bits: int, k: int) -> int:

@@ -15,7 +15,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hashlib_nb import selection
+from hashlib_nb import artifacts, selection
 from hashlib_nb.artifacts import ArtifactError
 from hashlib_nb.metrics import mean_average_precision
 from hashlib_nb.selection import (
@@ -622,6 +622,52 @@ def test_a_selection_made_once_is_loaded_afterwards(tmp_path, capsys):
     selection.load_or_make(path, {"seed": 1}, lambda: a_selection(reward=0.75))
     assert "(seed=0, now 1); making it anew" in capsys.readouterr().out
     assert selection.load_or_make(path, {"seed": 1}, a_selection).reward == 0.75
+
+
+JUNK = st.one_of(
+    st.none(), st.booleans(), st.integers(-(10**30), 10**30), st.floats(), st.text(max_size=4),
+    st.lists(st.one_of(st.none(), st.booleans(), st.integers(-2, 6), st.floats(), st.lists(st.integers())), max_size=4),
+    st.dictionaries(st.sampled_from(["best", "x"]), st.one_of(st.none(), st.lists(st.floats() | st.text()))),
+)  # fmt: skip
+
+
+@given(
+    name=st.sampled_from(["bits", "reward", "calls", "method", "n_candidates", "history"]),
+    value=JUNK,
+    drop=st.booleans(),
+)
+def test_an_edited_file_is_a_selection_all_the_same_or_named(tmp_path_factory, name, value, drop):
+    path = tmp_path_factory.getbasetemp() / "edited.json"
+    a_selection().save(path)
+    about = json.loads(path.read_text())
+    del about[name]
+    path.write_text(json.dumps(about if drop else about | {name: value}))
+    found, said = None, ""
+    try:
+        found = Selection.load(path)
+    except ArtifactError as error:
+        said = str(error)
+    if found is None:
+        assert "edited.json" in said
+        assert len(said.splitlines()) == 1
+        return
+    assert found.mask.sum() == len(found.bits) > 0
+    assert np.isfinite(found.reward)
+    assert found.calls >= 0
+
+
+@pytest.mark.parametrize("name", ["bits", "reward", "calls", "method", "n_candidates"])
+@pytest.mark.parametrize("value", [None, np.array(["a", "b"]), np.array([7.5]), np.array([-1, 9])])
+def test_a_stored_selection_of_another_form_is_named_and_made_anew(tmp_path, capsys, name, value):
+    path = tmp_path / "s.npz"
+    selection.load_or_make(path, {"seed": 0}, a_selection)
+    arrays, meta = artifacts.load_npz(path)
+    arrays.pop(name)
+    if value is not None and not (name == "reward" and value.shape == (1,)):
+        arrays[name] = value
+    artifacts.save_npz(path, arrays, **meta)
+    assert_same(selection.load_or_make(path, {"seed": 0}, a_selection), a_selection())
+    assert "s.npz cannot be used (" in capsys.readouterr().out
 
 
 # --- class numbers, seeds, rewards that are none ----------------------------------------------------------------------

@@ -13,7 +13,7 @@ import multiprocessing
 import os
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ import pandas as pd
 from scipy import stats
 from tqdm.auto import tqdm
 
-from hashlib_nb import artifacts, checks, threads
+from hashlib_nb import artifacts, checks, datasets, threads
 from hashlib_nb.experiments import pools
 from hashlib_nb.experiments.pools import Candidates
 from hashlib_nb.selection import MOST, Reward, Search, check_budget
@@ -31,6 +31,8 @@ from hashlib_nb.selectors import METHODS
 
 RIVALS = ("swap", "annealing", "cem", "untrained")
 """What PPO must beat to earn its place: searches that were there before it, and itself without learning."""
+CURVES = ("calls", "seconds", "best")
+"""What a cell's history holds."""
 MAX_WORKERS = 256
 """Most processes that a grid is run by."""
 
@@ -60,6 +62,24 @@ class Cell:
     history: dict[str, list[float]]
     """`calls`, `seconds` and `best` reward so far, each time the best improved."""
 
+    def __post_init__(self) -> None:
+        """Raise ValueError for what no search leaves, since cells are read from files."""
+        if self.method not in METHODS:
+            raise ValueError(f"method is {checks.shown(self.method)}; there are {', '.join(METHODS)}")
+        checks.seed(self.seed)
+        bits = checks.counts(self.bits, "bits", least=0, distinct=True)
+        if len(bits) != checks.count(self.n_bits, "n_bits"):
+            raise ValueError(f"bits are {len(bits)}, but n_bits is {self.n_bits}")
+        checks.count(self.calls, "calls", least=0)
+        for name in ("reward", "test_map", "seconds"):
+            checks.finite(getattr(self, name), name)
+        curves = [self.history.get(name) for name in CURVES] if isinstance(self.history, dict) else []
+        if not curves or not all(isinstance(curve, list) and len(curve) == len(curves[0]) > 0 for curve in curves):
+            raise ValueError(f"history must have {', '.join(CURVES)}, lists of one length")
+        for name, curve in zip(CURVES, curves, strict=True):
+            for value in curve:
+                checks.finite(value, name)
+
     @property
     def key(self) -> tuple[str, int, int]:
         """What tells it from the other cells of its pool."""
@@ -75,7 +95,7 @@ def run_cell(pool: Candidates, method: str, n_bits: int, seed: int, budget: int 
     """Search, then measure what was found on the test pictures."""
     reward = Reward(pool.reward_codes, pool.reward_labels)
     found = Search(reward, n_bits, budget).run(METHODS[method].find, seed, method)
-    history = {name: found.history[name].tolist() for name in ("calls", "seconds", "best")}
+    history = {name: found.history[name].tolist() for name in CURVES}
     test_map = pool.test_map(found.bits)
     seconds = history["seconds"][-1]
     return Cell(
@@ -193,35 +213,49 @@ def _end_with_parent() -> None:
 
 
 class _Store:
-    """The cells of one pool and budget on disk: one JSON file, replaced after each cell in one step."""
+    """The cells of one pool and budget on disk: one JSON file, replaced after each cell in one step.
+
+    Several runs may add to one file: each keeps what the others have added.
+    """
 
     def __init__(self, path: Path, pool: Candidates, budget: int | None):
+        self.pool = pool.name
         test = (pool.query_codes, pool.query_labels, pool.database_codes, pool.database_labels)
         self.path = path
         self.settings = {"data": artifacts.digest(pool.reward_codes, pool.reward_labels, *test), "budget": budget}
         self.cells: dict[tuple, Cell] = {}
-        artifacts.check_writable(path)
-        if path.exists():
-            self._read()
+        artifacts.check_writable(path, artifacts.replaces_json("settings", "cells"))
+        self.stamp = artifacts.stamp(path)
+        if self.stamp:
+            self.cells = self._read(echo=print)
 
-    def _read(self) -> None:
+    def _read(self, echo: Callable[[str], None]) -> dict[tuple, Cell]:
+        """The cells in the file by their keys, if they are of this pool; says which, or why there are none."""
+        name = artifacts.shown(self.path)
         try:
             record = artifacts.load_json(self.path)
-            cells = [Cell(**cell) for cell in record["cells"]] if record["settings"] == self.settings else None
-        except (artifacts.ArtifactError, TypeError, KeyError) as error:
-            print(f"{artifacts.shown(self.path)} cannot be used ({error}); its cells are made anew")
-            return
-        if cells is None:
-            print(f"{artifacts.shown(self.path)} was made from other codes; its cells are made anew")
-            return
-        self.cells = {cell.key: cell for cell in cells}
+            if record["settings"] != self.settings:
+                echo(f"{name} was made from other codes; its cells are made anew")
+                return {}
+            cells = [Cell(**cell) for cell in record["cells"]]
+            if others := {cell.pool for cell in cells} - {self.pool}:
+                raise ValueError(f"it has cells of the pool {min(others)}")
+        except (ValueError, TypeError, KeyError) as error:
+            echo(f"{name} cannot be used ({error}); its cells are made anew")
+            return {}
         seconds = sum(cell.seconds for cell in cells)
-        print(f"loaded {artifacts.shown(self.path)} ({len(cells)} cells, made in {seconds:.0f} s on one core)")
+        echo(f"loaded {name} ({len(cells)} cells, made in {seconds:.0f} s on one core)")
+        return {cell.key: cell for cell in cells}
 
     def add(self, cell: Cell) -> None:
-        self.cells[cell.key] = cell
-        cells = [asdict(cell) for cell in self.cells.values()]
-        artifacts.save_json(self.path, {"settings": self.settings, "cells": cells})
+        """Put a cell beside those that are in the file by now, another run's included."""
+        with artifacts.locked(self.path):
+            if artifacts.stamp(self.path) not in (self.stamp, None):
+                self.cells = self._read(echo=lambda _: None) | self.cells
+            self.cells[cell.key] = cell
+            cells = [asdict(cell) for cell in self.cells.values()]
+            artifacts.save_json(self.path, {"settings": self.settings, "cells": cells})
+            self.stamp = artifacts.stamp(self.path)
 
 
 def frame(cells: Sequence[Cell]) -> pd.DataFrame:
@@ -353,8 +387,8 @@ class Args:
     @property
     def folder(self) -> Path:
         """Where the cells go."""
-        variant = f"-e{self.epochs}" if self.epochs else ""
-        return artifacts.project_root() / "artifacts" / f"{self.dataset}-comparison-s{self.pool_seed}{variant}"
+        label, variant = datasets.label(self.dataset, root=self.root), f"-e{self.epochs}" if self.epochs else ""
+        return artifacts.project_root() / "artifacts" / f"{label}-comparison-s{self.pool_seed}{variant}"
 
 
 def make_pools(args: Args) -> dict[str, Candidates]:

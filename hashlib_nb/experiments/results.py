@@ -328,9 +328,9 @@ def save(args: Args, rows: list[dict]) -> None:
         "summary": json.loads(summarize(rows).to_json(orient="records", double_precision=15)),
         "rows": rows,
     }
-    artifacts.save_json(args.path, record)
-    with artifacts.atomic(args.path.with_suffix(".md")) as partial:
+    with artifacts.locked(args.path), artifacts.atomic(args.path.with_suffix(".md")) as partial:
         partial.write_text(markdown(args, rows), encoding="utf-8")
+        artifacts.save_json(args.path, record)  # both are whole before either takes its place
 
 
 def main(args: Args) -> None:

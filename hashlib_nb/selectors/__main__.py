@@ -6,6 +6,7 @@ python -m hashlib_nb.selectors --codes codes.npy --labels labels.npy --n-bits 16
 from __future__ import annotations
 
 import zipfile
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -70,6 +71,7 @@ def main(args: Args) -> None:
     checks.count(args.n_queries, "n_queries", most=MOST)
     if args.out.exists() and not args.out.is_dir():
         raise ValueError(f"out is {artifacts.shown(args.out)}, which is a file: name a folder")
+    _check_outputs(args)
     codes, codes_found = as_codes(artifacts.read_array(args.codes, "codes", args.codes_array), args.code_length)
     labels, labels_found = as_labels(_read_labels(args))
     n, k = codes.shape
@@ -124,12 +126,33 @@ def _read_labels(args: Args) -> np.ndarray:
     return artifacts.read_array(args.codes, "labels", args.labels_array or "labels")
 
 
+REPORT = "report.json"
+
+
+def _check_outputs(args: Args) -> None:
+    """Raise ValueError where files would be replaced that are not an earlier selection's, or that are read here."""
+    for name in ("bits.npy", "codes.npy", REPORT):
+        path, about = args.out / name, args.out / REPORT
+        earlier = artifacts.replaces_json("bits", "method", "reward_of_all_bits")
+        artifacts.check_writable(path, lambda _, about=about, earlier=earlier: about.is_file() and earlier(about))
+        for given in ("codes", "labels"):
+            source = getattr(args, given)
+            if source is not None and path.exists() and source.exists() and path.samefile(source):
+                raise ValueError(
+                    f"out is {artifacts.shown(args.out)}, whose {name} has the {given}: name another folder"
+                )
+
+
 def _write(folder: Path, report: dict, bits: np.ndarray, packed: np.ndarray) -> None:
-    """Write the three files; the report last, so that it stands for whole ones."""
-    for name, array in (("bits.npy", bits), ("codes.npy", packed)):
-        with artifacts.atomic(folder / name) as partial, open(partial, "wb") as file:
-            np.save(file, array)
-    artifacts.save_json(folder / "report.json", report)
+    """Write the three files, all whole before the first takes its place; the report has the digests of the others."""
+    content = {}
+    with artifacts.locked(folder / "selection"), ExitStack() as stack:
+        for name, array in (("bits.npy", bits), ("codes.npy", packed)):
+            partial = stack.enter_context(artifacts.atomic(folder / name))
+            with open(partial, "wb") as file:
+                np.save(file, array)
+            content[name] = artifacts.sha256(partial).hex()
+        artifacts.save_json(folder / REPORT, report | {"sha256": content})
 
 
 if __name__ == "__main__":

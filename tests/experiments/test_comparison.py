@@ -267,7 +267,7 @@ def test_a_method_that_ran_once_meets_every_seed_of_the_other():
 def test_overall_averages_over_pools_and_lengths_before_it_looks_at_the_seeds():
     wide = {("ppo", 4): [0.5, 0.7], ("cem", 4): [0.4, 0.4], ("ppo", 8): [0.5, 0.3], ("cem", 8): [0.4, 0.4]}
     cells = [
-        replace(cell(method, seed, reward, reward), n_bits=n_bits)
+        replace(cell(method, seed, reward, reward), n_bits=n_bits, bits=[*range(n_bits)])
         for (method, n_bits), rewards in wide.items()
         for seed, reward in enumerate(rewards)
     ]
@@ -339,3 +339,39 @@ def test_the_command_line_prints_the_tables_of_its_cells(capsys):
     assert comparison.table(cells, "test_map").round(4).to_string() in printed
     assert isinstance(comparison.frame(cells), pd.DataFrame)
     assert [cell.pool for cell in cells] == ["lsh-512"] * 3
+
+
+# --- the file of cells ------------------------------------------------------------------------------------------------
+
+
+def test_two_runs_that_add_to_one_file_keep_each_others_cells(cells, tmp_path):
+    path = tmp_path / "synthetic-b40.json"
+    stores = [comparison._Store(path, POOL, 40) for _ in range(2)]
+    for number, made in enumerate(cells[:6]):
+        stores[number % 2].add(made)
+    assert comparison._Store(path, POOL, 40).cells.keys() == {made.key for made in cells[:6]}
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
+
+
+CELL_EDITS = [
+    ("method", "best"), ("method", None), ("seed", -1), ("seed", "a"), ("n_bits", 3), ("n_bits", None),
+    ("bits", [1, 1]), ("bits", None), ("bits", ["a", "b"]), ("bits", {}), ("reward", "high"), ("reward", None),
+    ("test_map", [1]), ("seconds", None), ("calls", 1.5), ("history", {}), ("history", []), ("history", {"calls": [1]}),
+    ("history", {"calls": [1], "seconds": [1], "best": ["a"]}), ("pool", "another"), ("unknown", 1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "value"), CELL_EDITS)
+def test_cells_that_no_search_leaves_are_named_and_made_anew(cells, folder, tmp_path, capsys, name, value):
+    path = tmp_path / "synthetic-b40.json"
+    record = json.loads((folder / path.name).read_text())
+    record["cells"][0][name] = value
+    path.write_text(json.dumps(record))
+    assert comparison._Store(path, POOL, 40).cells == {}
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "synthetic-b40.json cannot be used (" in line
+
+
+def test_folders_of_two_roots_are_two(tmp_path):
+    folders = {comparison.Args(dataset="folder", root=tmp_path / root).folder for root in ("a", "b")}
+    assert len(folders) == 2

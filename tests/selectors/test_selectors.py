@@ -551,6 +551,36 @@ def test_the_report_says_what_to_compare_with(tmp_path, codes_file, labels_file)
     assert report["seconds"] > 0
 
 
+def test_the_report_has_the_digests_of_the_files_beside_it(tmp_path, codes_file, labels_file):
+    for n_bits in (3, 4):  # an earlier selection is replaced, all of it
+        main(Args(codes_file, n_bits, labels_file, method="first", out=tmp_path / "out", progress=False))
+    bits, _, report = outcome(tmp_path / "out")
+    assert bits.tolist() == report["bits"] == [0, 1, 2, 3]
+    found = {path.name: artifacts.sha256(path).hex() for path in (tmp_path / "out").glob("*.npy")}
+    assert report["sha256"] == found
+    assert len([*(tmp_path / "out").iterdir()]) == 3
+
+
+@pytest.mark.parametrize("name", ["bits.npy", "codes.npy", "report.json"])
+def test_files_of_other_programs_in_the_folder_are_left(tmp_path, codes_file, labels_file, name):
+    mine = tmp_path / "data" / name
+    mine.parent.mkdir()
+    mine.write_bytes(b"not yours")
+    arguments = ("--codes", codes_file, "--labels", labels_file, "--n-bits", 3, "--out", mine.parent)
+    assert f"data/{name} is there and was not written by this command" in refusal(command, *arguments)
+    assert [path.name for path in mine.parent.iterdir()] == [name]
+    assert mine.read_bytes() == b"not yours"
+
+
+def test_codes_that_are_read_are_not_replaced(tmp_path, codes_file, labels_file):
+    main(Args(codes_file, 3, labels_file, method="first", out=tmp_path / "out", progress=False))
+    mine = tmp_path / "out" / "codes.npy"
+    before = mine.read_bytes()
+    arguments = ("--codes", mine, "--labels", labels_file, "--n-bits", 2, "--out", tmp_path / "out")
+    assert "whose codes.npy has the codes: name another folder" in refusal(command, *arguments)
+    assert mine.read_bytes() == before
+
+
 def test_labels_may_be_classes_and_one_file_may_hold_both(tmp_path, codes_file, labels_file):
     indices = written(tmp_path, "indices", LABELS.argmax(axis=1))
     both = tmp_path / "both.npz"
