@@ -44,7 +44,7 @@ def test_a_named_figure_is_added_and_no_other_is_touched(home, capsys):
 
 
 def test_a_name_that_no_run_has_drawn_is_refused_before_anything_is_copied(home):
-    with pytest.raises(ValueError, match=r"has no 09_z; there are: 01_a, 02_b, 07_c"):
+    with pytest.raises(ValueError, match=r"names has .09_z.; runs/figures has 01_a, 02_b, 07_c"):
         main(Args(("02_b", "09_z")))
     assert kept(home)["02_b.png"] == b"old"
 
