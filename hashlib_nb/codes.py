@@ -522,7 +522,8 @@ class Args:
     seed: int = 0
     """of the initial W and of the discrete finish"""
     out: Path | None = None
-    """npz to write; by default artifacts/<dataset>-k<bits>-s<seed>/target_codes.npz"""
+    """npz to write; by default artifacts/<dataset>-k<bits>-s<seed>/target_codes.npz. Another program's file is not
+    replaced"""
     report: Path | None = None
     """JSON to write: objective, codes a label set, seconds and peak memory; codes that exist already are made anew"""
 

@@ -85,7 +85,7 @@ class Args:
     reward_codes: Literal["crossfit", "holdout", "in_sample"] = "crossfit"
     """which codes of the training pictures give the reward; the command line alone reads it"""
     out: Path = Path("selection.json")
-    """where the command line writes the kept bits, their reward and the curves"""
+    """where the command line writes the kept bits, their reward and the curves; only a selection is replaced"""
     seed: int = 0
     """of networks, actions, minibatches and the draw of queries"""
     device: str = "cpu"
@@ -93,7 +93,7 @@ class Args:
     tensorboard: Path | None = None
     """folder for TensorBoard scalars; none by default"""
     checkpoint: Path | None = None
-    """file saved every few updates; if it is there already, training goes on from it, to the same result"""
+    """file saved every few updates; a checkpoint that is there is gone on from, another file is not replaced"""
     progress: bool = True
     """show a bar"""
     updates: int = field(init=False)

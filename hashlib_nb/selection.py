@@ -55,7 +55,12 @@ class Selection:
         return mask_of(self.bits, self.n_candidates).astype(bool)
 
     def save(self, path: Path) -> None:
-        """Write JSON with the kept bits first, so that other programs need read no more than that."""
+        """Write JSON with the kept bits first, so that other programs need read no more than that.
+
+        Raises:
+            ValueError: `path` is no place to write to, or holds a file that is no selection.
+        """
+        artifacts.check_writable(path, artifacts.replaces_json("bits"))
         curves = {name: np.asarray(values).tolist() for name, values in self.history.items()}
         about = {"reward": self.reward, "calls": self.calls, "method": self.method, "n_candidates": self.n_candidates}
         artifacts.save_json(path, {"bits": self.bits.tolist(), **about, "history": curves})

@@ -638,6 +638,7 @@ JUNK = st.one_of(
 )
 def test_an_edited_file_is_a_selection_all_the_same_or_named(tmp_path_factory, name, value, drop):
     path = tmp_path_factory.getbasetemp() / "edited.json"
+    path.unlink(missing_ok=True)
     a_selection().save(path)
     about = json.loads(path.read_text())
     del about[name]

@@ -88,10 +88,11 @@ class Splits:
         """Write which picture is where, so that `load(name, split=path)` gives these parts whatever the seed.
 
         Raises:
-            ValueError: The parts were put together by hand, from no pool.
+            ValueError: The parts were put together by hand, from no pool, or `path` holds another program's file.
         """
         if self.pool is None:
             raise ValueError("these splits have no pool, so there are no rows to save; splits of `load` can be saved.")
+        artifacts.check_writable(Path(path), artifacts.replaces_npz)
         artifacts.save_npz(Path(path), self.rows, pool=self.pool.digest(), info=self.info)
 
 

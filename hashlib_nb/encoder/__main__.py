@@ -40,7 +40,8 @@ class Args:
     seed: int = 0
     """of weights, batches, augmentation and folds"""
     out: Path | None = None
-    """folder to write; by default artifacts/<dataset>-<encoder>-k<code_length>-s<seed>"""
+    """folder to write; by default artifacts/<dataset>-<encoder>-k<code_length>-s<seed>. Another program's codes.npz,
+    encoder.json and encoder.safetensors are not replaced"""
     settings: Annotated[Settings, tyro.conf.arg(name="")] = Settings()
 
 

@@ -24,7 +24,7 @@ class Args:
     class numbers [n]."""
 
     out: Path
-    """Where the report goes (JSON); an existing file is replaced once the new one is whole."""
+    """Where the report goes (JSON); an earlier report is replaced once the new one is whole, any other file is not."""
 
     selection: Path | None = None
     """JSON file with {"bits": [...]}, the indices of the bits to keep; every bit if left out."""

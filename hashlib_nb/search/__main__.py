@@ -26,6 +26,11 @@ BLANK = np.full((1, 1, 1), 235, np.uint8)
 """What a grid shows for a query that is a code, and for a file that cannot be read."""
 
 
+def usual_grid() -> Path:
+    """Where the drawing goes that nobody asked for."""
+    return artifacts.project_root() / "runs" / "search.png"
+
+
 @dataclass(frozen=True)
 class Args:
     """Find the pictures of an index that are nearest to a picture or a code: a line `distance  path` for each."""
@@ -40,8 +45,8 @@ class Args:
     """how many to find for each query; 5 where no radius is given"""
     radius: int | None = None
     """find all within this Hamming distance instead"""
-    grid: Path | None = field(default_factory=lambda: artifacts.project_root() / "runs" / "search.png")
-    """PNG to draw queries and what was found in; None draws nothing"""
+    grid: Path | None = field(default_factory=usual_grid)
+    """PNG to draw queries and what was found in; another picture is not replaced; None draws nothing"""
     model: Path | None = None
     """folder of the encoder that the index was made with, where it is no longer in the place that the index notes"""
     device: str = "auto"
@@ -69,8 +74,13 @@ def main(args: Args) -> None:
         for path, distance in zip(answer.paths, answer.distances.tolist(), strict=True):
             print(f"{distance}  {printable(path)}")
     print(f"{n:,} codes of {index.n_bits} bits: loaded in {loading:.2f} s, searched in {searching:.2f} s")
-    if args.grid is not None:
-        _draw(args.grid, pictures, answers)
+    try:
+        if args.grid is not None and (args.grid != usual_grid() or artifacts.or_dropped(args.grid)):
+            _draw(args.grid, pictures, answers)
+    except artifacts.WriteError as error:
+        if args.grid != usual_grid():
+            raise
+        print(f"left out: {error}")
 
 
 def _check(args: Args) -> None:
@@ -82,7 +92,7 @@ def _check(args: Args) -> None:
         checks.count(args.radius, "radius", least=0)
     if not args.pictures and not args.hex:
         raise ValueError("pictures and hex are empty; name a picture to search with, or give its code")
-    if args.grid is not None:
+    if args.grid is not None and args.grid != usual_grid():
         artifacts.check_writable(args.grid, artifacts.replaces_figure)
 
 

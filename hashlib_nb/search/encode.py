@@ -265,9 +265,9 @@ class Args:
     """folder of an index to add to, made where it is missing; a picture whose content it holds is not encoded again,
     and what is gone from the folders that are given is taken out"""
     out: Path | None = None
-    """npz file for what is encoded: codes {0,1} [n, p] and names [n]"""
+    """npz file for what is encoded: codes {0,1} [n, p] and names [n]; another program's file is not replaced"""
     text: Path | None = None
-    """text file for what is encoded: a line `path  hex` for each picture"""
+    """text file for what is encoded: a line `path  hex` for each picture; a file of other lines is not replaced"""
     show: bool = False
     """print those lines; without index, out and text they are printed anyway"""
     on_error: OnError = "raise"

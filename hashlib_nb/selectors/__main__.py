@@ -51,7 +51,8 @@ class Args:
     code_length: int | None = None
     """k of packed codes that are filled up to whole bytes"""
     out: Path = Path("selection")
-    """folder for bits.npy (kept indices), codes.npy (shrunk codes, packed for binary indexes) and report.json"""
+    """folder for bits.npy (kept indices), codes.npy (shrunk codes, packed for binary indexes) and report.json; only
+    those of an earlier selection are replaced"""
     progress: bool = True
     """show a bar"""
 

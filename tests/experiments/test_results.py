@@ -226,6 +226,22 @@ def test_from_the_shell_it_prints_what_it_writes(made, capsys, tmp_path):
     assert pd.DataFrame(artifacts.load_json(args.out)["rows"])["seed"].unique().tolist() == [1]
 
 
+def test_a_table_that_cannot_be_kept_is_printed_all_the_same(made, capsys, monkeypatch):
+    monkeypatch.setattr(results, "make_rows", lambda _: made.rows)
+    monkeypatch.setattr(artifacts, "or_dropped", lambda path: None)
+    results.main(replace(ARGS, out=None))
+    assert results.markdown(replace(ARGS, out=None), made.rows) in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["mine.json", "mine.md"])
+def test_files_of_somebodys_are_no_place_for_a_table(tmp_path, monkeypatch, name):
+    (tmp_path / name).write_text("mine")
+    monkeypatch.setattr(results, "make_rows", lambda _: pytest.fail("began to work"))
+    with pytest.raises(ValueError, match=f"{name} is there and was not written by this command"):
+        results.main(replace(ARGS, out=tmp_path / "mine.json"))
+    assert (tmp_path / name).read_text() == "mine"
+
+
 def test_the_course_prints_the_file_that_is_written_here(monkeypatch, tmp_path):
     monkeypatch.setenv("HASHLIB_NB_HOME", str(tmp_path))
     assert Args().path.with_suffix(".md") == tmp_path / run_course.RESULTS

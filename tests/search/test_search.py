@@ -147,6 +147,20 @@ def test_the_grid_shows_the_pictures_that_were_found(photos, capsys):
         assert grid.width == 990
 
 
+def test_a_drawing_that_nobody_asked_for_is_left_out_where_it_cannot_be_written(photos, capsys, home):
+    (home / "runs").touch()  # a file, where a folder would be
+    assert answer(photos, capsys)[:2] == answer(photos, capsys, grid=command.usual_grid())[:2]
+    *_, last = answer(photos, capsys, grid=command.usual_grid())
+    assert last.startswith("left out: runs/search.png cannot be written, for runs is a file")
+
+
+def test_a_picture_of_somebodys_is_not_drawn_over(photos, capsys):
+    before = (photos / "1.png").read_bytes()
+    with pytest.raises(ValueError, match="1.png is there and was not written by this command"):
+        answer(photos, capsys, grid=photos / "1.png")
+    assert (photos / "1.png").read_bytes() == before
+
+
 def test_the_grid_says_where_it_stops(photos, capsys, monkeypatch):
     monkeypatch.setattr(command, "GRID_FOUND", 2)
     lines = answer(photos, capsys, radius=8, grid=photos / "grid.png")
