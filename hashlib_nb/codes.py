@@ -484,7 +484,15 @@ def load_or_infer(path: Path, labels: np.ndarray, bits: int, *, seed: int = 0, *
         return {"codes": target.codes, "objective": target.objective, "lower_bound": target.lower_bound, **history}
 
     args = {"labels": artifacts.digest(labels), **settings}
-    arrays = artifacts.load_or_make(path, args, make, made_by="hashlib_nb.codes")
+
+    def wrong(found: Mapping[str, np.ndarray]) -> str | None:
+        numbers = [found.get(name) for name in ("objective", "lower_bound")]
+        if any(number is None or number.shape or number.dtype.kind != "f" for number in numbers):
+            return "it has no objective or no lower bound"
+        whole = "codes" in found and found["codes"].shape == (len(labels), settings["bits"])
+        return None if whole else f"it has no codes of {len(labels)} rows of {settings['bits']} bits"
+
+    arrays = artifacts.load_or_make(path, args, make, made_by="hashlib_nb.codes", check=wrong)
     history = {name.removeprefix("history_"): arrays[name] for name in arrays if name.startswith("history_")}
     return TargetCodes(arrays["codes"], float(arrays["objective"]), float(arrays["lower_bound"]), history)
 

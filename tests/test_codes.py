@@ -463,6 +463,18 @@ def test_a_default_and_the_same_value_are_one_setting(home, capsys):
         np.testing.assert_array_equal(values, loaded.history[name], strict=True)
 
 
+@pytest.mark.parametrize("name", ["codes", "objective", "lower_bound"])
+@pytest.mark.parametrize("value", [None, np.zeros((3, 3)), np.array("a")])
+def test_a_stored_result_of_another_form_is_named_and_made_anew(home, capsys, name, value):
+    labels = np.eye(3, dtype=np.uint8)[np.arange(12) % 3]
+    made = codes.load_or_infer(home / "x.npz", labels, 4, epochs=5)
+    arrays, meta = artifacts.load_npz(home / "x.npz")
+    del arrays[name]
+    artifacts.save_npz(home / "x.npz", arrays if value is None else arrays | {name: value}, **meta)
+    assert_same(codes.load_or_infer(home / "x.npz", labels, 4, epochs=5), made)
+    assert "x.npz cannot be used (it has no" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [

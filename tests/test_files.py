@@ -299,6 +299,7 @@ for name, write in writers.items():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_every_writer_ends_in_a_sentence_where_there_is_no_room(home):
     lines = run_python(LIMITED, home).splitlines()
@@ -391,6 +392,7 @@ for turn in range(30):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.process
 @pytest.mark.parametrize("apart", [False, True], ids=["one machine", "two containers"])
 def test_two_writers_of_one_file_never_tear_it(home, apart):

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from hashlib_nb.artifacts import check_regular
+
 UNSIGNED_BYTE = 0x08
 MOST_BYTES = 2**27
 """Bytes of one file; the largest of the family has 47 million."""
@@ -37,6 +39,7 @@ def read_idx(path: Path) -> np.ndarray:
     Raises:
         ValueError: The file is truncated, longer than its header says, or no such file at all.
     """
+    check_regular(path, "idx file")
     try:
         with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
             content = file.read(MOST_BYTES + 1)  # some KB of gzip can stand for any number of bytes

@@ -14,6 +14,7 @@ once (see `features`), and only a small head is trained. Thesis Table 4.2 keeps 
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -211,11 +212,11 @@ def _loaded(make: Callable[[], nn.Module], name: str, path: Path, role: str) -> 
     _check_sum(path, role)
     network = make()
     try:
-        state = (
-            load_file(path)
-            if path.suffix == ".safetensors"
-            else torch.load(path, weights_only=True, map_location="cpu")
-        )
+        with warnings.catch_warnings(action="ignore"):  # what torch has to say about foreign pickles
+            if path.suffix == ".safetensors":
+                state = load_file(path)
+            else:
+                state = torch.load(path, weights_only=True, map_location="cpu")
         network.load_state_dict(state)
     except Exception as error:  # torch, pickle and safetensors each raise their own for a foreign file
         first = (str(error).splitlines() or [type(error).__name__])[0]
@@ -328,7 +329,8 @@ def check_weights_path(path: Path, arch: str) -> None:
 
 
 def _check_there(path: Path, name: str, role: str) -> None:
-    if not path.is_file():
+    artifacts.check_regular(path, "file of weights")
+    if not path.exists():
         raise FileNotFoundError(f"{role}{path} does not exist: give a state dict of {NAMES[name]}")
 
 

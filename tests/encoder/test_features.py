@@ -128,6 +128,7 @@ t.load(Path(sys.argv[1]), t.trunk_of())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.process
 @pytest.mark.parametrize("before", [False, True], ids=["nothing before", "another size before"])
 def test_a_killed_run_leaves_nothing_that_is_taken_for_whole(trunk, tmp_path, before, capsys):
@@ -167,6 +168,7 @@ def made_up(monkeypatch) -> list:
     return calls
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_a_note_and_an_array_of_two_runs_are_not_taken_for_one(trunk, tmp_path, monkeypatch, capsys):
     path = tmp_path / "x.npy"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import pickle
 from pathlib import Path
 from urllib.error import URLError
 
@@ -176,6 +178,17 @@ def test_missing_weights_and_unknown_sources_get_a_sentence(tmp_path):
         alexnet(5, weights_path=tmp_path / "nowhere.pt")
     with pytest.raises(ValueError, match="weights must be 'imagenet' or 'random', not 'cifar'"):
         alexnet(5, weights="cifar")
+    os.mkfifo(tmp_path / "pipe.pt")
+    with pytest.raises(ValueError, match=r"pipe\.pt is a pipe, no file of weights; name a regular file"):
+        alexnet(5, weights_path=tmp_path / "pipe.pt")
+
+
+def test_advice_to_run_what_is_in_a_file_is_not_passed_on(tmp_path):
+    path = tmp_path / "mine.pt"
+    path.write_bytes(pickle.dumps(Path("x")))
+    with pytest.raises(ValueError, match="weights_path: .*mine.pt holds no state dict of") as refused:
+        alexnet(5, weights_path=path)
+    assert "weights_only" not in str(refused.value)
 
 
 @pytest.mark.parametrize("arch", ["alexnet", "vgg19_frozen"])

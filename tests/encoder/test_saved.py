@@ -68,6 +68,7 @@ JUNK = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=200)
 @given(field=st.sampled_from(sorted(EDITED)), value=JUNK, drop=st.booleans())
 def test_an_edited_description_is_used_as_it_was_or_named(encoder, saved, tmp_path_factory, field, value, drop):
@@ -203,6 +204,7 @@ encode_all(Path(sys.argv[1]), epochs=1, folds=0, seed=7)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.process
 @pytest.mark.parametrize("last", ["encoder.json", "encoder.safetensors"])
 def test_a_second_training_killed_between_its_files_is_not_taken_for_the_first(whole, tmp_path, trained, last):
