@@ -28,7 +28,7 @@ import pytest
 
 from hashlib_nb import artifacts, datasets
 from hashlib_nb.__main__ import COMMANDS, main
-from tests.helpers import draw, noisy_codes
+from tests.helpers import ONE_THREAD, ROOT, draw, noisy_codes
 
 SECONDS = 30
 """So long a line may take before it counts as hanging; refused lines take under one."""
@@ -293,11 +293,16 @@ class Outcome:
     """What is new, gone or different in the world."""
 
 
+def process_environment(world: World) -> dict[str, str]:
+    """The environment of a process in the world: one thread, and this project's package."""
+    return os.environ | world.environment() | ONE_THREAD | {"PYTHONPATH": str(ROOT)}
+
+
 def run_line(world: World, words: tuple[str, ...]) -> Outcome:
     """Run a line in this process, in the world, for SECONDS at most and with BYTES more memory at most."""
     before, errors = world.snapshot(), io.StringIO()
     status, trace = 0, ""
-    with _bounded(), contextlib.redirect_stderr(errors), contextlib.redirect_stdout(io.StringIO()):  # noqa: SIM117
+    with bounded(), contextlib.redirect_stderr(errors), contextlib.redirect_stdout(io.StringIO()):  # noqa: SIM117
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "argv", ["hashlib-nb", *words])
             patch.chdir(world.here)
@@ -314,13 +319,16 @@ def run_line(world: World, words: tuple[str, ...]) -> Outcome:
                 status, trace = -1, f"hangs for {SECONDS} s"
             except BaseException as error:
                 status, trace = -1, f"{type(error).__name__}: {error}"
-    after = world.snapshot()
-    changed = sorted(path for path in {*before, *after} if before.get(path) != after.get(path))
-    return Outcome(status, errors.getvalue(), trace, tuple(changed))
+    return Outcome(status, errors.getvalue(), trace, changes(before, world.snapshot()))
+
+
+def changes(before: Mapping[str, tuple], after: Mapping[str, tuple]) -> tuple[str, ...]:
+    """What two snapshots differ in."""
+    return tuple(sorted(path for path in {*before, *after} if before.get(path) != after.get(path)))
 
 
 @contextlib.contextmanager
-def _bounded() -> Iterator[None]:
+def bounded() -> Iterator[None]:
     """Limits of time and memory."""
 
     def stop(*_):
@@ -348,6 +356,11 @@ FOREIGN = (
 """Words of Python and of the packages below, which say nothing to whoever typed the line."""
 
 
+def foreign_words(text: str) -> list[str]:
+    """Words of FOREIGN in a sentence."""
+    return [words for words in FOREIGN if words in text]
+
+
 def complaints(line: Line, outcome: Outcome) -> list[str]:
     """What is wrong with how a line ended; nothing for one sentence, status 1 or 2, and nothing changed."""
     found = []
@@ -362,15 +375,15 @@ def complaints(line: Line, outcome: Outcome) -> list[str]:
             found.append(f"no sentence, but {last!r}")
         names = {"is empty", line.option, line.option.replace("_", "-"), f"--{line.option}"}
         value = line.value.partition("=")[0] if line.option in ("options", "parameters") else line.value
-        if not any(name in last for name in names) and not _named(value, last):
+        if not any(name in last for name in names) and not is_shown(value, last):
             found.append(f"does not name {line.option}")
-        found += [f"says {words!r}" for words in FOREIGN if words in last]
+        found += [f"says {words!r}" for words in foreign_words(last)]
     if outcome.changed:
         found.append(f"changed {outcome.changed[:3]}")
     return found
 
 
-def _named(value: str, text: str) -> bool:
+def is_shown(value: str, text: str) -> bool:
     """Whether a text shows the value, as itself or as `printable` or `repr` write it."""
     plain = value.strip() or ("' '" if value else "")
     return bool(plain) and any(

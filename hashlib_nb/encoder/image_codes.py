@@ -13,7 +13,7 @@ import numpy as np
 from hashlib_nb import artifacts, checks, codes, datasets
 from hashlib_nb.datasets import PARTS
 from hashlib_nb.encoder import batches, features, networks, parallel, saved
-from hashlib_nb.encoder.fitting import cross_fit, fit, folds_of
+from hashlib_nb.encoder.fitting import check_folds, cross_fit, fit, folds_of
 from hashlib_nb.encoder.model import Encoder, new_encoder
 from hashlib_nb.encoder.settings import Settings
 from hashlib_nb.hamming import MAX_BITS
@@ -162,6 +162,8 @@ class Setup:
         """
         held = self.__dict__.setdefault("_held", {})
         if folder not in held:
+            if self.folds:
+                check_folds(self.folds, len(self.splits.train))  # before target codes are made
             size = self.settings.size or networks.DEFAULT_SIZE
             cache = features.folder_of(self.label, self.settings.arch, size)
             where = {"folds": self.folds, "seed": self.seed, "cache": cache, "progress": progress}

@@ -1,0 +1,138 @@
+"""Calls that cannot be meant: each reader x files of no use to it, each argument that is an array x what is none."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hashlib_nb import artifacts, baselines, codes, datasets, hamming, metrics, search, selection, selectors
+from tests.fuzz_tables import BAD_FILES, BAD_FOLDERS, World, bounded, foreign_words, is_shown
+from tests.helpers import noisy_codes
+
+CODES, LABELS = noisy_codes(n=40, k=8)
+
+FILE_READERS: dict[str, Callable[[Path], Any]] = {
+    "artifacts.read_npz": artifacts.read_npz,
+    "artifacts.load_npz": artifacts.load_npz,
+    "artifacts.load_npy": artifacts.load_npy,
+    "artifacts.load_json": artifacts.load_json,
+    "artifacts.read_array codes": lambda path: hamming.as_codes(artifacts.read_array(path, "codes")),
+    "artifacts.read_selection": artifacts.read_selection,
+    "selection.Selection.load": selection.Selection.load,
+    "datasets.load split": lambda path: datasets.load("fashion-mini", split=path),
+    "datasets.read_list": datasets.read_list,
+}
+"""Functions that read one file, some with the name of their argument."""
+FOLDER_READERS: dict[str, Callable[[Path], Any]] = {
+    **{
+        f"datasets.load {name}": partial(lambda name, path: datasets.load(name, root=path), name)
+        for name in datasets.names()
+    },
+    "search.Index index": lambda path: len(search.Index(path)),
+    "search.find_pictures": lambda path: search.load_encoder(search.find_pictures([path])[0]),
+    "search.load_encoder": search.load_encoder,
+}
+"""Functions that read a folder."""
+
+NO_ARRAYS: dict[str, Any] = {
+    "None": None,
+    "a text": "codes",
+    "a number": 3,
+    "nothing": [],
+    "rows of two lengths": [[0, 1], [1]],
+    "a cube": np.zeros((40, 2, 2), np.uint8),
+    "a cube of the wrong kind": np.zeros((2, 2, 2, 2, 2)),
+    "objects": np.array([[None, 1]] * 40),
+    "NaN": np.full((40, 8), np.nan),
+    "texts": np.array([["a", "b"]] * 40),
+    "a dict": {"codes": CODES},
+    "complex numbers": np.full((40, 8), 1j),
+    "too few": CODES[:1, :0],
+    "a generator": (row for row in CODES),
+    "a function": len,
+}
+"""What is no array of codes, labels or pictures."""
+
+
+def _map(**given: Any) -> float:
+    usual = {"query_codes": CODES, "database_codes": CODES, "query_labels": LABELS, "database_labels": LABELS}
+    return metrics.mean_average_precision(**usual | given)
+
+
+ARRAYS: dict[str, Callable[[Any], Any]] = {
+    "hamming.pack codes": hamming.pack,
+    "hamming.pack_bytes codes": hamming.pack_bytes,
+    "hamming.nearest query_codes": lambda value: hamming.nearest(value, CODES, 3),
+    "hamming.nearest database_codes": lambda value: hamming.nearest(CODES, value, 3),
+    "hamming.as_codes codes": hamming.as_codes,
+    "metrics.mean_average_precision query_codes": lambda value: _map(query_codes=value),
+    "metrics.mean_average_precision database_codes": lambda value: _map(database_codes=value),
+    "metrics.mean_average_precision query_labels": lambda value: _map(query_labels=value),
+    "metrics.mean_average_precision database_labels": lambda value: _map(database_labels=value),
+    "codes.infer_codes labels": lambda value: codes.infer_codes(value, 4, epochs=1),
+    "codes.pair_objective codes": lambda value: codes.pair_objective(value, LABELS),
+    "selection.Reward codes": lambda value: selection.Reward(value, LABELS),
+    "selection.Reward labels": lambda value: selection.Reward(CODES, value),
+    "selectors.select codes": lambda value: selectors.select(value, LABELS, 3, method="first"),
+    "selectors.select labels": lambda value: selectors.select(CODES, value, 3, method="first"),
+    "baselines.class_index_codes classes": lambda value: baselines.class_index_codes(value, 4),
+}
+"""Functions of an array, by the name of the argument."""
+
+FITS = {
+    ("artifacts.read_npz", "bad/foreign.npz"), ("artifacts.load_json", "bad/foreign.json"),
+    *(("artifacts.load_npy", f"bad/{name}.npy") for name in ("strings", "cube", "nans", "scalar")),
+    ("hamming.pack codes", "too few"), ("hamming.pack_bytes codes", "too few"), ("hamming.as_codes codes", "too few"),
+    ("selection.Reward labels", "texts"),
+}  # fmt: skip
+"""What these take, although others do not: an array of any kind, for who reads arrays of any kind."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call that cannot be carried out."""
+
+    name: str
+    """The function and what is given."""
+    names: tuple[str, ...]
+    """What its refusal may name: the argument, or the file."""
+    run: Callable[[], Any]
+    """The call."""
+
+
+def calls(world: World) -> Iterator[Call]:
+    """All of them."""
+    for readers, files in ((FILE_READERS, BAD_FILES), (FOLDER_READERS, BAD_FOLDERS)):
+        for name, read in readers.items():
+            for file in (each for each in files if (name, each) not in FITS):
+                path = Path(file) if file.startswith(("/", "~")) else world.here / file
+                yield Call(f"{name}: {ascii(file)[:40]}", (*name.split()[1:], file, str(path)), partial(read, path))
+    for name, function in ARRAYS.items():
+        for kind, value in NO_ARRAYS.items():
+            if (name, kind) not in FITS:
+                yield Call(f"{name}: {kind}", (name.split()[-1],), partial(function, value))
+
+
+def complaints(call: Call) -> list[str]:
+    """What is wrong with how a call ended; nothing for a ValueError of one sentence, or Python's OSError of a file."""
+    try:
+        with bounded(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            found = call.run()
+    except (ValueError, FileNotFoundError) as error:
+        said = str(error)
+        wrong = [f"says {words!r}" for words in foreign_words(said)]
+        wrong += ["has several lines"] * ("\n" in said)
+        wrong += [f"names none of {call.names}"] * (not any(is_shown(name, said) for name in call.names))
+        return [f"{each}: {said[:200]}" for each in wrong]
+    except BaseException as error:
+        if isinstance(error, OSError) and error.filename is not None:
+            return []
+        return [f"{type(error).__name__}: {str(error)[:200]}"]
+    return [f"is taken: {str(found)[:100]}"]
