@@ -1,6 +1,6 @@
 # Each target is one line of python or of a tool: where make is missing, type that line.
 .DEFAULT_GOAL := help
-.PHONY: help install course lab demo assignments book figures check test bench results lint clean
+.PHONY: help install course lab demo assignments book figures check test torture bench results lint clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
 BIN := .venv/bin
@@ -45,6 +45,9 @@ check: lint ## check the code and run the quick tests (2 minutes): while working
 
 test: lint ## check the code and the notebooks, then run every test (12 minutes)
 	$(PYTEST) --durations 10
+
+torture: $(INSTALLED) ## the fuzz and the kills at length: every malformed line in a process, 40 kills, 2,000 saves (an hour)
+	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m tests.torture
 
 bench: $(INSTALLED) ## measure speed against other packages (4 minutes) and write benchmarks/README.md
 	$(PIP) -e '.[bench]'
