@@ -186,13 +186,12 @@ def read_npz(path: Path, names: Sequence[str] | None = None) -> dict[str, np.nda
         ArtifactError: The file is missing, truncated, damaged (zip checksum) or pickled, or lacks one of the names.
     """
     with _named_errors(path, "npz file"), zipfile.ZipFile(path) as archive:  # np.load would take a .npy as well
-        stored = [name.removesuffix(".npy") for name in archive.namelist()]
+        stored = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        for name, info in stored.items():
+            if name in names if names else info.filename.endswith(".npy"):
+                _check_member(archive, info, Path(path).stat().st_size)
     if missing := [name for name in names or () if name not in stored]:
         raise ArtifactError(f"{shown(path)} lacks {', '.join(missing)}; give an npz file with {', '.join(names)}")
-    with _named_errors(path, "npz file"), zipfile.ZipFile(path) as archive:
-        for info in archive.infolist():
-            if info.filename.removesuffix(".npy") in names if names else info.filename.endswith(".npy"):
-                _check_member(archive, info, Path(path).stat().st_size)
     with _named_errors(path, "npz file"), np.load(path, allow_pickle=False) as file:
         return {name: file[name] for name in names or stored}
 

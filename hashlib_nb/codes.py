@@ -404,7 +404,7 @@ def infer_codes(
         history["finish"].append(_objective(2.0 * codes - 1, groups))
     return TargetCodes(
         codes,
-        _objective(2.0 * codes - 1, groups),
+        (history["finish"] or history["binarized"])[-1],
         lower_bound(groups),
         {name: np.array(values) for name, values in history.items()},
     )

@@ -139,7 +139,9 @@ def measure_lists(args: Args) -> None:
         for seed in results.Args().seeds:
             path = folder() / f"stage1-{name}-s{seed}.json"
             stage = codes.Args(labels=args.lists / name / "train.txt", seed=seed, report=path)
-            subprocess.run([sys.executable, *shlex.split(artifacts.command("codes", stage))[1:]], check=True)
+            done = subprocess.run([sys.executable, *shlex.split(artifacts.command("codes", stage))[1:]])
+            if done.returncode:  # it has said why
+                raise artifacts.CommandError(f"stage 1 of {name}, seed {seed}, ended with status {done.returncode}")
             shown = replace(stage, labels=Path("LISTS", name, "train.txt"), report=Path("results", path.name))
             _say_without_paths(path, "codes", shown)
 

@@ -35,7 +35,7 @@ import pandas as pd
 import tyro
 from tqdm.auto import tqdm
 
-from hashlib_nb import artifacts, checks, hamming, metrics, selection, selectors
+from hashlib_nb import artifacts, checks, hamming, metrics, ppo, selection, selectors
 from hashlib_nb.baselines import class_index_codes, predict_classes, random_codes
 from hashlib_nb.encoder import Settings, Setup
 
@@ -208,8 +208,6 @@ def make_rows(args: Args) -> list[dict]:
     Raises:
         ValueError: settings that a later stage would refuse, before the first one starts.
     """
-    from hashlib_nb import ppo  # here, since it needs torch and the command's help does not
-
     for n_bits in args.lengths:
         ppo.Args(n_bits=n_bits, total_episodes=args.total_episodes)
     rows = []
