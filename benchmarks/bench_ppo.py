@@ -22,7 +22,8 @@ import pandas as pd
 
 from benchmarks import timing
 from benchmarks.data import class_codes
-from hashlib_nb import ppo, threads
+from hashlib_nb import ppo
+from hashlib_nb.machine import threads
 from hashlib_nb.selection import BitSelectionEnv, Reward, Search
 
 OURS, THEIRS = "hashlib_nb.ppo", "MaskablePPO"

@@ -32,8 +32,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from hashlib_nb.ends import CommandError, ending
-from hashlib_nb.files import (
+from hashlib_nb.machine.ends import CommandError, ending
+from hashlib_nb.machine.files import (
     NotRegularError,
     WriteError,
     absolute,

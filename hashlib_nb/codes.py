@@ -33,9 +33,10 @@ import torch
 import tyro
 from tqdm.auto import tqdm
 
-from hashlib_nb import artifacts, checks, datasets, threads
+from hashlib_nb import artifacts, checks, datasets
 from hashlib_nb.hamming import MAX_BITS, check_labels
-from hashlib_nb.numba_cache import CACHE
+from hashlib_nb.machine import threads
+from hashlib_nb.machine.numba_cache import CACHE
 
 LITERAL = {"lr": 1.0, "init_scale": 1.0, "finish_sweeps": 0}
 """The thesis' settings, as written: Adam at 1.0 from W ~ N(0, 1), then the sign. For side-by-side comparison."""

@@ -21,8 +21,9 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
-from hashlib_nb import artifacts, checks, threads
+from hashlib_nb import artifacts, checks
 from hashlib_nb.hamming import mask_of
+from hashlib_nb.machine import threads
 from hashlib_nb.selection import MAX_QUERIES, MOST, BitSelectionVectorEnv, Reward, Search, Selection, reward_codes
 
 THESIS = {"episodes": 1, "standardize": False, "gamma": 0.99, "restarts": 0.0, "new_subsets": 0.0, "memo": False}

@@ -15,8 +15,9 @@ import tyro
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashlib_nb import artifacts, files
+from hashlib_nb import artifacts
 from hashlib_nb.artifacts import ArtifactError, Checkpoint
+from hashlib_nb.machine import files
 from tests.helpers import assert_same
 
 ARRAYS = {"codes": np.arange(12, dtype=np.uint8).reshape(3, 4), "objective": np.array(0.25)}
@@ -362,7 +363,7 @@ def test_folders_are_named_after_what_is_in_them(home):
 def test_the_project_root(home, monkeypatch):
     assert artifacts.project_root() == home
     monkeypatch.delenv("HASHLIB_NB_HOME")
-    package = home / "clone" / "hashlib_nb" / "files.py"
+    package = home / "clone" / "hashlib_nb" / "machine" / "files.py"
     monkeypatch.setattr(files, "__file__", str(package))
     monkeypatch.chdir(home)
     assert artifacts.project_root() == home  # no checkout around the package: the current folder

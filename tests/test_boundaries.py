@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from hashlib_nb import baselines, codes, datasets, encoder, hamming, metrics, ppo, selection, selectors, threads
+from hashlib_nb import baselines, codes, datasets, encoder, hamming, metrics, ppo, selection, selectors
 from hashlib_nb.encoder.networks import Head
 from hashlib_nb.experiments import comparison, pools, results
+from hashlib_nb.machine import threads
 from tests.helpers import noisy_codes
 
 CODES, LABELS = noisy_codes()

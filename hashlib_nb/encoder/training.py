@@ -17,9 +17,10 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
-from hashlib_nb import artifacts, checks, threads
+from hashlib_nb import artifacts, checks
 from hashlib_nb.encoder import batches, networks, parallel
 from hashlib_nb.encoder.networks import Head, NotFiniteError
+from hashlib_nb.machine import threads
 
 if TYPE_CHECKING:
     from hashlib_nb.encoder.batches import Images

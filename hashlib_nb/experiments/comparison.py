@@ -23,9 +23,10 @@ import pandas as pd
 from scipy import stats
 from tqdm.auto import tqdm
 
-from hashlib_nb import artifacts, checks, datasets, threads
+from hashlib_nb import artifacts, checks, datasets
 from hashlib_nb.experiments import pools
 from hashlib_nb.experiments.pools import Candidates
+from hashlib_nb.machine import threads
 from hashlib_nb.selection import MOST, Reward, Search, check_budget
 from hashlib_nb.selectors import METHODS
 

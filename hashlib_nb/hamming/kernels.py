@@ -24,7 +24,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
-from hashlib_nb.numba_cache import CACHE
+from hashlib_nb.machine.numba_cache import CACHE
 
 LANES = 8
 """64-bit words in a vector: one AVX-512 register, two of AVX2, four of NEON; LLVM splits it as the machine needs."""

@@ -24,7 +24,7 @@ from hashlib_nb.hamming.arrays import (
     query_chunks,
 )
 from hashlib_nb.hamming.packed import Packed
-from hashlib_nb.numba_cache import CACHE
+from hashlib_nb.machine.numba_cache import CACHE
 
 BLOCK = 4096
 """Items whose distances the numba kernels hold at a time: 8 KB, which stays in the processor's nearest cache."""

@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hashlib_nb import artifacts, files, numba_cache
+from hashlib_nb import artifacts
 from hashlib_nb.artifacts import ArtifactError, WriteError
+from hashlib_nb.machine import files, numba_cache
 from tests.helpers import ROOT, run_python, start_python
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -312,7 +313,7 @@ def test_every_writer_ends_in_a_sentence_where_there_is_no_room(home):
 
 KILLED = """
 import os, signal, sys
-from hashlib_nb import files
+from hashlib_nb.machine import files
 with files.atomic(sys.argv[1]) as partial:
     partial.write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)

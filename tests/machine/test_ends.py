@@ -14,8 +14,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from hashlib_nb import ends
 from hashlib_nb.__main__ import COMMANDS, main
+from hashlib_nb.machine import ends
 from tests.helpers import ROOT, start_python
 
 NEEDED = {

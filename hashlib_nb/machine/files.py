@@ -57,7 +57,7 @@ def project_root() -> Path:
     """
     if home := os.environ.get("HASHLIB_NB_HOME"):
         return Path(home)
-    checkout = Path(__file__).resolve().parents[1]
+    checkout = Path(__file__).resolve().parents[2]
     return checkout if (checkout / "pyproject.toml").exists() and (checkout / "notebooks").is_dir() else Path.cwd()
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info
 
-from hashlib_nb import threads
+from hashlib_nb.machine import threads
 from tests.helpers import run_python
 
 
@@ -53,7 +53,7 @@ def test_blas_has_one_thread_inside_a_decorated_function():
 
 @pytest.mark.process
 def test_no_library_is_loaded_for_it():
-    shown = run_python("import sys; from hashlib_nb import threads; threads.limit(1); print('torch' in sys.modules)")
+    shown = run_python("import sys; from hashlib_nb.machine import threads; threads.limit(1); print('torch' in sys.modules)")
     assert shown.strip() == "False"
 
 

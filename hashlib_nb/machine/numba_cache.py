@@ -23,7 +23,7 @@ def _can_be_written(folder: Path) -> bool:
 
 def _usual_place() -> bool:
     """Whether numba finds a place: what the user names, `__pycache__` beside the code, or the user's cache."""
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     beside = [package, package / "hamming", package / "metrics"]
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     places = [[Path(folder) / "__pycache__" for folder in beside], [Path(cache, "numba").expanduser()]]
