@@ -53,7 +53,8 @@ def test_blas_has_one_thread_inside_a_decorated_function():
 
 @pytest.mark.process
 def test_no_library_is_loaded_for_it():
-    shown = run_python("import sys; from hashlib_nb.machine import threads; threads.limit(1); print('torch' in sys.modules)")
+    program = "import sys; from hashlib_nb.machine import threads; threads.limit(1); print('torch' in sys.modules)"
+    shown = run_python(program)
     assert shown.strip() == "False"
 
 
