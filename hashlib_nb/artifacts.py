@@ -101,12 +101,20 @@ def sha256_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def replaces_npz(path: Path) -> bool:
-    """Whether an existing file may be replaced by an npz artifact: it is one, whole or damaged, or lies among them."""
-    if is_own_place(path):
-        return True
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return content.find(f"{META}.npy".encode()) >= 0  # a name that no compression hides
+def replaces_npz(*names: str) -> Callable[[Path], bool]:
+    """For `check_writable`: whether an existing file is an npz artifact with these arrays, or lies among artifacts."""
+
+    def replaces(path: Path) -> bool:
+        if is_own_place(path):
+            return True
+        try:
+            with zipfile.ZipFile(path) as archive:
+                return {f"{name}.npy" for name in (META, *names)} <= {*archive.namelist()}
+        except (OSError, ValueError, zipfile.BadZipFile):  # a damaged one, if it has the mark
+            with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                return content.find(f"{META}.npy".encode()) >= 0  # a name that no compression hides
+
+    return replaces
 
 
 def replaces_json(*keys: str) -> Callable[[Path], bool]:
@@ -354,7 +362,7 @@ def load_or_make(
     before = stamp(path)
     if before is not None and (found := _matching(path, args, check, echo=print)) is not None:
         return found
-    check_writable(path, replaces_npz)
+    check_writable(path, replaces_npz())
     start = time.perf_counter()
     arrays = {name: np.asarray(array) for name, array in make().items()}
     seconds = time.perf_counter() - start

@@ -581,7 +581,10 @@ def _rows_as_numbers(rows: np.ndarray) -> np.ndarray:
 
 def main(args: Args) -> None:
     """Run stage 1 from the shell."""
-    for path, replaces in ((args.out, artifacts.replaces_npz), (args.report, artifacts.replaces_json("objective"))):
+    for path, replaces in (
+        (args.out, artifacts.replaces_npz("codes", "objective")),
+        (args.report, artifacts.replaces_json("objective")),
+    ):
         if path is not None:
             artifacts.check_writable(path, replaces)
     settings = PRESETS["literal" if args.literal else "repaired"] | {

@@ -213,8 +213,7 @@ def train(args: Args, codes: np.ndarray | None = None, labels: np.ndarray | None
             threads.limit(1, "torch")  # more cost networks this small; numba's kernels leave OpenMP at their own number
 
             # anneal
-            learning_rate = args.learning_rate * (remaining if args.anneal_lr else 1.0)
-            optimizer.param_groups[0]["lr"] = learning_rate
+            optimizer.param_groups[0]["lr"] = learning_rate = args.learning_rate * (remaining if args.anneal_lr else 1)
 
             # choose where episodes start: from nothing, or from the best subset so far less some of its bits
             start, steps = np.zeros((args.episodes, 0), dtype=np.int64), args.n_bits

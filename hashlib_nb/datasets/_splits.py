@@ -92,7 +92,7 @@ class Splits:
         """
         if self.pool is None:
             raise ValueError("these splits have no pool, so there are no rows to save; splits of `load` can be saved.")
-        artifacts.check_writable(Path(path), artifacts.replaces_npz)
+        artifacts.check_writable(Path(path), artifacts.replaces_npz(*PARTS))
         artifacts.save_npz(Path(path), self.rows, pool=self.pool.digest(), info=self.info)
 
 

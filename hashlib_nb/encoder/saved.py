@@ -105,7 +105,7 @@ def check_folder(folder: Path) -> None:
     folder = Path(folder)
 
     def replaces(path: Path) -> bool:
-        beside = {DESCRIPTION: artifacts.replaces_json("arch", "bits"), CODES: artifacts.replaces_npz}
+        beside = {DESCRIPTION: artifacts.replaces_json("arch", "bits"), CODES: artifacts.replaces_npz("train_codes")}
         there = (replaces for name, replaces in beside.items() if (folder / name).is_file() and replaces(folder / name))
         return artifacts.is_own_place(path) or next(there, None) is not None
 

@@ -319,7 +319,7 @@ def _open(args: Args, origin: Origin) -> Index | None:
 
 def _check_outputs(args: Args) -> None:
     lines = artifacts.replaces_lines(r".*  [0-9a-f]+")
-    for path, replaces in ((args.out, artifacts.replaces_npz), (args.text, lines)):
+    for path, replaces in ((args.out, artifacts.replaces_npz("codes", "names")), (args.text, lines)):
         if path is not None:
             artifacts.check_writable(path, replaces)
     if args.index is not None and args.index.exists() and not (args.index.is_dir() or args.index.name == FILE):

@@ -172,7 +172,7 @@ def figure(path: Path) -> None:
 
 
 OUR_OWN = {
-    "npz": (artifacts.replaces_npz, lambda path: artifacts.save_npz(path, {"a": np.arange(3)})),
+    "npz": (artifacts.replaces_npz(), lambda path: artifacts.save_npz(path, {"a": np.arange(3)})),
     "json": (
         artifacts.replaces_json("bits", "reward"),
         lambda path: artifacts.save_json(path, {"reward": 1, "bits": []}),
@@ -218,12 +218,23 @@ def test_what_is_cut_short_is_still_of_the_kind(home, kind, share):
     files.check_writable(home / "own", replaces)
 
 
+def test_an_artifact_of_another_stage_is_left_as_well(home):
+    stages = {"codes": ("codes", "objective"), "encoder": ("train_codes",), "encode": ("codes", "names")}
+    for stage, names in stages.items():
+        artifacts.save_npz(home / stage, dict.fromkeys(names, np.arange(3)))
+    for stage, names in stages.items():
+        files.check_writable(home / stage, artifacts.replaces_npz(*names))
+        for other in stages.keys() - {stage}:
+            with pytest.raises(ValueError, match="was not written by this command"):
+                files.check_writable(home / other, artifacts.replaces_npz(*names))
+
+
 def test_what_pillow_and_numpy_save_is_somebodys(home):
     from PIL import Image
 
     Image.new("RGBA", (5, 5)).save(home / "x.png")
     np.savez(home / "x.npz", codes=np.arange(3))
-    for name, replaces in {"x.png": artifacts.replaces_figure, "x.npz": artifacts.replaces_npz}.items():
+    for name, replaces in {"x.png": artifacts.replaces_figure, "x.npz": artifacts.replaces_npz()}.items():
         with pytest.raises(ValueError, match="was not written by this command"):
             files.check_writable(home / name, replaces)
 
