@@ -6,6 +6,7 @@ import dataclasses
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -94,3 +95,25 @@ def draw(path: Path, seed: int, size: tuple[int, int] = (8, 6)) -> Path:
     pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
     Image.fromarray(pixels).save(path)
     return path
+
+
+def damage(path: Path, how: str, names: Sequence[str] = ("codes",)) -> None:
+    """Make of an npz file what no reader may take for whole; "pickled" has arrays of those names."""
+    content = bytearray(path.read_bytes())
+    if how == "truncated":
+        path.write_bytes(content[:-100])
+    elif how == "flipped":
+        content[150] ^= 0xFF
+        path.write_bytes(content)
+    elif how == "empty":
+        path.write_bytes(b"")
+    elif how == "text":
+        path.write_text("hello")
+    elif how == "npy":
+        with path.open("wb") as file:
+            np.save(file, np.zeros(3))
+    elif how == "pickled":
+        np.savez(path, **{name: np.array([{}], object) for name in names})
+    elif how == "folder":
+        path.unlink()
+        path.mkdir()

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hashlib_nb import artifacts
 from hashlib_nb.artifacts import ArtifactError, Checkpoint
 from hashlib_nb.machine import files
-from tests.helpers import assert_same
+from tests.helpers import assert_same, damage
 
 ARRAYS = {"codes": np.arange(12, dtype=np.uint8).reshape(3, 4), "objective": np.array(0.25)}
 
@@ -44,27 +44,6 @@ def test_objects_are_refused_before_anything_is_written(home, dtype):
     with pytest.raises(ValueError, match="array 'names' has dtype object"):
         artifacts.save_npz(home / "x.npz", {"names": np.zeros(2, dtype)})
     assert files_of(home) == []
-
-
-def damage(path: Path, how: str) -> None:
-    if how == "truncated":
-        path.write_bytes(path.read_bytes()[:-100])
-    elif how == "flipped":
-        content = bytearray(path.read_bytes())
-        content[70] ^= 0xFF
-        path.write_bytes(content)
-    elif how == "empty":
-        path.write_bytes(b"")
-    elif how == "text":
-        path.write_text("hello")
-    elif how == "npy":
-        with path.open("wb") as file:
-            np.save(file, np.zeros(3))
-    elif how == "pickled":
-        np.savez(path, codes=np.array([{}], object))
-    elif how == "folder":
-        path.unlink()
-        path.mkdir()
 
 
 DAMAGES = ["truncated", "flipped", "empty", "text", "npy", "pickled", "folder"]

@@ -16,7 +16,7 @@ from sklearn.metrics import average_precision_score
 from hashlib_nb import baselines, hamming, metrics
 from hashlib_nb.metrics import __main__ as command
 from hashlib_nb.metrics import ranking
-from tests.helpers import refusal, run_main
+from tests.helpers import damage, refusal, run_main
 
 OPTIONS = list(itertools.product(metrics.TIES, metrics.DENOMINATORS))
 
@@ -448,25 +448,9 @@ def test_the_command_line_measures_a_selection(codes_npz, tmp_path, capsys):
     assert [path.name for path in out.parent.iterdir()] == ["report.json"]  # no temporary file stays
 
 
-def damage(path, how):
-    if how == "truncated":
-        path.write_bytes(path.read_bytes()[:-200])
-    elif how == "flipped":
-        content = bytearray(path.read_bytes())
-        content[150] ^= 0xFF
-        path.write_bytes(content)
-    elif how == "text":
-        path.write_text("hello")
-    elif how == "npy":
-        with path.open("wb") as file:
-            np.save(file, np.zeros(3))
-    elif how == "pickled":
-        np.savez(path, **{name: np.array([{}], object) for name in NAMES})
-
-
 @pytest.mark.parametrize("how", ["truncated", "flipped", "text", "npy", "pickled"])
 def test_a_damaged_or_foreign_codes_file_is_named(how, codes_npz, tmp_path):
-    damage(codes_npz, how)
+    damage(codes_npz, how, NAMES)
     out = tmp_path / "report.json"
     message = refusal(command, "--codes", codes_npz, "--out", out)
     assert message.startswith(f"error: {codes_npz} is truncated or no npz file (")
