@@ -103,7 +103,7 @@ def damage(path: Path, how: str, names: Sequence[str] = ("codes",)) -> None:
     if how == "truncated":
         path.write_bytes(content[:-100])
     elif how == "flipped":
-        content[150] ^= 0xFF
+        content[70] ^= 0xFF  # inside the first array
         path.write_bytes(content)
     elif how == "empty":
         path.write_bytes(b"")

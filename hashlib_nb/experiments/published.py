@@ -248,7 +248,7 @@ def main(args: Args) -> None:
         raise ValueError(f"only names {unknown[0]!r}; there are: {', '.join(TABLES)}")
     for option in ("cifar10", "coco", "lists"):
         if (path := getattr(args, option)) is not None and not path.is_dir():
-            raise FileNotFoundError(f"{option}: {artifacts.shown(path)} is no folder; give the one that holds its files")
+            raise FileNotFoundError(f"{option}: {artifacts.shown(path)} is no folder; give the one with its files")
     lists = [] if args.lists is None else [args.lists / name / "train.txt" for name in LISTS]
     if missing := [path for path in lists if not path.is_file()]:
         raise FileNotFoundError(f"lists: {missing[0]} does not exist; give the folder of the published lists")
