@@ -238,9 +238,7 @@ def load_or_encode(
     settings = replace(settings or Settings(), **changes).resolved()
     if folds:
         folds_of(targets, folds, seed)  # a number of folds that cannot be is named before the first encoder is fitted
-    checkpoints = Path(folder) / "checkpoints"
-
-    used: list[Path] = []
+    checkpoints, used = Path(folder) / "checkpoints", []
 
     def make() -> dict[str, np.ndarray]:
         saved.check_folder(folder)
@@ -308,9 +306,8 @@ def _made_from(splits: datasets.Splits, targets: np.ndarray, settings: Settings)
     """What codes depend on beside seed and folds: the content of the data, and every setting that changes a result."""
     labels = artifacts.digest(*(getattr(splits, name).labels for name in PARTS), targets)
     data = " ".join([*(batches.digest(getattr(splits, name).images) for name in PARTS), labels])
-    return {"data": data, "arch": settings.arch, "recipe": str(settings.recipe), "device": settings.device} | {
-        name: str(value) for name, value in settings.words().items()
-    }
+    always = {"data": data, "arch": settings.arch, "recipe": str(settings.recipe), "device": settings.device}
+    return always | settings.words()
 
 
 def _side_by_side(curves: Sequence[np.ndarray]) -> np.ndarray:
