@@ -14,6 +14,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import NoReturn
 
 from hashlib_nb.machine.files import printable, shown
 
@@ -43,9 +44,7 @@ def ending() -> Iterator[None]:
         finally:
             _flush()
     except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second one ends what still tidies up, as quietly
-        print("interrupted", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        _interrupted()
     except Exception as error:
         if isinstance(error, BrokenPipeError) and _reader_left():
             _drop_output()
@@ -61,9 +60,8 @@ def quiet_imports() -> None:
 
     def show(kind: type[BaseException], error: BaseException, trace: object) -> None:
         if issubclass(kind, KeyboardInterrupt):
-            print("interrupted", file=sys.stderr)
-        else:
-            shown(kind, error, trace)
+            _interrupted()  # Python's own status is 1 where what runs at exit compiles anything, as torch's does
+        shown(kind, error, trace)
 
     sys.excepthook = show
 
@@ -87,6 +85,12 @@ def _is_out_of_memory(error: BaseException) -> bool:
     """Python's own, and torch's, which is a RuntimeError on a CPU and has a class of its own on a GPU."""
     torchs = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
     return isinstance(error, MemoryError) or torchs or type(error).__name__ == "OutOfMemoryError"
+
+
+def _interrupted() -> NoReturn:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second one ends what still tidies up, as quietly
+    print("interrupted", file=sys.stderr)
+    sys.exit(INTERRUPTED)
 
 
 def _flush() -> None:
