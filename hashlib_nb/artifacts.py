@@ -49,7 +49,7 @@ from hashlib_nb.machine.files import (
 )
 
 __all__ = [
-    "META", "ArtifactError", "Checkpoint", "CommandError", "WriteError", "absolute", "atomic", "check_regular",
+    "CODES", "META", "ArtifactError", "Checkpoint", "CommandError", "WriteError", "absolute", "atomic", "check_regular",
     "check_writable", "command", "differences", "digest", "digest_of_text", "expanded", "folder", "is_own_place",
     "load_json", "load_npy", "load_npz", "load_or_make", "locked", "or_dropped", "peak_memory_mb", "printable",
     "project_root", "read_array", "read_npz", "read_selection", "replaces_checkpoint", "replaces_figure",
@@ -58,6 +58,8 @@ __all__ = [
 ]  # fmt: skip
 
 META = "__hashlib_nb__"
+CODES = "codes.npz"
+"""What stage 2 leaves in its folder for the later stages."""
 HEAD = 4096
 """Bytes at the beginning of a file by which a damaged one is known."""
 

@@ -14,17 +14,18 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
+import tyro
 from torch import nn
 from tqdm.auto import tqdm
 
-from hashlib_nb import artifacts, checks
+from hashlib_nb import artifacts, candidates, checks
 from hashlib_nb.hamming import mask_of
 from hashlib_nb.machine import threads
-from hashlib_nb.selection import MAX_QUERIES, MOST, BitSelectionVectorEnv, Reward, Search, Selection, reward_codes
+from hashlib_nb.selection import MAX_QUERIES, MOST, BitSelectionVectorEnv, Reward, Search, Selection
 
 THESIS = {"episodes": 1, "standardize": False, "gamma": 0.99, "restarts": 0.0, "new_subsets": 0.0, "memo": False}
 """The thesis' setting, for `Args(**THESIS)`: one episode an update, raw reward, nothing that helps to explore."""
@@ -83,8 +84,8 @@ class Args:
     # --- run ---
     codes: Path = Path("codes.npz")
     """npz of stage 2 (python -m hashlib_nb.encoder); the command line alone reads it"""
-    reward_codes: Literal["crossfit", "holdout", "in_sample"] = "crossfit"
-    """which codes of the training pictures give the reward; the command line alone reads it"""
+    pool: Annotated[candidates.Options, tyro.conf.arg(name="")] = candidates.Options()
+    """which candidates are made of them and which of their codes give the reward; the command line alone reads it"""
     out: Path = Path("selection.json")
     """where the command line writes the kept bits, their reward and the curves; only a selection is replaced"""
     seed: int = 0
@@ -162,14 +163,15 @@ def generalized_advantages(rewards, values, terminated, gamma: float, gae_lambda
     return advantages
 
 
-def train(args: Args, codes: np.ndarray | None = None, labels: np.ndarray | None = None, *, reward=None) -> Selection:
+def train(args: Args, codes=None, labels=None, *, query_codes=None, reward: Reward | None = None) -> Selection:
     """Choose `args.n_bits` bits of `codes` with PPO; the best subset of all episodes is what is returned.
 
     Args:
         args: settings.
         codes: {0,1} [n, k].
         labels: {0,1} [n, m], or class numbers int [n].
-        reward: a `Reward`, or what is called like one, instead of codes and labels. What it raises is passed on.
+        query_codes: {0,1} [n, k], the rows' codes as queries where these have codes of their own (see `Reward`).
+        reward: a `Reward`, or what is called like one, instead of these arrays. What it raises is passed on.
 
     Returns:
         Selection, whose history also holds `policy_bits` and `policy_reward` (what the final policy keeps when it takes
@@ -178,10 +180,9 @@ def train(args: Args, codes: np.ndarray | None = None, labels: np.ndarray | None
     Raises:
         ValueError: what does not fit together, n_bits outside 1..k; a reward, loss or weight that is not finite.
     """
-    # set up
     if reward is not None and args.checkpoint is not None:
         raise ValueError("checkpoint is for a training from codes and labels: give those instead of reward, or no file")
-    reward = reward or Reward(codes, labels, n_queries=args.n_queries, seed=args.seed)
+    reward = reward or Reward(codes, labels, query_codes=query_codes, n_queries=args.n_queries, seed=args.seed)
     search = Search(reward, args.n_bits, memo=args.memo)
     envs = BitSelectionVectorEnv(search, args.n_bits, args.episodes)
     try:
@@ -193,7 +194,7 @@ def train(args: Args, codes: np.ndarray | None = None, labels: np.ndarray | None
         agent = Agent(search.k, args.hidden).to(args.device)
     optimizer = torch.optim.Adam(agent.parameters(), lr=args.learning_rate, eps=1e-5, fused=True)
     first, history, best_bits, entropy_weight, budget = 0, {}, None, args.entropy_weight, args.budget or np.inf
-    data = args.checkpoint and artifacts.digest(reward.codes, reward.labels)
+    data = args.checkpoint and artifacts.digest(*reward.given)
     checkpoint = artifacts.Checkpoint(args.checkpoint, f"{data} {args.device} {settings(args)}")
     if state := checkpoint.load():
         agent.load_state_dict(state["agent"])
@@ -327,11 +328,9 @@ def likeliest_episode(agent: Agent, n_bits: int, k: int, device: str) -> tuple[n
 
 
 def settings(args: Args) -> dict:
-    """What the result depends on, in words that keep the selections valid that version 0.1 stored."""
-    without = ("codes", "out", "tensorboard", "checkpoint", "progress", "device", "memo")
-    size = args.episodes * args.n_bits
-    old = {"thesis": not args.memo, "batch_size": size, "minibatch_size": max(args.episodes, size // args.minibatches)}
-    return {name: value for name, value in asdict(args).items() if name not in without} | old
+    """What the result depends on, beside the codes and labels that it is chosen on."""
+    without = ("codes", "pool", "out", "tensorboard", "checkpoint", "progress", "device")
+    return {name: value for name, value in asdict(args).items() if name not in without}
 
 
 def main(args: Args) -> None:
@@ -339,11 +338,12 @@ def main(args: Args) -> None:
     artifacts.check_writable(args.out, artifacts.replaces_json("bits"))
     arrays, _ = artifacts.load_npz(args.codes)
     start = time.perf_counter()
-    selection = train(args, *reward_codes(args.reward_codes, arrays))
+    pool = candidates.of_arrays(arrays, args.pool, echo=print)
+    selection = pool.named(train(args, **pool.paying()))
     selection.save(args.out)
     about = f"after {selection.calls} calls and {time.perf_counter() - start:.0f} s; saved {artifacts.shown(args.out)}"
-    print(f"kept {args.n_bits} of {selection.n_candidates} bits: {' '.join(map(str, selection.bits))}")
-    print(f"reward (mAP on {args.reward_codes} codes) {selection.reward:.4f} {about}")
+    print(f"kept {args.n_bits} of {selection.n_candidates} candidates: {' '.join(map(str, selection.bits))}")
+    print(f"reward (mAP on {args.pool.reward_codes} codes) {selection.reward:.4f} {about}")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from tqdm.auto import tqdm
 from hashlib_nb import artifacts, checks
 from hashlib_nb.hamming import MAX_BITS, Pairs, check_bits, check_codes, check_labels, mask_of, toggled
 from hashlib_nb.metrics import map_of_flipped, map_of_masks
+from hashlib_nb.thermometer import check_meaning, level_of
 
 MAX_QUERIES = 2000
 """Of code sets with more rows than this, that many are drawn as queries, unless `n_queries` says otherwise."""
@@ -48,6 +49,11 @@ class Selection:
     """k, the number of bits there were to choose from."""
     history: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
     """Curves over the search, where the method leaves some (see ppo.py)."""
+    outputs: np.ndarray | None = None
+    """int64 [p], the encoder's output that each kept bit asks, where bits are thermometer bits; None where they are the
+    outputs themselves, asked at one half."""
+    thresholds: np.ndarray | None = None
+    """float32 [p], in logits, at which each asks; None likewise."""
 
     @property
     def mask(self) -> np.ndarray:
@@ -63,6 +69,7 @@ class Selection:
         artifacts.check_writable(path, artifacts.replaces_json("bits"))
         curves = {name: np.asarray(values).tolist() for name, values in self.history.items()}
         about = {"reward": self.reward, "calls": self.calls, "method": self.method, "n_candidates": self.n_candidates}
+        about |= meaning(self.outputs, self.thresholds)
         artifacts.save_json(path, {"bits": self.bits.tolist(), **about, "history": curves})
 
     @classmethod
@@ -83,6 +90,11 @@ def _stored(about: Mapping[str, Any], history: dict[str, np.ndarray]) -> Selecti
     if missing := {"bits", "reward", "calls", "method", "n_candidates"} - {*about}:
         raise ValueError(f"it has no {', '.join(sorted(missing))}")
     k = checks.count(about["n_candidates"], "n_candidates", most=MAX_BITS)
+    asks = (about.get("outputs"), about.get("thresholds"))
+    if asks != (None, None):
+        asks = check_meaning(*asks)
+        if len(asks[0]) != len(about["bits"]):
+            raise ValueError("outputs has not one number for each of its bits")
     if not isinstance(about["method"], str):
         raise ValueError(f"method is {checks.shown(about['method'])}, no name")
     if odd := [name for name, values in history.items() if values.dtype.kind not in "iuf"]:
@@ -94,7 +106,17 @@ def _stored(about: Mapping[str, Any], history: dict[str, np.ndarray]) -> Selecti
         method=about["method"],
         n_candidates=k,
         history=history,
+        outputs=asks[0],
+        thresholds=asks[1],
     )
+
+
+def meaning(outputs: np.ndarray | None, thresholds: np.ndarray | None) -> dict[str, list]:
+    """What a file says of thermometer bits beside their ids: outputs, thresholds, and for people the levels."""
+    if outputs is None:
+        return {}
+    levels = [float(f"{level:.6g}") for level in level_of(thresholds)]
+    return {"outputs": outputs.tolist(), "thresholds": thresholds.tolist(), "levels": levels}
 
 
 def load_or_make(path: Path, settings: Mapping[str, Any], make: Callable[[], Selection]) -> Selection:
@@ -107,13 +129,15 @@ def load_or_make(path: Path, settings: Mapping[str, Any], make: Callable[[], Sel
         made = make()
         curves = {f"history_{name}": values for name, values in made.history.items()}
         about = {"reward": made.reward, "calls": made.calls, "method": made.method, "n_candidates": made.n_candidates}
-        return {"bits": made.bits, **{name: np.array(value) for name, value in about.items()}, **curves}
+        asks = {} if made.outputs is None else {"outputs": made.outputs, "thresholds": made.thresholds}
+        return {"bits": made.bits, **{name: np.array(value) for name, value in about.items()}, **asks, **curves}
 
     def read(found: Mapping[str, np.ndarray]) -> Selection:
         history = {name.removeprefix("history_"): found[name] for name in found if name.startswith("history_")}
         names = [name for name in ("reward", "calls", "method", "n_candidates") if name in found]
         about = {name: found[name].item() for name in names if found[name].size == 1}
-        return _stored(about | {name: found[name] for name in ("bits",) if name in found}, history)
+        kept = ("bits", "outputs", "thresholds")
+        return _stored(about | {name: found[name] for name in kept if name in found}, history)
 
     def wrong(found: Mapping[str, np.ndarray]) -> str | None:
         try:
@@ -139,15 +163,18 @@ class Reward:
     """mAP of bit subsets on one set of codes: the terminal reward of the MDP (eq. 3.14).
 
     With up to `n_queries` rows every row is a query against all the others (leave one out: an item that retrieves
-    itself says nothing). With more, `n_queries` rows drawn once, with `seed`, are queries against the remaining rows.
-    Ties count at their expectation. There is no sort and no distance matrix: one subset costs
-    about queries x rows x p bit operations, of which a machine word does 64 at a time.
+    itself says nothing, at whatever distance from its own query code it lies). With more, `n_queries` rows drawn once,
+    with `seed`, are queries against the remaining rows. Ties count at their expectation. There is no sort and no
+    distance matrix: one subset costs about queries x rows x p bit operations, of which a machine word does 64 at a
+    time.
 
     It measures whatever it is asked, repeats included; `Search` is what remembers.
 
     Args:
         codes: {0,1} [n, k].
         labels: {0,1} [n, m], or class numbers int [n].
+        query_codes: {0,1} [n, k], the rows' codes as queries, where these have codes of their own (decided queries:
+            `thermometer.decide`); None where they are `codes`.
         n_queries: most rows to use as queries, in 1..`MOST`.
         seed: of the draw.
 
@@ -155,23 +182,28 @@ class Reward:
         ValueError: codes or labels of the wrong shape or values, fewer than 2 rows, or no row with a relevant one.
     """
 
-    def __init__(self, codes, labels, *, n_queries: int = MAX_QUERIES, seed: int = 0):
+    def __init__(self, codes, labels, *, query_codes=None, n_queries: int = MAX_QUERIES, seed: int = 0):
         n_queries, seed = checks.count(n_queries, "n_queries", most=MOST), checks.seed(seed)
         codes, labels = check_codes(codes, "codes"), check_labels(labels, "labels")
+        queries = codes if query_codes is None else check_codes(query_codes, "query_codes")
         flat = labels.ndim == 1  # class numbers
+        if queries.shape != codes.shape:
+            raise ValueError(
+                f"query_codes is {list(queries.shape)} and codes {list(codes.shape)}; give each row both codes"
+            )
         if len(codes) != len(labels):
             raise ValueError(f"labels has {len(labels)} rows for {len(codes)} codes; give one row of labels a code")
         if len(codes) < 2:
             raise ValueError("codes has 1 row; a reward needs at least 2, one to find the other")
         if len(codes) <= n_queries:
-            self.pairs = Pairs(codes, codes, labels, labels, leave_one_out=True)
+            self.pairs = Pairs(queries, codes, labels, labels, leave_one_out=True)
             answerable = (
                 len(np.unique(labels)) < len(labels) if flat else (labels.sum(axis=0, dtype=np.int64) > 1).any()
             )
         else:
             order = np.random.default_rng(seed).permutation(len(codes))
             query, rest = np.sort(order[:n_queries]), np.sort(order[n_queries:])
-            self.pairs = Pairs(codes[query], codes[rest], labels[query], labels[rest])
+            self.pairs = Pairs(queries[query], codes[rest], labels[query], labels[rest])
             q, r = labels[query], labels[rest]
             answerable = np.isin(q, r).any() if flat else (q.any(axis=0) & r.any(axis=0)).any()
         if not answerable:
@@ -179,6 +211,8 @@ class Reward:
         self.k = codes.shape[1]
         self.codes, self.labels = codes, labels
         """What was given, for methods that judge bits without a reward."""
+        self.given = (codes, labels) if query_codes is None else (codes, labels, queries)
+        """All that the reward depends on beside the draw of queries."""
         self.calls = 0
         """Subsets whose mAP was computed so far, repeats included."""
 
@@ -348,6 +382,13 @@ REWARD_CODES = ("crossfit", "holdout", "in_sample")
 """Which codes of the training pictures a reward is computed on (see `reward_codes`)."""
 
 
+def check_reward_codes(kind: str) -> str:
+    """`kind` if it is one of `REWARD_CODES`; otherwise a ValueError of one sentence."""
+    if kind not in REWARD_CODES:
+        raise ValueError(f"reward_codes must be one of {', '.join(REWARD_CODES)}, not {kind!r}")
+    return kind
+
+
 def reward_codes(kind: str, arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Codes [n, k] and labels [n, m] to reward a selection on, out of what stage 2 left in `codes.npz`.
 
@@ -359,8 +400,7 @@ def reward_codes(kind: str, arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarra
     Raises:
         ValueError: an unknown kind, or arrays of another origin.
     """
-    if kind not in REWARD_CODES:
-        raise ValueError(f"reward_codes must be one of {', '.join(REWARD_CODES)}, not {kind!r}")
+    check_reward_codes(kind)
     needed = {"train_labels", "train_codes" if kind == "in_sample" else "out_of_fold_codes", "fold"}
     if missing := sorted(needed - set(arrays)):
         raise ValueError(
@@ -420,6 +460,7 @@ class BitSelectionEnv(gymnasium.Env):
         codes: {0,1} [n, k].
         labels: {0,1} [n, m], or class numbers int [n].
         n_bits: p, in 1..k.
+        query_codes: as in `Reward`: the rows' codes as queries, where these have codes of their own.
         n_queries, seed: as in `Reward`, which draws queries once; the episode itself has no randomness.
         reward: a `Reward` or a `Search` to share between environments, instead of codes and labels.
 
@@ -438,12 +479,13 @@ class BitSelectionEnv(gymnasium.Env):
         labels=None,
         n_bits: int = 16,
         *,
+        query_codes=None,
         n_queries: int = MAX_QUERIES,
         seed: int = 0,
         reward: Reward | Search | None = None,
         render_mode: str | None = None,
     ):
-        self.reward_of = reward or Reward(codes, labels, n_queries=n_queries, seed=seed)
+        self.reward_of = reward or Reward(codes, labels, query_codes=query_codes, n_queries=n_queries, seed=seed)
         self.k, self.n_bits, self.render_mode = self.reward_of.k, check_n_bits(n_bits, self.reward_of.k), render_mode
         self.observation_space = gymnasium.spaces.MultiBinary(self.k)
         self.action_space = gymnasium.spaces.Discrete(self.k)

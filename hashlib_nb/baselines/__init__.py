@@ -1,6 +1,6 @@
 """Other people's codes, to compare with (chapters 2 and 4): a method a file."""
 
 from hashlib_nb.baselines.lsh import hyperplanes
-from hashlib_nb.baselines.trivial import class_index_codes, predict_classes, random_codes
+from hashlib_nb.baselines.trivial import class_index_codes, random_codes
 
-__all__ = ["class_index_codes", "hyperplanes", "predict_classes", "random_codes"]
+__all__ = ["class_index_codes", "hyperplanes", "random_codes"]

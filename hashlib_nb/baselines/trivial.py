@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hashlib_nb import checks
-from hashlib_nb.hamming import MAX_BITS, check_codes, check_labels, nearest
+from hashlib_nb.hamming import MAX_BITS
 
 MAX_CELLS = 1 << 32
 """Most bits that `random_codes` draws."""
@@ -51,33 +51,3 @@ def class_index_codes(classes, n_classes: int) -> np.ndarray:
         raise ValueError(f"classes runs from {low} to {high}; n_classes={n_classes} asks for 0..{n_classes - 1}")
     width = max(1, (n_classes - 1).bit_length())
     return ((classes[:, None] >> np.arange(width)) & 1).astype(np.uint8)
-
-
-def predict_classes(codes: np.ndarray, targets: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Number of the class whose target code is nearest to each code, the first of several that are equally near.
-
-    Args:
-        codes: {0,1} [n, k], of the pictures to classify.
-        targets: {0,1} [n', k], target codes of the training pictures. A class has one; where its pictures have several
-            (the literal codes), the majority of each bit.
-        labels: {0,1} [n', m], of the training pictures, or class numbers int [n'].
-
-    Returns:
-        int64 [n]. With one label a picture it is the label's column; in general, a number for each distinct label set,
-        or for each class in the order of their numbers.
-
-    Raises:
-        ValueError: codes and targets that are not 0/1 matrices of one width, or labels that do not fit.
-    """
-    codes, targets, labels = check_codes(codes), check_codes(targets, "targets"), check_labels(labels)
-    if codes.shape[1] != targets.shape[1]:
-        raise ValueError(f"codes has {codes.shape[1]} bits and targets {targets.shape[1]}; give equal lengths")
-    if len(labels) != len(targets):
-        raise ValueError(f"labels has {len(labels)} rows for {len(targets)} targets; give one row of labels a target")
-    # Read from the last column to the first, rows of one label sort in the order of their columns.
-    rows = labels if labels.ndim == 1 else labels[:, ::-1]
-    _, group, sizes = np.unique(rows, axis=0, return_inverse=True, return_counts=True)
-    order = np.argsort(group.reshape(-1), kind="stable")
-    ones = np.add.reduceat(targets[order], np.cumsum(sizes) - sizes, axis=0, dtype=np.int64)
-    shared = (2 * ones >= sizes[:, None]).astype(np.uint8)
-    return nearest(codes, shared, 1).indices[:, 0]

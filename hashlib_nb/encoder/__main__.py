@@ -54,7 +54,7 @@ def main(args: Args) -> None:
 def _main(args: Args) -> None:
     start = time.perf_counter()
     if args.out is not None:
-        artifacts.check_writable(args.out / "codes.npz", artifacts.replaces_npz("train_codes"))
+        artifacts.check_writable(args.out / artifacts.CODES, artifacts.replaces_npz("train_codes"))
     run = {name: getattr(args, name) for name in ("dataset", "root", "options", "split", "folds", "seed", "settings")}
     code_length = args.code_length
     if args.targets is not None:

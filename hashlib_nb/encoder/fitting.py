@@ -191,10 +191,10 @@ def cross_fit(
     progress: bool = True,
     **changes,
 ) -> tuple[np.ndarray, np.ndarray, list[dict[str, np.ndarray]]]:
-    """Out-of-fold codes: each training picture's code from an encoder fitted to the other folds.
+    """Out-of-fold logits: each training picture's from an encoder fitted to the other folds.
 
-    The folds' encoders share one set of target codes, so their bits mean the same and bits can be chosen on these codes
-    for an encoder that is trained on everything (cross-fitting).
+    The folds' encoders share one set of target codes, so their outputs mean the same and bits can be chosen on
+    these pictures for an encoder that is trained on everything (cross-fitting).
 
     Args:
         images: uint8 [n, h, w, c] or `datasets.Pictures`, or a frozen trunk's features, as of `fit`.
@@ -208,14 +208,14 @@ def cross_fit(
         **changes: as of `fit`.
 
     Returns:
-        codes uint8 [n, k], fold int64 [n], and each fold's training history, whose validation rows are the fold.
+        logits float32 [n, k], fold int64 [n], and each fold's training history, whose validation rows are the fold.
     """
     settings = replace(settings or Settings(), **changes).resolved()
     images = batches.as_images(images)
     _check(images, targets, settings)
     targets = check_codes(targets, "targets")
     seed, fold = checks.seed(seed), folds_of(targets, folds, seed)
-    out_of_fold = np.empty_like(targets)
+    out_of_fold = np.empty(targets.shape, dtype=np.float32)
     histories = []
     if networks.is_frozen(settings.arch) and not batches.is_features(images):  # once for all folds
         trunk = new_encoder(images, 1, settings)
@@ -225,6 +225,6 @@ def cross_fit(
         file = None if checkpoint is None else Path(checkpoint) / f"fold{f}.pt"
         run = {"loss": loss, "checkpoint": file, "seed": checks.word(seed, f + 1), "progress": progress}
         encoder = fit(images, targets, settings, validation=rows, **run)
-        out_of_fold[rows] = encoder.encode(batches.take(images, rows))
+        out_of_fold[rows] = encoder.logits(batches.take(images, rows))
         histories.append(encoder.history)
     return out_of_fold, fold, histories

@@ -14,11 +14,13 @@ from hashlib_nb import artifacts, checks, codes, datasets
 from hashlib_nb.datasets import PARTS
 from hashlib_nb.encoder import batches, features, networks, parallel, saved
 from hashlib_nb.encoder.fitting import check_folds, cross_fit, fit, folds_of
-from hashlib_nb.encoder.model import Encoder, new_encoder
+from hashlib_nb.encoder.model import Encoder, codes_of, new_encoder
 from hashlib_nb.encoder.settings import Settings
 from hashlib_nb.hamming import MAX_BITS
+from hashlib_nb.thermometer import CLASS_ARRAYS, ClassCodes
 
 if TYPE_CHECKING:
+    from hashlib_nb.candidates import Candidates, Options
     from hashlib_nb.encoder.batches import Images
     from hashlib_nb.selection import Selection
 
@@ -47,7 +49,13 @@ class ImageCodes:
     history: dict[str, np.ndarray] = field(repr=False)
     """`loss` and `bit_accuracy` [epochs] of the final encoder, `validation_bit_accuracy` [folds, epochs]."""
     arrays: dict[str, np.ndarray] = field(repr=False)
-    """All that `codes.npz` holds, by the names there, labels included: what `selection.reward_codes` reads."""
+    """All that `codes.npz` holds, by the names there: labels, logits float32 [n, k] and class codes as well, of which
+    `candidates.of_arrays` makes thermometer bits."""
+
+    @property
+    def classes(self) -> ClassCodes:
+        """The class codes, which decided queries take theirs from."""
+        return ClassCodes.from_arrays(self.arrays)
 
 
 @dataclass(frozen=True)
@@ -175,37 +183,46 @@ class Setup:
         self.codes()
         return Encoder.load(self.folder, device=self.settings.device, precision=self.settings.precision)
 
+    def candidates(self, options: Options | None = None) -> Candidates:
+        """The bits that stage 3 chooses among, as `options` ask for them; None for the defaults."""
+        from hashlib_nb import candidates
+
+        return candidates.of_arrays(self.codes().arrays, options)
+
     def select(
-        self, method: str, n_bits: int, *, reward_codes: str = "crossfit", total_episodes: int = EPISODES
+        self, method: str, n_bits: int, options: Options | None = None, *, total_episodes: int = EPISODES
     ) -> Selection:
         """The bits that a method keeps: from the file beside the codes, or searched for where there is none.
 
         Args:
             method: a name in `selectors.METHODS`.
             n_bits: p.
-            reward_codes: which codes pay the reward (`selection.reward_codes`).
+            options: which candidates there are and what pays for them (`candidates.Options`); None for the defaults.
             total_episodes: subsets that "ppo" tries; the others go on as long as they take.
         """
         from hashlib_nb import ppo, selection, selectors  # later stages: the key finds them what lies beside its codes
 
-        rewarded, labels = selection.reward_codes(reward_codes, self.codes().arrays)
+        pool = self.candidates(options)
         args = ppo.Args(n_bits=n_bits, total_episodes=total_episodes, seed=self.seed, progress=False)
         made_from = ppo.settings(args) if method == "ppo" else {"n_bits": n_bits, "seed": self.seed}
 
         def make() -> Selection:
+            reward = pool.reward(seed=self.seed)
             if method == "ppo":
-                return ppo.train(args, rewarded, labels)
-            return selectors.select(rewarded, labels, n_bits, method=method, seed=self.seed)
+                return pool.named(ppo.train(args, reward=reward))
+            return pool.named(selectors.select(None, None, n_bits, method=method, seed=self.seed, reward=reward))
 
-        made_from["data"] = artifacts.digest(rewarded, labels)
-        path = self.selection_path(method, n_bits, reward_codes=reward_codes, total_episodes=total_episodes)
+        made_from["data"] = pool.digest()
+        path = self.selection_path(method, n_bits, options, total_episodes=total_episodes)
         return selection.load_or_make(path, made_from, make)
 
     def selection_path(
-        self, method: str, n_bits: int, *, reward_codes: str = "crossfit", total_episodes: int = EPISODES
+        self, method: str, n_bits: int, options: Options | None = None, *, total_episodes: int = EPISODES
     ) -> Path:
         """Where `select` keeps what it finds; arguments as there."""
-        words = [method, f"p{n_bits}"] + [reward_codes] * (reward_codes != "crossfit")
+        from hashlib_nb.candidates import Options
+
+        words = [method, f"p{n_bits}", *(options or Options()).words]
         words += [f"t{total_episodes}"] * (total_episodes != EPISODES)
         return self.folder / f"{'-'.join(words)}.npz"
 
@@ -248,6 +265,9 @@ def load_or_encode(
             trunk, mirror = new_encoder(splits.train.images, 1, settings), settings.recipe.mirror
             inputs = features.of_splits(Path(cache or folder), trunk, splits, mirror=mirror, progress=progress)
         arrays = _fit_and_encode(Path(folder), inputs, targets, checkpoints, folds, seed, settings, progress)
+        labels = splits.train.labels
+        unseen = arrays["out_of_fold_logits"] if folds else arrays["train_logits"]  # of these, a beta that is too sure
+        arrays |= ClassCodes.of(targets, labels, unseen).arrays()
         return arrays | {f"{name}_labels": getattr(splits, name).labels for name in PARTS}
 
     def load_or(make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
@@ -269,7 +289,9 @@ def _unfit(arrays: Mapping[str, np.ndarray], folder: Path, splits: datasets.Spli
         found = arrays.get(name)
         if found is None or found.shape != (number, targets.shape[1]) or found.dtype.kind not in "biu":
             return f"it has no {name} of {number} pictures"
-    if missing := {"out_of_fold_codes", "fold", "encoder", *(f"{name}_labels" for name in PARTS)} - {*arrays}:
+    also = {"out_of_fold_codes", "out_of_fold_logits", "fold", "encoder", *CLASS_ARRAYS}
+    also |= {f"{name}_{what}" for name in PARTS for what in ("labels", "logits")}
+    if missing := also - {*arrays}:
         return f"it has no {', '.join(sorted(missing))}"
     if str(arrays["encoder"]) != saved.digest(folder):
         return f"{saved.WEIGHTS} and {saved.DESCRIPTION} beside it are not of the encoder that made it"
@@ -289,14 +311,16 @@ def _fit_and_encode(
     """All of `codes.npz` but the labels, from pictures or features of query, train and database."""
     run = {"seed": seed, "progress": progress}
     encoder = fit(inputs["train"], targets, settings, checkpoint=checkpoints / "final.pt", **run)
-    out_of_fold, fold, histories = targets[:0], np.zeros(0, dtype=np.int64), []
+    unseen, fold, histories = np.zeros((0, targets.shape[1]), np.float32), np.zeros(0, dtype=np.int64), []
     if folds:
-        out_of_fold, fold, histories = cross_fit(
+        unseen, fold, histories = cross_fit(
             inputs["train"], targets, settings, folds=folds, checkpoint=checkpoints, **run
         )
     identity = encoder.save(folder) if parallel.is_first() else ""
-    arrays = {f"{name}_codes": encoder.encode(inputs[name], progress=progress) for name in PARTS}
-    arrays |= {"targets": targets, "out_of_fold_codes": out_of_fold, "fold": fold, "encoder": np.array(identity)}
+    logits = {name: encoder.logits(inputs[name], progress=progress) for name in PARTS} | {"out_of_fold": unseen}
+    arrays = {f"{name}_logits": values for name, values in logits.items()}
+    arrays |= {f"{name}_codes": codes_of(values) for name, values in logits.items()}
+    arrays |= {"targets": targets, "fold": fold, "encoder": np.array(identity)}
     arrays |= {f"history_{name}": values for name, values in encoder.history.items()}
     arrays["history_validation_bit_accuracy"] = _side_by_side([h["validation_bit_accuracy"] for h in histories])
     return arrays

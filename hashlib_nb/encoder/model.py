@@ -175,7 +175,7 @@ class Encoder:
 
     def encode(self, images: Images, *, batch_size: int | None = None, progress: bool = False) -> np.ndarray:
         """Codes uint8 {0,1} [n, k], 1[F(x) >= 0]. Arguments as of `logits`."""
-        return (self.logits(images, batch_size=batch_size, progress=progress) >= 0).astype(np.uint8)
+        return codes_of(self.logits(images, batch_size=batch_size, progress=progress))
 
     def features(self, images: Images, *, mirrored: bool = False, progress: bool = False) -> np.ndarray:
         """The frozen trunk's features of pictures, float16 [n, d]; see `features.load_or_compute` for cached ones.
@@ -255,6 +255,11 @@ class Encoder:
             networks.choose_precision(precision, where),
             about.head,
         )
+
+
+def codes_of(logits: np.ndarray) -> np.ndarray:
+    """The thesis' codes uint8 {0,1} [n, k] of logits: every output asked at one half, 1[F(x) >= 0]."""
+    return (logits >= 0).astype(np.uint8)
 
 
 def _resize(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

@@ -22,7 +22,7 @@ from hashlib_nb.encoder.networks import Head
 from hashlib_nb.encoder.settings import MAX_SIZE
 from hashlib_nb.hamming import MAX_BITS
 
-WEIGHTS, DESCRIPTION, CODES = "encoder.safetensors", "encoder.json", "codes.npz"
+WEIGHTS, DESCRIPTION, CODES = "encoder.safetensors", "encoder.json", artifacts.CODES
 
 
 @dataclass(frozen=True)

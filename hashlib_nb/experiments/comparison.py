@@ -24,10 +24,10 @@ from scipy import stats
 from tqdm.auto import tqdm
 
 from hashlib_nb import artifacts, checks, datasets
+from hashlib_nb.candidates import Candidates
 from hashlib_nb.experiments import pools
-from hashlib_nb.experiments.pools import Candidates
 from hashlib_nb.machine import threads
-from hashlib_nb.selection import MOST, Reward, Search, check_budget
+from hashlib_nb.selection import MOST, Search, check_budget
 from hashlib_nb.selectors import METHODS
 
 RIVALS = ("swap", "annealing", "cem", "untrained")
@@ -94,8 +94,7 @@ class Cell:
 
 def run_cell(pool: Candidates, method: str, n_bits: int, seed: int, budget: int | None) -> Cell:
     """Search, then measure what was found on the test pictures."""
-    reward = Reward(pool.reward_codes, pool.reward_labels)
-    found = Search(reward, n_bits, budget).run(METHODS[method].find, seed, method)
+    found = pool.named(Search(pool.reward(), n_bits, budget).run(METHODS[method].find, seed, method))
     history = {name: found.history[name].tolist() for name in CURVES}
     test_map = pool.test_map(found.bits)
     seconds = history["seconds"][-1]
@@ -221,9 +220,10 @@ class _Store:
 
     def __init__(self, path: Path, pool: Candidates, budget: int | None):
         self.pool = pool.name
-        test = (pool.query_codes, pool.query_labels, pool.database_codes, pool.database_labels)
+        sides = [*pool.paying().values(), pool.query_codes, pool.query_labels, pool.database_codes]
+        sides = [side for side in (*sides, pool.database_labels, pool.decided_codes) if side is not None]
         self.path = path
-        self.settings = {"data": artifacts.digest(pool.reward_codes, pool.reward_labels, *test), "budget": budget}
+        self.settings = {"data": artifacts.digest(*sides), "budget": budget}
         self.cells: dict[tuple, Cell] = {}
         artifacts.check_writable(path, artifacts.replaces_json("settings", "cells"))
         self.stamp = artifacts.stamp(path)

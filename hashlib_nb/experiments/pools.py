@@ -12,13 +12,12 @@ Nothing is chosen here, and no label of a query or database picture is used.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hashlib_nb import baselines, datasets, encoder, hamming, metrics, selection
+from hashlib_nb import baselines, datasets, encoder
+from hashlib_nb.candidates import Candidates
 
 if TYPE_CHECKING:
     from hashlib_nb.encoder import ImageCodes
@@ -28,56 +27,6 @@ ENCODERS = {"64": (64,), "256": (256,), "union": (16, 32, 48, 64)}
 HYPERPLANES = {"lsh-512": 512}
 """Pools of random hyperplanes: how many."""
 NAMES = ("64", "256", "lsh-512", "union")
-
-
-@dataclass(frozen=True, eq=False)
-class Candidates:
-    """k candidate bits of the training, query and database pictures; codes are uint8 {0,1}, labels as everywhere."""
-
-    name: str
-    """A name in `NAMES`, or the caller's own."""
-    reward_codes: np.ndarray
-    """[n, k], training pictures: what pays the reward. Learned bits are cross-fitted."""
-    reward_labels: np.ndarray
-    """[n, m]."""
-    in_sample_codes: np.ndarray
-    """[n, k], the same pictures coded by encoders that were fitted to them; equal where nothing is learned."""
-    fold: np.ndarray
-    """int64 [n], which fold's encoder made a row of `reward_codes`; all 0 where nothing is learned."""
-    query_codes: np.ndarray
-    """[q, k], for the test alone."""
-    query_labels: np.ndarray
-    """[q, m]."""
-    database_codes: np.ndarray
-    """[d, k], for the test alone."""
-    database_labels: np.ndarray
-    """[d, m]."""
-
-    @property
-    def k(self) -> int:
-        """Number of candidate bits."""
-        return self.reward_codes.shape[1]
-
-    def codes_for(self, kind: str) -> tuple[np.ndarray, np.ndarray]:
-        """Codes and labels that pay the reward: "crossfit", "holdout" or "in_sample" (`selection.reward_codes`)."""
-        arrays = {"train_codes": self.in_sample_codes, "out_of_fold_codes": self.reward_codes}
-        return selection.reward_codes(kind, arrays | {"train_labels": self.reward_labels, "fold": self.fold})
-
-    def rewarded_by(self, kind: str) -> Candidates:
-        """The same bits with `codes_for(kind)` to pay the reward, named after it."""
-        codes, labels = self.codes_for(kind)
-        return replace(self, name=f"{self.name}-{kind}", reward_codes=codes, reward_labels=labels)
-
-    def of_bits(self, bits: Sequence[int] | np.ndarray, name: str) -> Candidates:
-        """The pool of these candidates alone."""
-        bits = hamming.check_bits(bits, self.k)
-        codes = ("reward_codes", "in_sample_codes", "query_codes", "database_codes")
-        return replace(self, name=name, **{which: getattr(self, which)[:, bits] for which in codes})
-
-    def test_map(self, bits: Sequence[int] | np.ndarray) -> float:
-        """mAP of these bits, query pictures against the database."""
-        codes, labels = (self.query_codes, self.database_codes), (self.query_labels, self.database_labels)
-        return metrics.mean_average_precision(*codes, *labels, bits=bits)
 
 
 def size(name: str) -> int:

@@ -36,8 +36,9 @@ import tyro
 from tqdm.auto import tqdm
 
 from hashlib_nb import artifacts, checks, hamming, metrics, ppo, selection, selectors
-from hashlib_nb.baselines import class_index_codes, predict_classes, random_codes
+from hashlib_nb.baselines import class_index_codes, random_codes
 from hashlib_nb.encoder import Settings, Setup
+from hashlib_nb.thermometer import predict_classes
 
 if TYPE_CHECKING:
     from hashlib_nb.datasets import Splits

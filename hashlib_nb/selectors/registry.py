@@ -85,6 +85,7 @@ def select(
     n_bits: int,
     *,
     method: str,
+    query_codes=None,
     budget: int | None = None,
     seed: int = 0,
     n_queries: int = MAX_QUERIES,
@@ -98,6 +99,7 @@ def select(
         labels: {0,1} [n, m], or class numbers int [n]; likewise.
         n_bits: p, in 1..k.
         method: a name in `METHODS`.
+        query_codes: {0,1} [n, k], the rows' codes as queries, where these have codes of their own; see `Reward`.
         budget: most reward calls (distinct subsets evaluated) the method may spend. None for as many as it takes, which
             is `DEFAULT_BUDGET` for an open-ended method.
         seed: of the method's random numbers and, as in ppo.py, of the draw of queries.
@@ -117,6 +119,7 @@ def select(
     seed = checks.seed(seed)
     if budget is None and METHODS[method].open_ended:
         budget = DEFAULT_BUDGET
-    search = Search(reward or Reward(codes, labels, n_queries=n_queries, seed=seed), n_bits, budget, progress=progress)
+    reward = reward or Reward(codes, labels, query_codes=query_codes, n_queries=n_queries, seed=seed)
+    search = Search(reward, n_bits, budget, progress=progress)
     with search.bar:
         return search.run(METHODS[method].find, seed, method)

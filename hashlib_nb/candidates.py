@@ -1,0 +1,268 @@
+"""What stage 3 chooses among: candidate bits of all pictures, what each of them asks, and who pays for a choice.
+
+    pool = candidates.of_arrays(setup.codes().arrays)            # thermometer bits, decided queries
+    found = pool.named(ppo.train(args, reward=pool.reward()))    # the p kept ones, by their ids and meaning
+    pool.test_map(found.bits)                                    # query pictures against the database
+
+The thesis' setting is `THESIS`: every output is asked at one half, and queries keep their codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from hashlib_nb import artifacts, hamming, metrics, selection, thermometer
+from hashlib_nb.selection import MAX_QUERIES, Reward, Selection
+from hashlib_nb.thermometer import HALF, LEVELS, ClassCodes
+
+
+@dataclass(frozen=True)
+class Options:
+    """How candidates are made of the encoder's outputs, and on what a choice among them is rewarded."""
+
+    levels: tuple[float, ...] = LEVELS
+    """posteriors at which each output is asked, inside (0, 1) and increasing; 0.5 alone is the thesis' code"""
+    quantiles: bool = False
+    """take the levels as shares of the out-of-fold outputs that lie below, instead of as posteriors"""
+    decided: bool = True
+    """a query takes the code of its likeliest class, which is a classifier's word, while database codes stay; without,
+    queries and database have codes of the same kind (symmetric)"""
+    reward_codes: Literal["crossfit", "holdout", "in_sample"] = "crossfit"
+    """which codes of the training pictures give the reward (`selection.reward_codes`)"""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for levels that are none, or an unknown kind of codes."""
+        thermometer.check_levels(self.levels)
+        object.__setattr__(self, "levels", tuple(map(float, self.levels)))
+        selection.check_reward_codes(self.reward_codes)
+
+    @property
+    def graded(self) -> bool:
+        """Whether candidates are thermometer bits, and not the outputs at one half."""
+        return self.quantiles or self.levels != HALF
+
+    @property
+    def words(self) -> list[str]:
+        """What of it is not the thesis' setting, as short words for file names."""
+        words = [self.reward_codes] * (self.reward_codes != "crossfit")
+        if self.graded:
+            words.append("quantiles" if self.quantiles else "thermometer")
+            words += [f"l{artifacts.digest_of_text(str(self.levels))}"] * (self.levels != LEVELS)
+        return words + ["decided"] * self.decided
+
+
+THESIS = Options(levels=HALF, decided=False)
+"""The thesis' setting: the k outputs at one half, symmetric."""
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """k candidate bits of the training, query and database pictures; codes are uint8 {0,1}, labels as everywhere."""
+
+    name: str
+    """What tables call the pool."""
+    reward_codes: np.ndarray
+    """[n, k], training pictures: what pays the reward. Learned bits are cross-fitted."""
+    reward_labels: np.ndarray
+    """[n, m]."""
+    in_sample_codes: np.ndarray
+    """[n, k], the same pictures coded by encoders that were fitted to them; equal where nothing is learned."""
+    fold: np.ndarray
+    """int64 [n], which fold's encoder made a row of `reward_codes`; all 0 where nothing is learned."""
+    query_codes: np.ndarray
+    """[q, k], for the test alone."""
+    query_labels: np.ndarray
+    """[q, m]."""
+    database_codes: np.ndarray
+    """[d, k], for the test alone."""
+    database_labels: np.ndarray
+    """[d, m]."""
+    reward_queries: np.ndarray | None = None
+    """[n, k], the training pictures' codes as queries, decided out of fold; None where they are `reward_codes`."""
+    in_sample_queries: np.ndarray | None = None
+    """[n, k], the same, decided by encoders that were fitted to them."""
+    decided_codes: np.ndarray | None = None
+    """[q, k], the query pictures' codes as decided queries; None where they are `query_codes`."""
+    outputs: np.ndarray | None = None
+    """int64 [k], the encoder's output that a candidate asks; None where candidates are the outputs, at one half."""
+    thresholds: np.ndarray | None = None
+    """float32 [k], in logits, at which it asks."""
+    ids: np.ndarray | None = None
+    """int64, the candidates that a search chooses among; None for all. The others differ from one of these on no row
+    that pays the reward, or are constant there (`thermometer.distinct`)."""
+
+    @property
+    def k(self) -> int:
+        """Number of candidates that a search chooses among."""
+        return self.reward_codes.shape[1] if self.ids is None else len(self.ids)
+
+    @property
+    def remark(self) -> str:
+        """How many candidates there are, in words."""
+        total = self.reward_codes.shape[1]
+        if self.k == total:
+            return f"{total:,} candidates"
+        return (
+            f"{self.k:,} of {total:,} candidates differ on the {len(self.reward_codes):,} rows that pay the reward; "
+            "the others are constant there, equal or opposite to one of these, and left out"
+        )
+
+    def reward(self, *, n_queries: int = MAX_QUERIES, seed: int = 0) -> Reward:
+        """The reward of a choice among the `k` candidates; arguments as of `selection.Reward`."""
+        return Reward(**self.paying(), n_queries=n_queries, seed=seed)
+
+    def paying(self) -> dict[str, np.ndarray | None]:
+        """What pays a choice among the `k` candidates: codes [n, k], labels [n, m], and query codes [n, k] or None."""
+        chosen = slice(None) if self.ids is None else self.ids
+        queries = None if self.reward_queries is None else self.reward_queries[:, chosen]
+        return {"codes": self.reward_codes[:, chosen], "labels": self.reward_labels, "query_codes": queries}
+
+    def named(self, found: Selection) -> Selection:
+        """A selection among the `k` candidates as one among all, by their ids, with what each of them asks."""
+        if self.ids is None and self.outputs is None:
+            return found
+        total = self.reward_codes.shape[1]
+        ids = np.arange(total) if self.ids is None else self.ids
+        history = dict(found.history)
+        if "policy_bits" in history:
+            everywhere = np.zeros((len(history["policy_probabilities"]), total))
+            everywhere[:, ids] = history["policy_probabilities"]
+            history |= {"policy_bits": ids[history["policy_bits"]], "policy_probabilities": everywhere}
+        bits = ids[found.bits]
+        made = replace(found, bits=bits, n_candidates=total, history=history)
+        if self.outputs is None:
+            return made
+        return replace(made, outputs=self.outputs[bits], thresholds=self.thresholds[bits])
+
+    def digest(self) -> str:
+        """What identifies all that a search sees."""
+        return artifacts.digest(*(side for side in self.paying().values() if side is not None))
+
+    def symmetric(self) -> Candidates:
+        """The same candidates, of which a query has codes of the database's kind."""
+        return replace(self, reward_queries=None, in_sample_queries=None, decided_codes=None)
+
+    def codes_for(self, kind: str) -> tuple[np.ndarray, np.ndarray]:
+        """Codes and labels that pay the reward: "crossfit", "holdout" or "in_sample" (`selection.reward_codes`)."""
+        return self._of_kind(kind, self.in_sample_codes, self.reward_codes)
+
+    def _of_kind(self, kind: str, in_sample: np.ndarray, out_of_fold: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        arrays = {"train_codes": in_sample, "out_of_fold_codes": out_of_fold, "fold": self.fold}
+        return selection.reward_codes(kind, arrays | {"train_labels": self.reward_labels})
+
+    def rewarded_by(self, kind: str) -> Candidates:
+        """The same bits with `codes_for(kind)` to pay the reward, named after it."""
+        codes, labels = self.codes_for(kind)
+        queries = self.reward_queries
+        if queries is not None:
+            queries, _ = self._of_kind(kind, self.in_sample_queries, queries)
+        named = f"{self.name}-{kind}"
+        return replace(self, name=named, reward_codes=codes, reward_labels=labels, reward_queries=queries)
+
+    def of_bits(self, bits: Sequence[int] | np.ndarray, name: str) -> Candidates:
+        """The pool of these candidates alone."""
+        bits = hamming.check_bits(bits, self.reward_codes.shape[1])
+        codes = ["reward_codes", "in_sample_codes", "query_codes", "database_codes"]
+        codes += ["reward_queries", "in_sample_queries", "decided_codes", "outputs", "thresholds"]
+        given = {which: getattr(self, which) for which in codes if getattr(self, which) is not None}
+        return replace(self, name=name, ids=None, **{which: each[..., bits] for which, each in given.items()})
+
+    def test_codes(self, bits: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Codes of these candidates: of the query pictures, decided where queries are, and of the database."""
+        queries = self.query_codes if self.decided_codes is None else self.decided_codes
+        return queries[:, bits], self.database_codes[:, bits]
+
+    def test_map(self, bits: Sequence[int] | np.ndarray) -> float:
+        """mAP of these candidates, query pictures against the database."""
+        bits = hamming.check_bits(bits, self.reward_codes.shape[1])
+        labels = self.query_labels, self.database_labels
+        return metrics.mean_average_precision(*self.test_codes(bits), *labels)
+
+
+def of_arrays(
+    arrays: Mapping[str, np.ndarray],
+    options: Options | None = None,
+    *,
+    name: str = "thermometer",
+    echo: Callable[[str], None] = lambda _: None,
+) -> Candidates:
+    """The candidates of one encoder.
+
+    Args:
+        arrays: what stage 2 left in `codes.npz`.
+        options: how candidates are made; None for thermometer bits and decided queries.
+        name: what tables call the pool.
+        echo: is told how many candidates differ, where some are left out.
+
+    Raises:
+        ValueError: arrays that lack what the options ask for.
+    """
+    options = options or Options()
+    if options.graded or options.decided:
+        _check(arrays)
+    if not options.graded:
+        codes = {part: arrays[f"{part}_codes"] for part in PARTS}
+        outputs = thresholds = None
+    else:
+        levels = thermometer.quantiles(_unseen(arrays), options.levels) if options.quantiles else options.levels
+        outputs, thresholds = thermometer.meanings(arrays["train_logits"].shape[1], levels)
+        codes = {part: _bits(arrays[f"{part}_logits"], outputs, thresholds) for part in PARTS}
+    decided: dict[str, np.ndarray | None] = dict.fromkeys(PARTS)
+    if options.decided:
+        classes = ClassCodes.from_arrays(arrays)
+        for part in ("out_of_fold", "train", "query"):
+            logits = arrays[f"{part}_logits"]
+            decided[part] = thermometer.decide(logits, classes, outputs) if len(logits) else codes[part]
+    pool = Candidates(
+        name,
+        reward_codes=codes["out_of_fold"],
+        reward_labels=arrays["train_labels"],
+        in_sample_codes=codes["train"],
+        fold=arrays["fold"],
+        query_codes=codes["query"],
+        query_labels=arrays["query_labels"],
+        database_codes=codes["database"],
+        database_labels=arrays["database_labels"],
+        reward_queries=decided["out_of_fold"],
+        in_sample_queries=decided["train"],
+        decided_codes=decided["query"],
+        outputs=outputs,
+        thresholds=thresholds,
+    )
+    pool = replace(pool.rewarded_by(options.reward_codes), name=name)
+    if not options.graded:
+        return pool  # the thesis chooses among all outputs
+    ids = thermometer.distinct(pool.reward_codes, pool.reward_queries)
+    if not len(ids):
+        raise ValueError("no candidate differs on the rows that pay the reward; give other levels, or more pictures")
+    pool = pool if len(ids) == len(outputs) else replace(pool, ids=ids)
+    echo(pool.remark)
+    return pool
+
+
+PARTS = ("query", "train", "database", "out_of_fold")
+"""Pictures whose codes and logits `codes.npz` holds."""
+
+
+def _check(arrays: Mapping[str, np.ndarray]) -> None:
+    needed = {*(f"{part}_logits" for part in PARTS), *thermometer.CLASS_ARRAYS}
+    if missing := sorted(needed - {*arrays}):
+        raise ValueError(
+            f"the codes file has no {', '.join(missing)}, which thermometer bits and decided queries are made of: make "
+            "it anew with hashlib-nb encoder, or ask for the codes that it has with --levels 0.5 --no-decided"
+        )
+
+
+def _unseen(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Logits of pictures that the network was not fitted to, where there are any."""
+    return arrays["out_of_fold_logits"] if len(arrays["out_of_fold_logits"]) else arrays["train_logits"]
+
+
+def _bits(logits: np.ndarray, outputs: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    if not len(logits):  # without folds there are no out-of-fold logits
+        return np.zeros((0, len(outputs)), np.uint8)
+    return thermometer.code(logits, outputs, thresholds)
