@@ -227,11 +227,14 @@ def concept_words(query_labels: np.ndarray, database_labels: np.ndarray) -> tupl
     return query[: len(query_labels)], items[len(query_labels) :], 2 * int(width), True
 
 
-def check_one_set(query_codes, database_codes, query_labels, database_labels) -> None:
-    """Raise ValueError unless the queries are the database, of two items at least."""
-    if not (np.array_equal(query_codes, database_codes) and np.array_equal(query_labels, database_labels)):
-        raise ValueError("leave_one_out=True needs the database as the query set; pass the same codes and labels twice")
-    if len(query_codes) < 2:
+def check_one_set(query_labels, database_labels) -> None:
+    """Raise ValueError unless the queries are the database's items, of which there are two at least."""
+    if not np.array_equal(query_labels, database_labels):
+        raise ValueError(
+            "leave_one_out=True needs item i in row i of queries and database; pass the same labels twice, and codes "
+            "of the same items"
+        )
+    if len(query_labels) < 2:
         raise ValueError("leave_one_out=True leaves nothing to rank in a database of 1 item; give at least 2")
 
 

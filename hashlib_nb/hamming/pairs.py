@@ -54,13 +54,48 @@ class Histograms:
         return Histograms(self.counts + other.counts, self.relevant + other.relevant)
 
 
+@dataclass(frozen=True)
+class Counted:
+    """Histograms of the rows that `Pairs` counts, and where in them the own item of each distinct query lies."""
+
+    found: Histograms
+    """Of shape [..., rows, ..., levels]; what is left out is still in where `own` says so, and only there."""
+
+    own: np.ndarray | None
+    """uint16 [..., distinct, ...], the distance of each distinct query's own item; None if nothing is to be taken out.
+    Rows are then the distinct queries."""
+
+    starts: np.ndarray
+    """int64 [rows + 1]: the distinct queries starts[r] to starts[r + 1] are counted in row r."""
+
+    axis: int
+    """Which axis of the histograms numbers rows, and which of `own` distinct queries."""
+
+    def each(self, which: slice = slice(None)) -> Histograms:
+        """Histograms of these distinct queries, each without its own item: as `found`, a row for each of them."""
+        index = (slice(None),) * self.axis + (which,)
+        if self.own is None:
+            return Histograms(self.found.counts[index], self.found.relevant[index])
+        row = np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))[which]
+        counts, relevant = (np.take(each, row, self.axis) for each in (self.found.counts, self.found.relevant))
+        at = self.own[index][..., None].astype(np.int64)
+        there = np.take_along_axis(relevant, at, -1)
+        np.put_along_axis(counts, at, np.take_along_axis(counts, at, -1) - 1, -1)
+        # An item has its query's labels, so it is relevant unless there are none, and then nothing is.
+        np.put_along_axis(relevant, at, there - (there > 0), -1)
+        return Histograms(counts, relevant)
+
+
 class Pairs:
     """Queries against a database, checked and packed once, for many evaluations of bit subsets.
 
     Relevant means: shares at least one concept, or, where labels are class numbers, is of the same class. With
-    ``leave_one_out=True`` the query set is the database, row i is query i, and item i is left out of its own ranking.
+    ``leave_one_out=True`` row i of both sets is item i, and it is left out of the ranking of query i. Its labels are
+    equal in both; its two codes may differ (a query that has a code of its own, such as that of its class), and then
+    the item is taken out at its own distance, which depends on the kept bits.
 
-    Queries with equal code and labels are counted once: there are `n_distinct` of them, in an order of their own, and
+    Queries with equal code and labels are counted once. Those among them whose own items, where these are left out,
+    have equal codes as well are one distinct query: there are `n_distinct` of them, in an order of their own, and
     `row_of_query` int64 [q] says which of them each query is.
 
     Args:
@@ -68,11 +103,12 @@ class Pairs:
         database_codes: {0,1} [n, k].
         query_labels: {0,1} [q, m], or class numbers int [q].
         database_labels: {0,1} [n, m], or class numbers int [n]; both in one form.
-        leave_one_out: leave item i out of the ranking of query i.
+        leave_one_out: leave item i out of the ranking of query i; both sets then have equal labels, row by row.
         backend: "numba", "numpy", or "auto" (HASHLIB_NB_BACKEND if set, else numba where it is installed).
 
     Raises:
-        ValueError: shapes that do not belong together, values other than 0/1, or an unknown backend.
+        ValueError: shapes that do not belong together, values other than 0/1, labels that differ where an item is to be
+            left out, or an unknown backend.
     """
 
     def __init__(
@@ -93,15 +129,20 @@ class Pairs:
         check_rows(database_codes, database_labels, "database")
         query_words, database_words, self._n_concepts, self._classes = concept_words(query_labels, database_labels)
         if leave_one_out:
-            check_one_set(query_codes, database_codes, query_labels, database_labels)
+            check_one_set(query_labels, database_labels)
         self.leave_one_out = leave_one_out
         self.n_queries, self.k = query_codes.shape
         self.n_database = len(database_codes)
         # Codes fitted to labels repeat a lot: queries with the same code and labels have the same histograms, and such
         # items are counted as one with a weight. Sorting by labels makes blocks of items that are relevant or are not.
         words = -(-self.k // WORD)
+        query_codes, database_codes = pack_checked(query_codes), pack_checked(database_codes)
         rows, self.row_of_query = _distinct(query_codes, query_words)
-        self.n_distinct = len(rows)
+        self._starts, self._apart = np.arange(len(rows) + 1), None
+        if leave_one_out and not np.array_equal(query_codes, database_codes):
+            apart, self.row_of_query, self._starts = _split(self.row_of_query, query_codes ^ database_codes)
+            self._apart = np.ascontiguousarray(apart.T)  # which bits each distinct query and its own item differ in
+        self.n_distinct, self.n_counted = int(self._starts[-1]), len(rows)
         self._query, self._query_concepts = map(np.ascontiguousarray, np.split(rows, [words], axis=1))
         self._has_concept = self._query_concepts.any(axis=1).astype(np.int32)  # with class numbers, all have
         rows, self._weights = _weighted(*_distinct(database_codes, database_words))
@@ -132,9 +173,23 @@ class Pairs:
             Histograms of shape [e, q, P+1], P being the number of bits that the largest mask keeps; levels beyond a
             mask's own number of kept bits are empty.
         """
+        found = self.counted_many(masks).each()
+        if distinct:
+            return found
+        return Histograms(*(np.take(each, self.row_of_query, axis=1) for each in (found.counts, found.relevant)))
+
+    def counted_many(self, masks) -> Counted:
+        """`histograms_many` before own items are taken out: a row for each query code and labels.
+
+        Args:
+            masks: bool or {0,1} [e, k]; True keeps the bit.
+
+        Returns:
+            Histograms of shape [e, `n_counted`, P+1], with own items at [e, `n_distinct`].
+        """
         masks = self.check_masks(masks)
         n_kept = masks.sum(axis=1, dtype=np.int64)
-        counts = np.empty((len(masks), self.n_distinct, n_kept.max() + 1), np.int32)
+        counts = np.empty((len(masks), self.n_counted, n_kept.max() + 1), np.int32)
         relevant = np.empty_like(counts)
         few = self._numba & (n_kept * self.n_database <= PLANES_UP_TO * len(self._weights))
         for rows, count in ((few, self._count_planes), (~few, self._count_words)):
@@ -145,9 +200,8 @@ class Pairs:
                 count(masks[rows], n_kept[rows], *part)
                 counts[rows], relevant[rows] = part
         found = self._finished(Histograms(counts, relevant), self._has_concept)
-        if distinct:
-            return found
-        return Histograms(*(np.take(each, self.row_of_query, axis=1) for each in (found.counts, found.relevant)))
+        own = None if self._apart is None else self._own_distances(masks)
+        return Counted(found, own, self._starts, axis=1)
 
     def histograms_flipped(self, mask, bits: Sequence[int], *, distinct: slice | None = None) -> Histograms:
         """Histograms of a subset of the bits with each of `bits` toggled alone: added, or removed if it is kept.
@@ -163,15 +217,38 @@ class Pairs:
         Returns:
             Histograms of shape [q, b, p+2], p being the number of bits that the mask keeps.
         """
-        mask, bits = self.check_masks(np.asarray(mask)[None])[0], check_bits(bits, self.k)
-        rows = slice(None) if distinct is None else distinct
-        shape = (len(self._query[rows]), len(bits), int(mask.sum()) + 2)
-        counts, relevant = np.empty(shape, np.int32), np.empty(shape, np.int32)
-        (self._flip_numba if self._numba else self._flip_numpy)(mask, bits, rows, counts, relevant)
-        found = self._finished(Histograms(counts, relevant), self._has_concept[rows, None])
+        first, last, _ = (slice(None) if distinct is None else distinct).indices(self.n_distinct)
+        rows = np.searchsorted(self._starts, [first, last - 1], side="right") - 1
+        counted = self.counted_flipped(mask, bits, slice(rows[0], rows[1] + 1))
+        found = counted.each(slice(first - self._starts[rows[0]], last - self._starts[rows[0]]))
         if distinct is not None:
             return found
         return Histograms(found.counts[self.row_of_query], found.relevant[self.row_of_query])
+
+    def counted_flipped(self, mask, bits: Sequence[int], rows: slice = slice(None)) -> Counted:
+        """`histograms_flipped` before own items are taken out: a row for each query code and labels.
+
+        Args:
+            mask: bool or {0,1} [k]; True keeps the bit.
+            bits: distinct indices of the bits to toggle, in 0..k-1.
+            rows: which of the `n_counted` rows, so that memory can be bounded.
+
+        Returns:
+            Histograms of shape [rows, b, p+2], with own items at [their distinct queries, b].
+        """
+        mask, bits = self.check_masks(np.asarray(mask)[None])[0], check_bits(bits, self.k)
+        first, last, _ = rows.indices(self.n_counted)
+        shape = (last - first, len(bits), int(mask.sum()) + 2)
+        counts, relevant = np.empty(shape, np.int32), np.empty(shape, np.int32)
+        (self._flip_numba if self._numba else self._flip_numpy)(mask, bits, rows, counts, relevant)
+        found, starts = self._finished(Histograms(counts, relevant), self._has_concept[rows, None]), self._starts
+        own = None if self._apart is None else self._own_flipped(mask, bits, slice(starts[first], starts[last]))
+        return Counted(found, own, starts[first : last + 1] - starts[first], axis=0)
+
+    def distinct_of(self, rows: slice) -> slice:
+        """The distinct queries that are counted in these of the `n_counted` rows; both stand in one order."""
+        first, last, _ = rows.indices(self.n_counted)
+        return slice(int(self._starts[first]), int(self._starts[last]))
 
     def check_masks(self, masks) -> np.ndarray:
         """Returns masks as uint8 {0,1} [e, k], or raises ValueError."""
@@ -198,6 +275,18 @@ class Pairs:
         bits = np.unpackbits(as_bytes, axis=1, bitorder="little")
         return (bits * self._weights[:, None].astype(np.uint8)).view(np.uint64)
 
+    def _own_distances(self, masks: np.ndarray) -> np.ndarray:
+        """Distances uint16 [e, n_distinct] of each distinct query to its own item."""
+        nearest = np.zeros((1, len(self._apart)), np.uint64)
+        return np.concatenate([distance_block(nearest, self._apart, mask) for mask in pack_checked(masks)])
+
+    def _own_flipped(self, mask: np.ndarray, bits: np.ndarray, distinct: slice) -> np.ndarray:
+        """Distances uint16 [distinct, b] to their own items of these distinct queries, each bit toggled alone."""
+        apart = self._apart[:, distinct]
+        differing = np.unpackbits(np.ascontiguousarray(apart.T).view(np.uint8), axis=1, bitorder="little")[:, bits]
+        distances = distance_block(np.zeros((1, len(apart)), np.uint64), apart, pack_checked(mask[None])[0])[0]
+        return np.where(mask[bits], distances[:, None] - differing, distances[:, None] + differing)
+
     def _count_planes(self, masks: np.ndarray, n_kept: np.ndarray, counts: np.ndarray, relevant: np.ndarray) -> None:
         kept = np.full((len(masks), n_kept.max() + (-n_kept.max() % 8)), self.k)  # filled up with the plane of zeros
         rows, bits = np.nonzero(masks)
@@ -221,13 +310,14 @@ class Pairs:
         _count_words_numpy(self._query[rows], *database, pack_checked(toggled(mask, bits)), *by_mask)
 
     def _finished(self, found: Histograms, has_concept: np.ndarray) -> Histograms:
-        """Takes each query out of its own ranking where asked: it is at distance 0 from itself, whatever the mask.
+        """Takes each query out of its own ranking where it is at distance 0 from itself, whatever the mask.
 
-        Of class numbers the kernels count the items that are not relevant (`concept_words`): the others are.
+        An item whose code is not its query's is taken out later, at its own distance (`Counted.each`). Of class numbers
+        the kernels count the items that are not relevant (`concept_words`): the others are.
         """
         if self._classes:
             np.subtract(found.counts, found.relevant, out=found.relevant)
-        if self.leave_one_out:
+        if self.leave_one_out and self._apart is None:
             found.counts[..., 0] -= 1
             found.relevant[..., 0] -= has_concept
         return found
@@ -279,7 +369,7 @@ def histograms(
         query_labels: {0,1} [q, m]; relevant means that at least one concept is shared. Or class numbers int [q].
         database_labels: {0,1} [n, m], or class numbers int [n].
         bits: distinct indices of the bits to keep; all of them if None.
-        leave_one_out: the query set is the database; item i is left out of the ranking of query i.
+        leave_one_out: row i of both sets is item i, with equal labels; it is left out of the ranking of query i.
         backend: "numba", "numpy" or "auto"; see `Pairs`.
 
     Returns:
@@ -295,13 +385,31 @@ def histograms(
 
 
 def _distinct(codes: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct packed rows (code {0,1} [n, k], then words of labels), equal labels together; the row of each given one.
+    """Distinct rows (words of a code, then words of labels), equal labels together; the row of each given one.
 
     Rows are sorted by a hash, 16 bits of it from the labels alone: one sort of one word, whatever their width. Rows
     that share a hash and differ may keep equal ones apart, which costs a row and changes no count.
     """
-    rows, labels = np.hstack([pack_checked(codes), labels]), _hash(labels)
-    order = np.argsort((labels & np.uint64(0xFFFF << 48)) | (_hash(rows) >> np.uint64(16)))
+    rows, labels = np.hstack([codes, labels]), _hash(labels)
+    return _distinct_by((labels & np.uint64(0xFFFF << 48)) | (_hash(rows) >> np.uint64(16)), rows)
+
+
+def _split(row_of: np.ndarray, words: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Distinct pairs of a row number int64 [n] and words uint64 [n, w], by row number.
+
+    Returns:
+        The words uint64 [d, w], which of the d pairs each given one is, and where each row number's pairs begin.
+    """
+    row_of = row_of.astype(np.uint64)
+    pairs, pair_of = _distinct_by(
+        row_of << np.uint64(32) | _hash(words) >> np.uint64(32), np.hstack([row_of[:, None], words])
+    )
+    return pairs[:, 1:], pair_of, np.searchsorted(pairs[:, 0], np.arange(pairs[-1, 0] + np.uint64(2)))
+
+
+def _distinct_by(keys: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct rows in the order of their keys uint64 [n], and which of them each given one is."""
+    order = np.argsort(keys)
     rows = rows[order]
     new = np.append(True, (rows[1:] != rows[:-1]).any(axis=1))
     row_of = np.empty(len(rows), np.int64)

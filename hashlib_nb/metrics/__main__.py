@@ -42,7 +42,7 @@ class Args:
     """What average precision is divided by; "hits" is lenient: use it only to compare with papers that do."""
 
     leave_one_out: bool = False
-    """The query set is the database; every item is left out of its own ranking."""
+    """Row i of queries and database is one item, with equal labels, which is left out of its own ranking."""
 
 
 def main(args: Args) -> None:

@@ -45,7 +45,7 @@ def precision_within_radius(
         database_labels: {0,1} [n, m], or class numbers int [n].
         radius: largest distance inside the ball, in bits, a whole number from 0.
         bits: indices of the kept bits; all of them if None.
-        leave_one_out: the query set is the database; item i is left out of the ranking of query i.
+        leave_one_out: row i of both sets is item i, with equal labels; it is left out of the ranking of query i.
 
     Raises:
         ValueError: as `average_precision`, or a radius that is no whole number from 0.
@@ -76,7 +76,7 @@ def precision_at_n(
         database_labels: {0,1} [n, m], or class numbers int [n].
         n: one N or several, each between 1 and the number of ranked items.
         bits: indices of the kept bits; all of them if None.
-        leave_one_out: the query set is the database; item i is left out of the ranking of query i.
+        leave_one_out: row i of both sets is item i, with equal labels; it is left out of the ranking of query i.
 
     Returns:
         float64 [number of N], means over the queries with a relevant item.
@@ -128,7 +128,7 @@ def precision_recall_curve(
         query_labels: {0,1} [q, m], or class numbers int [q].
         database_labels: {0,1} [n, m], or class numbers int [n].
         bits: indices of the kept bits; all of them if None.
-        leave_one_out: the query set is the database; item i is left out of the ranking of query i.
+        leave_one_out: row i of both sets is item i, with equal labels; it is left out of the ranking of query i.
 
     Raises:
         ValueError: as `average_precision`.

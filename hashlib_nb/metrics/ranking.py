@@ -22,7 +22,7 @@ from functools import lru_cache
 import numpy as np
 
 from hashlib_nb import checks, hamming
-from hashlib_nb.hamming import Histograms, Pairs, histograms
+from hashlib_nb.hamming import Counted, Histograms, Pairs, histograms
 from hashlib_nb.machine.numba_cache import CACHE
 
 TIES = ("expected", "pessimistic", "optimistic")
@@ -88,7 +88,7 @@ def average_precision(
         denominator: "min(R,N)"; "R" (trec_eval, ranx); or "hits", the relevant items inside the top N (HashNet,
             HashGAN, DeepHash-pytorch), which is lenient: use it only to compare with papers that do.
         bits: indices of the kept bits; all of them if None.
-        leave_one_out: the query set is the database; item i is left out of the ranking of query i.
+        leave_one_out: row i of both sets is item i, with equal labels; it is left out of the ranking of query i.
 
     Returns:
         float64 [q]; NaN where the database holds no relevant item.
@@ -171,12 +171,10 @@ def map_of_masks(pairs: Pairs, masks, *, top_n: int | None = None) -> np.ndarray
     """
     top_n = check_options(top_n, "expected", "min(R,N)")
     masks = pairs.check_masks(masks)
-    step = max(1, HISTOGRAM_CELLS // (pairs.n_distinct * (int(masks.sum(axis=1).max()) + 1)))
+    step = max(1, HISTOGRAM_CELLS // (pairs.n_counted * (int(masks.sum(axis=1).max()) + 1)))
     per_query = np.empty((len(masks), pairs.n_distinct))
     for start in range(0, len(masks), step):
-        found = pairs.histograms_many(masks[start : start + step], distinct=True)
-        scores = average_precision_from_histograms(found.counts, found.relevant, top_n=top_n)
-        per_query[start : start + step] = scores
+        per_query[start : start + step] = _of_counted(pairs.counted_many(masks[start : start + step]), top_n)
     return _mean_over_queries(pairs, per_query)
 
 
@@ -203,11 +201,33 @@ def map_of_flipped(pairs: Pairs, mask, bits: Sequence[int], *, top_n: int | None
         return map_of_masks(pairs, hamming.toggled(mask, hamming.check_bits(bits, pairs.k)), top_n=top_n)
     step = max(1, HISTOGRAM_CELLS // (len(bits) * (int(np.sum(mask)) + 2)))
     per_query = np.empty((len(bits), pairs.n_distinct))
-    for start in range(0, pairs.n_distinct, step):
+    for start in range(0, pairs.n_counted, step):
         rows = slice(start, start + step)
-        found = pairs.histograms_flipped(mask, bits, distinct=rows)
-        per_query[:, rows] = average_precision_from_histograms(found.counts, found.relevant, top_n=top_n).T
+        per_query[:, pairs.distinct_of(rows)] = _of_counted(pairs.counted_flipped(mask, bits, rows), top_n).T
     return _mean_over_queries(pairs, per_query)
+
+
+def _of_counted(counted: Counted, top_n: int | None) -> np.ndarray:
+    """Average precision of each distinct query, float64 of the shape of its own items' distances.
+
+    Without its own item a row's score depends on that item's distance alone, so that queries which share both share it.
+    """
+    if counted.own is None:
+        return average_precision_from_histograms(counted.found.counts, counted.found.relevant, top_n=top_n)
+    axis, own = counted.axis, np.ascontiguousarray(np.moveaxis(counted.own, counted.axis, 0))
+    scores = np.empty(own.shape)
+    if hamming.numba_enabled():
+        rows = counted.found.counts, counted.found.relevant
+        counts, relevant = (np.ascontiguousarray(np.moveaxis(each, axis, 0)) for each in rows)
+        harmonic = _harmonic_numbers(_largest_total(_as_rows(counts)))
+        _expected_without_own_items(counts, relevant, counted.starts, own, top_n or 0, harmonic, scores)
+    else:
+        step = max(1, HISTOGRAM_CELLS // (own.shape[1] * counted.found.counts.shape[-1]))
+        for start in range(0, len(own), step):
+            found = counted.each(slice(start, start + step))
+            part = average_precision_from_histograms(found.counts, found.relevant, top_n=top_n)
+            scores[start : start + step] = np.moveaxis(part, axis, 0)
+    return np.moveaxis(scores, 0, axis)
 
 
 def _mean_over_queries(pairs: Pairs, per_query: np.ndarray) -> np.ndarray:
@@ -324,19 +344,42 @@ if hamming.numba is not None:
             largest = max(largest, total)
         return largest
 
+    @hamming.numba.njit(cache=CACHE)
+    def _expected_average_precision(counts, relevant, own, top_n, by_all_relevant, harmonic):
+        """Expected average precision of one histogram, less one item at distance own unless that is -1.
+
+        An item has its query's labels, so it is relevant unless there are none, and then nothing is.
+        """
+        before, hits_before, total = 0, 0, 0.0
+        for d in range(len(counts)):
+            n, p = counts[d], relevant[d]
+            if d == own:
+                n, p = n - 1, max(p - 1, 0)
+            taken = min(n, top_n - before) if top_n else n
+            if p > 0 and taken > 0:
+                m = (p - 1) / (n - 1) if n > 1 else 0.0
+                ranks = harmonic[before + taken] - harmonic[before]
+                total += p / n * (m * taken + (hits_before + 1 - m - m * before) * ranks)
+            before += n
+            hits_before += p
+        bound = hits_before if by_all_relevant or not top_n else min(hits_before, top_n)
+        return total / bound if bound else np.nan
+
     @hamming.numba.njit(cache=CACHE, parallel=True)
     def _expected_average_precisions(counts, relevant, top_n, by_all_relevant, harmonic, scores):
         """Expected average precision of each row in one pass; `_level_sums` is bound by memory where masks are many."""
         for i in hamming.numba.prange(len(counts)):
-            before, hits_before, total = 0, 0, 0.0
-            for d in range(counts.shape[1]):
-                n, p = counts[i, d], relevant[i, d]
-                taken = min(n, top_n - before) if top_n else n
-                if p > 0 and taken > 0:
-                    m = (p - 1) / (n - 1) if n > 1 else 0.0
-                    ranks = harmonic[before + taken] - harmonic[before]
-                    total += p / n * (m * taken + (hits_before + 1 - m - m * before) * ranks)
-                before += n
-                hits_before += p
-            bound = hits_before if by_all_relevant or not top_n else min(hits_before, top_n)
-            scores[i] = total / bound if bound else np.nan
+            scores[i] = _expected_average_precision(counts[i], relevant[i], -1, top_n, by_all_relevant, harmonic)
+
+    @hamming.numba.njit(cache=CACHE, parallel=True)
+    def _expected_without_own_items(counts, relevant, starts, own, top_n, harmonic, scores):
+        """Fills scores [distinct, e] from counts and relevant [rows, e, levels], own [distinct, e]; see `Counted`."""
+        for i in hamming.numba.prange(len(counts)):
+            known = np.empty(counts.shape[2])  # by the distance of the item that is taken out
+            for e in range(counts.shape[1]):
+                known[:] = -1.0
+                for j in range(starts[i], starts[i + 1]):
+                    d = own[j, e]
+                    if known[d] == -1.0:
+                        known[d] = _expected_average_precision(counts[i, e], relevant[i, e], d, top_n, False, harmonic)
+                    scores[j, e] = known[d]

@@ -42,7 +42,7 @@ def evaluate(
         radius: radius of P@H<=radius, in bits.
         denominator: of average precision; see `average_precision`.
         bits: indices of the kept bits; all of them if None.
-        leave_one_out: the query set is the database; item i is left out of the ranking of query i.
+        leave_one_out: row i of both sets is item i, with equal labels; it is left out of the ranking of query i.
 
     Returns:
         A dict that json.dumps takes (NaN is written as None): "map" holds an entry per cut-off, "all" first, each with

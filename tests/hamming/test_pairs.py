@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -113,6 +115,81 @@ def test_leave_one_out_matches_a_double_loop(backend):
     assert_counts(found, *count_slowly(codes, codes, labels, labels, leave_one_out=True))
 
 
+KINDS = ("one label", "class numbers", "several labels")
+DECIDED = list(itertools.product(BACKENDS, KINDS, [(30, 9), (60, 70), (300, 130)]))
+
+
+def decided_pairs(kind: str, n: int, k: int):
+    """Query codes, database codes and one list of labels: codes repeat, and queries have the code of some class."""
+    rng = np.random.default_rng(n + k)
+    classes, decided = rng.integers(0, 4, (2, n))
+    decided = np.where(rng.random(n) < 0.7, classes, decided)
+    of_class = rng.integers(0, 2, (4, k), dtype=np.uint8)
+    database = of_class[classes] ^ (rng.random((n, k)) < rng.choice([0, 0.02, 0.3], (n, 1))).astype(np.uint8)
+    labels = {
+        "one label": np.eye(4, dtype=np.uint8)[classes],
+        "class numbers": 7 * classes - 9,
+        "several labels": rng.integers(0, 2, (n, 3), dtype=np.uint8),  # some rows have none
+    }[kind]
+    return of_class[decided], database, labels
+
+
+def left_out_slowly(query, database, labels, levels):
+    """Histograms [n, levels] by plain loops over distances: item i is not in the ranking of query i."""
+    alike = np.equal.outer(labels, labels) if labels.ndim == 1 else (labels[:, None] & labels).any(axis=2)
+    distances = (query[:, None] != database).sum(axis=2)
+    found = np.zeros((2, len(query), levels), int)
+    for i in range(len(query)):
+        for j in range(len(query)):
+            if i != j:
+                found[0, i, distances[i, j]] += 1
+                found[1, i, distances[i, j]] += alike[i, j]
+    return found
+
+
+@pytest.mark.parametrize(("backend", "kind", "size"), DECIDED)
+def test_an_item_with_two_codes_is_left_out_at_its_own_distance(backend, kind, size, monkeypatch):
+    """Under one subset, several, and each bit toggled alone, kept or not."""
+    monkeypatch.setattr(arrays, "NUMPY_PAIRS", 1000)  # several chunks
+    (n, k), rng = size, np.random.default_rng(1)
+    query, database, labels = decided_pairs(kind, *size)
+    pairs = hamming.Pairs(query, database, labels, labels, leave_one_out=True, backend=backend)
+    assert pairs.n_counted <= 4 * len(np.unique(labels, axis=0)) < n  # kernels see classes' codes, not queries
+    assert_counts(pairs.histograms(), *left_out_slowly(query, database, labels, k + 1))
+    masks = (rng.random((3, k)) < np.array([[0.1], [0.6], [0]])).astype(np.uint8)
+    many = pairs.histograms_many(masks)
+    for counts, relevant, mask in zip(many.counts, many.relevant, masks.astype(bool), strict=True):
+        expected = left_out_slowly(query[:, mask], database[:, mask], labels, counts.shape[1])
+        assert_counts(hamming.Histograms(counts, relevant), *expected)
+    bits = rng.permutation(k)[:4]
+    masks[0, bits] = [1, 0, 1, 0]
+    flipped = pairs.histograms_flipped(masks[0], bits)
+    for e, mask in enumerate(hamming.toggled(masks[0], bits).astype(bool)):
+        expected = left_out_slowly(query[:, mask], database[:, mask], labels, flipped.counts.shape[2])
+        assert_counts(hamming.Histograms(flipped.counts[:, e], flipped.relevant[:, e]), *expected)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_distinct_queries_with_two_codes_are_given_out_in_any_slice(backend):
+    query, database, labels = decided_pairs("one label", 60, 70)
+    query[:3], database[:3], labels[:3] = query[0], database[0], labels[0]  # one distinct query
+    pairs = hamming.Pairs(query, database, labels, labels, leave_one_out=True, backend=backend)
+    assert len({*pairs.row_of_query[:3]}) == 1
+    assert pairs.n_counted < pairs.n_distinct == len(np.unique(np.hstack([query, database, labels]), axis=0))
+    mask, bits = (np.arange(70) % 3 == 0).astype(np.uint8), np.array([4, 3, 69])
+    whole, many = pairs.histograms_flipped(mask, bits), pairs.histograms_many(mask[None])
+    distinct = pairs.histograms_many(mask[None], distinct=True)
+    assert_counts(many, distinct.counts[:, pairs.row_of_query], distinct.relevant[:, pairs.row_of_query])
+    parts = [
+        pairs.histograms_flipped(mask, bits, distinct=slice(start, start + 7))
+        for start in range(0, pairs.n_distinct, 7)
+    ]
+    counts, relevant = (np.concatenate([getattr(part, name) for part in parts]) for name in ("counts", "relevant"))
+    assert_counts(whole, counts[pairs.row_of_query], relevant[pairs.row_of_query])
+    assert sum(pairs.distinct_of(slice(row, row + 1)).stop for row in (0, pairs.n_counted - 1)) > pairs.n_distinct
+    assert pairs.distinct_of(slice(None)) == slice(0, pairs.n_distinct)
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("leave_one_out", [False, True])
 @pytest.mark.parametrize("k", [20, 70])
@@ -207,8 +284,8 @@ LABELS = np.ones((3, 2), np.uint8)
         ({"bits": [0.5]}, "bits is float64 .* give a non-empty flat list"),
         ({"backend": "cuda"}, 'backend is "cuda"; choose "auto", "numba" or "numpy"'),
         (
-            {"leave_one_out": True, "database_codes": CODES + 1},
-            "leave_one_out=True needs the database as the query set",
+            {"leave_one_out": True, "database_labels": 1 - LABELS},
+            "leave_one_out=True needs item i in row i of queries and database; pass the same labels twice",
         ),
     ],
 )
