@@ -4,7 +4,7 @@ from hashlib_nb.plots.base import METHODS, RC, save_fig, save_png, style
 from hashlib_nb.plots.codes import class_codes, class_distances, convergence, similarity_matrices
 from hashlib_nb.plots.comparison import anytime, chosen_shares, differences, optimality_gap, reward_and_test
 from hashlib_nb.plots.drawings import banner
-from hashlib_nb.plots.encoder import bit_accuracy, coded_pictures, distance_histogram, training_curves
+from hashlib_nb.plots.encoder import bit_accuracy, coded_pictures, distance_histogram, thermometer, training_curves
 from hashlib_nb.plots.evaluation import map_by_length, precision_at_n, precision_radius2, precision_recall
 from hashlib_nb.plots.pictures import neighbors, search_answer, top_matches
 from hashlib_nb.plots.selection import episode, kept_bits, learning_curve, policy_entropy, reward_correlations
@@ -14,5 +14,5 @@ __all__ = [
     "coded_pictures", "convergence", "differences", "distance_histogram", "episode", "kept_bits",
     "learning_curve", "map_by_length", "neighbors", "optimality_gap", "policy_entropy", "precision_at_n",
     "precision_radius2", "precision_recall", "reward_and_test", "reward_correlations", "save_fig", "save_png",
-    "search_answer", "similarity_matrices", "style", "top_matches", "training_curves",
+    "search_answer", "similarity_matrices", "style", "thermometer", "top_matches", "training_curves",
 ]  # fmt: skip

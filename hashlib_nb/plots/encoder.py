@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator, StrMethodFormatter
 
-from hashlib_nb.plots.base import RANGE, legend_above, line, style, styled, subplots
+from hashlib_nb.plots.base import RANGE, figure, legend_above, line, style, styled, subplots
 from hashlib_nb.plots.pictures import barcode, picture
+from hashlib_nb.thermometer import HALF, LEVELS, bits, level_of
 
 MOST_BARS = 130  # bars of a histogram that can be told apart
 
@@ -112,3 +114,59 @@ def distance_histogram(within: np.ndarray, between: np.ndarray, targets: np.ndar
     ax.yaxis.set_minor_locator(NullLocator())
     legend_above(fig)
     return fig
+
+
+@styled
+def thermometer(
+    images: np.ndarray,
+    logits: np.ndarray,
+    captions: Sequence[str],
+    *,
+    outputs: Sequence[int] | None = None,
+    levels: Sequence[float] = LEVELS,
+) -> Figure:
+    """Pictures side by side, with what some outputs say of each and what a thermometer reads of it.
+
+    A bar is sigma(F_j); on it lies a dot at every level, dark where the bit is 1 and empty where it is 0. Beside it
+    stands the single bit that the same output gives at one half.
+
+    Args:
+        images: uint8 [r, h, w, c], c = 1 or 3.
+        logits: float [r, o], F_j of the outputs to be shown.
+        captions: a line of text for each picture.
+        outputs: int [o], their numbers j; 0 to o - 1 if None.
+        levels: posteriors in (0, 1) at which they are asked, increasing.
+    """
+    rows, shown = np.shape(logits)
+    names = [str(j) for j in (range(shown) if outputs is None else outputs)]
+    fig = figure(6.6, 1.9 + 0.26 * shown)
+    grid = fig.add_gridspec(2, rows, height_ratios=[1, 0.5 + 0.26 * shown])
+    read, half = bits(logits, levels).reshape(rows, shown, -1), bits(logits, HALF)
+    for place in range(rows):
+        picture(fig.add_subplot(grid[0, place]), images[place], captions[place])
+        ax = fig.add_subplot(grid[1, place])
+        _thermometers(ax, level_of(logits[place]), levels, read[place], half[place])
+        ax.set_yticks(range(shown), names if place == 0 else [""] * shown)
+        ax.set_ylabel("" if place else "output $j$")
+    return fig
+
+
+def _thermometers(
+    ax: Axes, posteriors: np.ndarray, levels: Sequence[float], read: np.ndarray, half: np.ndarray
+) -> None:
+    """One bar an output, with the dots of its bits `read` [o, levels] and its bit at one half [o]."""
+    rows = np.arange(len(posteriors))
+    sns.barplot(x=posteriors, y=rows, orient="h", color="0.85", width=0.85, ax=ax, legend=False)
+    ax.axvline(0.5, color="0.3", linestyle=":")
+    dots = {"s": 15, "edgecolor": "#08306b", "linewidth": 0.7, "legend": False, "zorder": 3, "ax": ax}
+    at, row = np.meshgrid(levels, rows)
+    for value, fill in ((1, "#08306b"), (0, "white")):
+        sns.scatterplot(x=at[read == value], y=row[read == value], color=fill, **dots)
+    for place, bit in zip(rows, half, strict=True):
+        ax.text(1.07, place, str(bit), ha="center", va="center", fontsize=9)
+    ax.text(1.07, -0.75, "at \N{VULGAR FRACTION ONE HALF}", ha="center", va="bottom", fontsize=8)
+    ax.set(xlim=(0, 1.12), ylim=(len(rows) - 0.4, -0.6), xticks=[0, 0.25, 0.5, 0.75, 1])
+    ax.set_xlabel("$\\sigma(F_j)$; a dot at each level (dark: 1)")
+    ax.spines["left"].set_visible(False)
+    ax.spines["bottom"].set_bounds(0, 1)
+    ax.tick_params(axis="y", length=0)

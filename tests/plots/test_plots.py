@@ -36,6 +36,8 @@ CALLS = np.array([1, 10, 100])
 FOUND = {"PPO": (np.array([0.7, 0.72]), np.array([0.6, 0.61])), "greedy + swap": (np.array([0.71]), np.array([0.62]))}
 SO_FAR = {"PPO": np.array([[0.5, 0.6, 0.7], [0.55, 0.6, 0.72]]), "greedy + swap": np.array([[np.nan, 0.65, 0.71]])}
 ANYTIME = {pool: {method: (CALLS, best) for method, best in SO_FAR.items()} for pool in ("64", "union", "256")}
+SURE_AND_DOUBTFUL = np.array([[4, -5, 3], [0.2, -0.3, 0.9]], dtype=np.float32)
+"""Logits of three outputs, the same bits at one half."""
 MATCHES = np.arange(2 * 4 * 4, dtype=np.uint8).reshape(1, 2, 4, 4, 1)
 
 
@@ -57,6 +59,9 @@ CASES = {
     ),
     "distance_histogram": lambda: plots.distance_histogram(
         np.array([8, 1, 0, 1]), np.array([1, 1, 6, 2]), np.array([0, 0, 3, 0])
+    ),
+    "thermometer": lambda: plots.thermometer(
+        MATCHES[0], SURE_AND_DOUBTFUL, ["a sure Bag", "a doubtful Bag"], outputs=[3, 7, 12], levels=[0.1, 0.4, 0.8]
     ),
     "reward_correlations": lambda: plots.reward_correlations(
         {"crossfit": np.array([0.5, 0.6, 0.7]), "in_sample": np.array([0.8, 0.7, 0.9])}, np.array([0.4, 0.6, 0.5])
@@ -307,6 +312,27 @@ def test_a_method_that_found_nothing_leaves_the_others_drawn():
     best = {"PPO": SO_FAR["PPO"], "greedy": np.full((2, 3), np.nan)}
     lines = plots.optimality_gap(CALLS, best, 0.73).axes[0].lines
     np.testing.assert_allclose(lines[0].get_ydata(), [20.5, 13, 2])
+
+
+def test_a_thermometer_is_filled_up_to_what_the_output_says_and_the_bit_at_one_half_stands_beside_it():
+    pictures_and_bars = CASES["thermometer"]().axes
+    for ax, logits in zip(pictures_and_bars[1::2], SURE_AND_DOUBTFUL, strict=True):
+        said = 1 / (1 + np.exp(-logits.astype(float)))
+        np.testing.assert_allclose([bar.get_width() for bar in ax.patches], said)
+        dark, empty = (np.asarray(dots.get_offsets()) for dots in ax.collections)
+        wanted = {(level, row) for row in range(3) for level in (0.1, 0.4, 0.8) if level <= said[row]}
+        assert {*map(tuple, dark)} == wanted
+        assert len(dark) + len(empty) == 9
+        colors = [to_rgb(dots.get_facecolor()[0]) for dots in ax.collections]
+        assert colors[0] < colors[1] == (1, 1, 1)
+        assert [text.get_text() for text in ax.texts[:3]] == ["1", "0", "1"]
+    assert read(pictures_and_bars[1].get_yticklabels()) == ["3", "7", "12"]
+    assert [ax.get_xlabel() for ax in pictures_and_bars[::2]] == ["a sure Bag", "a doubtful Bag"]
+
+
+def test_an_output_of_which_every_level_says_the_same_is_drawn_too():
+    bars = plots.thermometer(MATCHES[0, :1], np.array([[20.0]]), ["sure"]).axes[1]
+    assert sum(len(dots.get_offsets()) for dots in bars.collections) == 12
 
 
 def test_pairs_are_counted_in_percent_at_their_distance():
