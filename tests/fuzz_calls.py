@@ -38,6 +38,7 @@ FOLDER_READERS: dict[str, Callable[[Path], Any]] = {
     "search.Index index": lambda path: len(search.Index(path)),
     "search.find_pictures": lambda path: search.load_encoder(search.find_pictures([path])[0]),
     "search.load_encoder": search.load_encoder,
+    "search.classes_of model": search.classes_of,
 }
 """Functions that read a folder."""
 
@@ -88,6 +89,7 @@ ARRAYS: dict[str, Callable[[Any], Any]] = {
 
 FITS = {
     ("artifacts.read_npz", "bad/foreign.npz"), ("artifacts.load_json", "bad/foreign.json"),
+    ("artifacts.load_json", "bad/asks.json"), ("artifacts.read_selection", "bad/asks.json"),
     *(("artifacts.load_npy", f"bad/{name}.npy") for name in ("strings", "cube", "nans", "scalar")),
     ("hamming.pack codes", "too few"), ("hamming.pack_bytes codes", "too few"), ("hamming.as_codes codes", "too few"),
     ("selection.Reward labels", "texts"),

@@ -113,6 +113,7 @@ def _make_bad(bad: Path) -> None:
     (bad / "latin1").write_bytes("Straße,Maß\nä,ö\n".encode("latin1"))
     (bad / "utf16").write_text("path,label\na,b\n", encoding="utf-16")
     (bad / "foreign.json").write_text('{"name": "somebody\'s", "bits": null}')
+    (bad / "asks.json").write_text('{"bits": [0, 900], "n_candidates": 960, "outputs": [0, 900], "thresholds": [0, 1]}')
     (bad / "list.json").write_text("[1, 2")
     (bad / "deep.json").write_text("[" * 100_000)
     os.mkfifo(bad / "pipe")
@@ -148,11 +149,11 @@ def _make_bad(bad: Path) -> None:
 
 
 BAD_FILES = (
-    "bad/missing", "bad/folder", "labels.npy/x", "bad/empty", "bad/garbage", "bad/latin1", "bad/utf16", "bad/list.json",
-    "bad/deep.json", "bad/foreign.json", "bad/foreign.npz", "bad/objects.npz", "bad/objects.npy", "bad/short.npz",
-    "bad/flipped.npz", "bad/liar.npz", "bad/strings.npy", "bad/cube.npy", "bad/nans.npy", "bad/scalar.npy", "bad/pipe",
-    "bad/loop", "bad/nowhere", "bad/caf\udce9", "bad/a\nb", "bad/missing\udcff", "/dev/zero", "/dev/full", "", " ",
-    "x" * 300, "~no-such-user/x", "/nowhere/x",
+    "bad/missing", "bad/folder", "labels.npy/x", "bad/empty", "bad/garbage", "bad/latin1", "bad/utf16", "bad/asks.json",
+    "bad/list.json", "bad/deep.json", "bad/foreign.json", "bad/foreign.npz", "bad/objects.npz", "bad/objects.npy",
+    "bad/short.npz", "bad/flipped.npz", "bad/liar.npz", "bad/strings.npy", "bad/cube.npy", "bad/nans.npy",
+    "bad/scalar.npy", "bad/pipe", "bad/loop", "bad/nowhere", "bad/caf\udce9", "bad/a\nb", "bad/missing\udcff",
+    "/dev/zero", "/dev/full", "", " ", "x" * 300, "~no-such-user/x", "/nowhere/x",
 )  # fmt: skip
 """Paths that are no file of any use here."""
 BAD_FOLDERS = (

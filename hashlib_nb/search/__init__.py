@@ -6,7 +6,7 @@ from hashlib_nb.search.answers import Found, ask
 from hashlib_nb.search.contents import Content, content_of
 from hashlib_nb.search.encode import add_pictures, encode_pictures, find_pictures, load_encoder
 from hashlib_nb.search.index import Index
-from hashlib_nb.search.origin import Origin, code_of_hex, hex_of, origin_of
+from hashlib_nb.search.origin import Origin, classes_of, code_of_hex, hex_of, origin_of
 
 __all__ = [
     "Content",
@@ -17,6 +17,7 @@ __all__ = [
     "Origin",
     "add_pictures",
     "ask",
+    "classes_of",
     "code_of_hex",
     "content_of",
     "encode_pictures",

@@ -18,7 +18,7 @@ from hashlib_nb import artifacts, checks
 from hashlib_nb.artifacts import printable
 from hashlib_nb.search.answers import Found
 from hashlib_nb.search.index import Index
-from hashlib_nb.search.origin import code_of_hex, origin_of
+from hashlib_nb.search.origin import classes_of, code_of_hex, origin_of
 
 GRID_QUERIES, GRID_FOUND, GRID_PIXELS = 20, 30, 160
 """How much a picture grid draws: queries, pictures found for each, and their height and width."""
@@ -45,6 +45,9 @@ class Args:
     """how many to find for each query; 5 where no radius is given"""
     radius: int | None = None
     """find all within this Hamming distance instead"""
+    decided: bool = False
+    """compare each query picture by the code of its class instead of its own: the class that all outputs of the encoder
+    say it is of. A decided query is a classifier's word: where that is wrong, so is all that is found"""
     grid: Path | None = field(default_factory=usual_grid)
     """PNG to draw queries and what was found in; another picture is not replaced; None draws nothing"""
     model: Path | None = None
@@ -70,7 +73,7 @@ def main(args: Args) -> None:
     answers = index.search(codes, [*map(printable, pictures), *args.hex], top=args.top, radius=args.radius)
     searching = time.perf_counter() - start
     for answer in answers:
-        print(f"query {answer.query}: {answer.remark}")
+        print(f"query {answer.query}{', decided' * args.decided}: {answer.remark}")
         for path, distance in zip(answer.paths, answer.distances.tolist(), strict=True):
             print(f"{distance}  {printable(path)}")
     print(f"{n:,} codes of {index.n_bits} bits: loaded in {loading:.2f} s, searched in {searching:.2f} s")
@@ -92,6 +95,11 @@ def _check(args: Args) -> None:
         checks.count(args.radius, "radius", least=0)
     if not args.pictures and not args.hex:
         raise ValueError("pictures and hex are empty; name a picture to search with, or give its code")
+    if args.decided and args.hex:
+        raise ValueError(
+            f"decided is given with hex {args.hex[0]!r:.60}, a code without the outputs that decide; give pictures, or "
+            "leave decided out"
+        )
     if args.grid is not None and args.grid != usual_grid():
         artifacts.check_writable(args.grid, artifacts.replaces_figure)
 
@@ -106,8 +114,10 @@ def _queries(args: Args, index: Index) -> tuple[list[Path], np.ndarray]:
     paths = encode.find_pictures(args.pictures)
     model = args.model or index.model
     index.check_model(origin_of(model))
+    classes = classes_of(model) if args.decided else None
     encoder = encode.load_encoder(model, args.device)
-    made = encode.encode_pictures(encoder, paths, index.origin.bits, progress=len(paths) > encode.CHUNK)
+    asked = (index.origin.outputs, index.origin.thresholds)
+    made = encode.encode_pictures(encoder, paths, *asked, classes=classes, progress=len(paths) > encode.CHUNK)
     return paths, np.concatenate([made.codes, *codes])
 
 

@@ -18,8 +18,11 @@ from hashlib_nb import artifacts
 
 WAIT = 30.0
 """Seconds that a transaction waits for those of other programs."""
-APPLICATION, VERSION = int.from_bytes(b"hnbi", "big"), 1
-"""What tells an index from other SQLite files, and the version of its tables."""
+APPLICATION = int.from_bytes(b"hnbi", "big")
+"""What tells an index from other SQLite files."""
+OF_OUTPUTS, OF_THRESHOLDS = 1, 2
+"""Versions of an index. The tables are the same; `about.bits` lists the outputs that bits ask at one half, or, in the
+second, pairs of output and threshold in logits. Programs that know the first alone say so of the second."""
 TABLES = {
     "about": (
         "CREATE TABLE about (model TEXT NOT NULL, k INTEGER NOT NULL, bits TEXT NOT NULL, folder BLOB NOT NULL, "
@@ -147,7 +150,7 @@ def _make_file(path: Path) -> None:
 
 def _make_tables(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA application_id = {APPLICATION}")
-    connection.execute(f"PRAGMA user_version = {VERSION}")
+    connection.execute(f"PRAGMA user_version = {OF_OUTPUTS}")
     for table in TABLES.values():
         connection.execute(table)
 
@@ -161,10 +164,10 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
         raise artifacts.ArtifactError(
             f"index: {artifacts.shown(path)} is a database of another program; name another folder"
         )
-    if version != VERSION:
+    if version not in (OF_OUTPUTS, OF_THRESHOLDS):
         raise artifacts.ArtifactError(
-            f"index: {artifacts.shown(path)} has tables of version {version}, and version {VERSION} is read here; "
-            "encode the pictures again into another folder"
+            f"index: {artifacts.shown(path)} has tables of version {version}, and versions {OF_OUTPUTS} and "
+            f"{OF_THRESHOLDS} are read here; encode the pictures again into another folder"
         )
     tables = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite%'"
     if dict(connection.execute(tables)) != TABLES:

@@ -11,8 +11,9 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -20,7 +21,7 @@ import numpy as np
 import tyro
 from tqdm.auto import tqdm
 
-from hashlib_nb import artifacts
+from hashlib_nb import artifacts, checks, thermometer
 from hashlib_nb.artifacts import printable
 from hashlib_nb.datasets import Pictures, in_threads, passed_over, suffixes, walk
 from hashlib_nb.search.contents import Content, content_of
@@ -29,6 +30,7 @@ from hashlib_nb.search.origin import Origin, hex_of, origin_of
 
 if TYPE_CHECKING:
     from hashlib_nb.encoder import Encoder
+    from hashlib_nb.thermometer import ClassCodes
 
 OnError = Literal["raise", "skip"]
 CHUNK = 512
@@ -121,42 +123,73 @@ class Encoded:
 
 
 def encode_pictures(
-    encoder: Encoder, paths: Sequence[Path], bits: Sequence[int], *, on_error: OnError = "raise", progress: bool = True
+    encoder: Encoder,
+    paths: Sequence[Path],
+    outputs: Sequence[int],
+    thresholds: Sequence[float] | None = None,
+    *,
+    classes: ClassCodes | None = None,
+    on_error: OnError = "raise",
+    progress: bool = True,
 ) -> Encoded:
     """Codes of picture files, which are decoded as they are needed.
 
     Args:
         encoder: for pictures in color.
         paths: the files.
-        bits: int [p], the bits to keep, in order.
+        outputs: int [p], the output that each bit asks, in order.
+        thresholds: float [p], the logits at which they are asked; None asks all at one half. See `Origin`.
+        classes: decides each picture, as a query, by all outputs: its code is that of its class (see `classes_of`).
+            None leaves pictures the codes of their own, as those of an index are.
         on_error: what to do about a file that cannot be read: raise, or go on without it.
         progress: show a bar.
 
     Raises:
+        ValueError: outputs, thresholds or classes that do not fit the encoder.
         UnreadablePictureError: a file that cannot be read, with on_error="raise".
     """
     start = time.perf_counter()
-    parts = [*_chunks(encoder, paths, bits, on_error, progress)]
-    return _joined(parts, bits, time.perf_counter() - start)
+    outputs, thresholds = thermometer.check_meaning(outputs, thresholds, encoder.bits)
+    if classes is None:
+        code = partial(thermometer.code, outputs=outputs, thresholds=thresholds)
+    else:
+        code = partial(thermometer.decide, classes=_check_classes(classes, encoder), outputs=outputs)
+    parts = [*_chunks(encoder, paths, code, len(outputs), on_error, progress)]
+    return _joined(parts, len(outputs), time.perf_counter() - start)
+
+
+def _check_classes(classes: ClassCodes, encoder: Encoder) -> ClassCodes:
+    if not isinstance(classes, thermometer.ClassCodes) or classes.codes.shape[1] != encoder.bits:
+        raise ValueError(
+            f"classes is {checks.shown(getattr(classes, 'codes', classes))}; give the class codes of the encoder's "
+            f"{encoder.bits} outputs, as classes_of reads them"
+        )
+    return classes
 
 
 def _chunks(
-    encoder: Encoder, paths: Sequence[Path], bits: Sequence[int], on_error: OnError, progress: bool
+    encoder: Encoder,
+    paths: Sequence[Path],
+    code: Callable[[np.ndarray], np.ndarray],
+    n_bits: int,
+    on_error: OnError,
+    progress: bool,
 ) -> Iterator[Encoded]:
-    """What becomes of files, a chunk of them at a time; arguments as of `encode_pictures`."""
+    """What becomes of files, a chunk of them at a time; `code` makes codes [n, n_bits] of logits."""
     pictures = Pictures(paths, size=picture_size(encoder))
     with tqdm(total=len(paths), desc="encode", unit=" pictures", disable=not progress) as bar:
         for first in range(0, len(paths), CHUNK):
             start = time.perf_counter()
             rows = np.arange(first, min(first + CHUNK, len(paths)))
-            codes, failures = _encode_chunk(encoder, pictures, rows, on_error)
+            logits, failures = _encode_chunk(encoder, pictures, rows, on_error)
             read = [paths[row] for row in rows if row not in failures]
-            yield Encoded(codes[:, list(bits)], read, [*failures.values()], time.perf_counter() - start)
+            codes = code(logits) if read else np.zeros((0, n_bits), np.uint8)
+            yield Encoded(codes, read, [*failures.values()], time.perf_counter() - start)
             bar.update(len(rows))
 
 
-def _joined(parts: Sequence[Encoded], bits: Sequence[int], seconds: float) -> Encoded:
-    codes = np.concatenate([np.zeros((0, len(bits)), np.uint8), *(part.codes for part in parts)])
+def _joined(parts: Sequence[Encoded], n_bits: int, seconds: float) -> Encoded:
+    codes = np.concatenate([np.zeros((0, n_bits), np.uint8), *(part.codes for part in parts)])
     paths = [path for part in parts for path in part.paths]
     return Encoded(codes, paths, [failure for part in parts for failure in part.failures], seconds)
 
@@ -164,9 +197,9 @@ def _joined(parts: Sequence[Encoded], bits: Sequence[int], seconds: float) -> En
 def _encode_chunk(
     encoder: Encoder, pictures: Pictures, rows: np.ndarray, on_error: OnError
 ) -> tuple[np.ndarray, dict[int, str]]:
-    """Codes [r, k] of the rows that can be read, and a sentence for each that cannot."""
+    """Logits float32 [r, k] of the rows that can be read, and a sentence for each that cannot."""
     try:
-        return encoder.encode(pictures.take(rows)), {}
+        return encoder.logits(pictures.take(rows)), {}
     except (ValueError, OSError):
         sentences = in_threads(lambda row: _fault(pictures, row), rows, "look for what cannot be read")
         failures = {int(row): sentence for row, sentence in zip(rows, sentences, strict=True) if sentence}
@@ -174,8 +207,8 @@ def _encode_chunk(
             raise
     _stop_at(next(iter(failures.values())), on_error)
     readable = np.setdiff1d(rows, list(failures))
-    codes = encoder.encode(pictures.take(readable)) if len(readable) else np.zeros((0, encoder.bits), np.uint8)
-    return codes, failures
+    logits = encoder.logits(pictures.take(readable)) if len(readable) else np.zeros((0, encoder.bits), np.float32)
+    return logits, failures
 
 
 def _fault(pictures: Pictures, row: int) -> str | None:
@@ -220,9 +253,10 @@ def add_pictures(
     readable = list(contents)
     plan = index.plan(readable, list(contents.values()))
     new = [readable[row] for row in plan.missing]
+    code = partial(thermometer.code, outputs=index.origin.outputs, thresholds=index.origin.thresholds)
     parts, outdated = [Encoded(np.zeros((0, index.n_bits), np.uint8), [], failures, 0.0)], plan
     try:
-        for made in _chunks(encoder, new, index.origin.bits, on_error, progress):
+        for made in _chunks(encoder, new, code, index.n_bits, on_error, progress):
             parts.append(made)
             if made.paths:
                 index.add(made.codes, made.paths, [contents[path] for path in made.paths], plan=outdated)
@@ -230,7 +264,7 @@ def add_pictures(
     except UnreadablePictureError as error:
         error.added = sum(len(part.paths) for part in parts)
         raise
-    encoded = _joined(parts, index.origin.bits, time.perf_counter() - start)
+    encoded = _joined(parts, index.n_bits, time.perf_counter() - start)
     if outdated and (outdated.stale or outdated.noted) and len(encoded.failures) < len(paths):
         index.add(np.zeros((0, index.n_bits), np.uint8), [], [], plan=outdated)
     return Added(index, encoded, known=len(readable) - len(new), stale=len(plan.stale))
@@ -260,7 +294,8 @@ class Args:
     model: Path
     """folder of an encoder (encoder.json and encoder.safetensors), as hashlib_nb.encoder writes it"""
     selection: Path | None = None
-    """JSON file with the bits to keep, as hashlib_nb.ppo and hashlib_nb.selectors write it; by default all"""
+    """JSON file with the bits to keep, as hashlib_nb.ppo and hashlib_nb.selectors write it: outputs of the encoder and
+    the levels at which they are asked; by default all outputs, at one half"""
     index: Path | None = None
     """folder of an index to add to, made where it is missing; a picture whose content it holds is not encoded again,
     and what is gone from the folders that are given is taken out"""
@@ -291,7 +326,8 @@ def main(args: Args) -> None:
     encoder = load_encoder(args.model, args.device)
     try:
         added = None if index is None else add_pictures(index, encoder, paths, on_error=args.on_error)
-        made = added.encoded if added else encode_pictures(encoder, paths, origin.bits, on_error=args.on_error)
+        asked = (origin.outputs, origin.thresholds)
+        made = added.encoded if added else encode_pictures(encoder, paths, *asked, on_error=args.on_error)
     except UnreadablePictureError as error:
         written = f"the index has {error.added:,} pictures more" if error.added else "nothing was written"
         raise ValueError(f"{str(error).rstrip('.')} ({written}); or give --on-error skip") from error
@@ -344,7 +380,7 @@ def _summary(made: Encoded, origin: Origin) -> str:
     n = len(made.paths)
     speed = f" in {made.seconds:.1f} s ({n / made.seconds:.0f} a second)" if n else ""
     skipped = f", {len(made.failures):,} skipped" if made.failures else ""
-    return f"encoded {n:,} picture{'s' * (n != 1)} into {len(origin.bits)} of {origin.k} bits{speed}{skipped}"
+    return f"encoded {n:,} picture{'s' * (n != 1)} into {origin.said}{speed}{skipped}"
 
 
 def _index_summary(added: Added, gone: int) -> str:

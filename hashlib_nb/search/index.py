@@ -100,7 +100,7 @@ class Index:
     @property
     def n_bits(self) -> int:
         """p, bits of a code."""
-        return len(self.origin.bits)
+        return len(self.origin.outputs)
 
     # --- asking -------------------------------------------------------------------------------------------------------
 
@@ -372,11 +372,17 @@ class Index:
     def check_origin(self, origin: Origin) -> None:
         """Raise ValueError unless codes of this origin can be compared with those of the index."""
         self.check_model(origin)
-        if origin.bits != self.origin.bits:
-            raise ValueError(
-                f"index: {artifacts.shown(self.folder)} keeps {self.n_bits} of {origin.k} bits, not the "
-                f"{len(origin.bits)} that are asked for; give the selection that it was made with or name a new index"
-            )
+        if origin == self.origin:
+            return
+        asked, held = ([*zip(each.outputs, each.thresholds, strict=True)] for each in (origin, self.origin))
+        other = f"{len(asked)} that are asked for"
+        if len(asked) == len(held):
+            bit = next(bit for bit in range(len(held)) if asked[bit] != held[bit])
+            other += f": bit {bit} asks for {self.origin.question(bit)}, not {origin.question(bit)}"
+        raise ValueError(
+            f"index: {artifacts.shown(self.folder)} keeps {self.origin.said}, not the {other}; give the selection that "
+            "it was made with or name a new index"
+        )
 
     # --- version 0.1 --------------------------------------------------------------------------------------------------
 

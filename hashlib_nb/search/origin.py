@@ -1,4 +1,4 @@
-"""Where codes come from, and codes as text."""
+"""Where codes come from, what their bits ask, and codes as text."""
 
 from __future__ import annotations
 
@@ -7,28 +7,30 @@ from pathlib import Path
 
 import numpy as np
 
-from hashlib_nb import artifacts, checks
-from hashlib_nb.hamming import pack_bytes, unpack_bytes
+from hashlib_nb import artifacts, checks, thermometer
+from hashlib_nb.hamming import MAX_BITS, pack_bytes, unpack_bytes
 from hashlib_nb.search.contents import path_of
-
-MAX_BITS = np.iinfo(np.uint16).max
-"""The longest code whose distances can be counted."""
 
 
 @dataclass(frozen=True)
 class Origin:
     """What codes come from; only codes of one origin can be compared.
 
+    Bit i of a code is 1 where output `outputs[i]` of the encoder is at least `thresholds[i]`, compared in float32: a
+    thermometer bit (see `thermometer`).
+
     Raises:
-        ValueError: a length or bits that cannot be.
+        ValueError: numbers of outputs, outputs or thresholds that cannot be.
     """
 
     model: str
     """SHA-256 of the encoder's weights file, in hex."""
     k: int
-    """Bits that the encoder makes."""
-    bits: tuple[int, ...]
-    """Those of them that are kept, in the order in which a code holds them."""
+    """Outputs of the encoder."""
+    outputs: tuple[int, ...]
+    """The output that each bit asks, in the order in which a code holds them."""
+    thresholds: tuple[float, ...] | None = None
+    """The logit from which on each bit is 1, a float32; None is stored as 0 for each, a posterior of one half."""
 
     def __post_init__(self) -> None:
         """Check the numbers, and store them as Python's own."""
@@ -36,7 +38,35 @@ class Origin:
             raise ValueError(f"model is {checks.shown(self.model)}; give the SHA-256 of an encoder's weights, in hex")
         k = checks.count(self.k, "k", most=MAX_BITS)
         object.__setattr__(self, "k", k)
-        object.__setattr__(self, "bits", checks.counts(self.bits, "bits", least=0, most=k - 1, distinct=True))
+        outputs = checks.counts(self.outputs, "outputs", least=0, most=k - 1)
+        checks.count(len(outputs), "the number of outputs", most=MAX_BITS)
+        with np.errstate(over="ignore"):
+            outputs, thresholds = thermometer.check_meaning(outputs, self.thresholds, k)
+        if not np.isfinite(thresholds).all():
+            raise ValueError(f"thresholds is {checks.shown(self.thresholds)}; give numbers that a float32 can hold")
+        object.__setattr__(self, "outputs", tuple(outputs.tolist()))
+        object.__setattr__(self, "thresholds", tuple(thresholds.tolist()))
+
+    @property
+    def bits(self) -> tuple[int, ...]:
+        """`outputs`, which each code asked once and at one half where this was its name."""
+        return self.outputs
+
+    @property
+    def at_half(self) -> bool:
+        """Whether every bit asks at one half, so that it is a bit of `Encoder.encode`."""
+        return not any(self.thresholds)
+
+    @property
+    def said(self) -> str:
+        """How many bits of what, for messages."""
+        n = len(self.outputs)
+        return f"{n} of {self.k} bits" if self.at_half else f"{n} thermometer bits of {self.k} outputs"
+
+    def question(self, bit: int) -> str:
+        """What a bit asks, for messages."""
+        threshold = self.thresholds[bit]
+        return f"output {self.outputs[bit]} at {thermometer.level_of(threshold):.4g} (logit {threshold:.6g})"
 
 
 def origin_of(model: Path, selection: Path | None = None) -> Origin:
@@ -44,7 +74,8 @@ def origin_of(model: Path, selection: Path | None = None) -> Origin:
 
     Args:
         model: folder with `encoder.json` and `encoder.safetensors`, as `Encoder.save` writes it.
-        selection: JSON with the kept "bits", as `hashlib_nb.ppo` and `hashlib_nb.selectors` write it; None keeps all.
+        selection: JSON with the kept "bits", as `hashlib_nb.ppo` and `hashlib_nb.selectors` write it; None keeps all
+            outputs, each asked at one half. Where it has no "outputs" and "thresholds", bits are outputs at one half.
 
     Raises:
         ValueError: a file that is missing or damaged, or bits that the encoder does not have.
@@ -63,8 +94,23 @@ def origin_of(model: Path, selection: Path | None = None) -> Origin:
         raise artifacts.ArtifactError(
             f"model: {artifacts.shown(about)} describes no encoder: fit one and save it anew"
         ) from error
-    bits = range(k) if selection is None else artifacts.read_selection(selection, k)
-    return Origin(artifacts.sha256(weights).hex(), k, tuple(int(bit) for bit in bits))
+    outputs, thresholds = (range(k), None) if selection is None else thermometer.read_meaning(selection, k)
+    return Origin(artifacts.sha256(weights).hex(), k, outputs, thresholds)
+
+
+def classes_of(model: Path) -> thermometer.ClassCodes:
+    """The class codes beside an encoder, by which queries are decided.
+
+    Args:
+        model: folder with `encoder.json` and `codes.npz`, as `hashlib_nb.encoder` writes it.
+
+    Raises:
+        ArtifactError: there are none, or those of another encoder.
+    """
+    model = path_of(model, "model")
+    # As `encoder` identifies one, without torch: the description has the digest of the weights, which loading checks.
+    about = model / "encoder.json"
+    return thermometer.ClassCodes.load(model, artifacts.sha256(about).hex() if about.is_file() else "")
 
 
 def hex_of(codes: np.ndarray) -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from hashlib_nb.hamming import Packed
 from hashlib_nb.search.contents import Content
-from hashlib_nb.search.database import damaged
+from hashlib_nb.search.database import OF_OUTPUTS, OF_THRESHOLDS, damaged
 from hashlib_nb.search.origin import Origin
 
 ROWS = 512
@@ -71,9 +71,13 @@ class Plan:
 def read_about(connection: sqlite3.Connection, file: Path) -> About:
     """The row about an index. Raises ArtifactError where it cannot be."""
     rows = connection.execute("SELECT * FROM about LIMIT 2").fetchall()
+    tables = connection.execute("PRAGMA user_version").fetchone()[0]
     try:
         ((model, k, bits, folder, version, pictures, checksum),) = rows
-        origin = Origin(model, k, tuple(json.loads(bits)))
+        outputs, thresholds = json.loads(bits), None
+        if tables == OF_THRESHOLDS:
+            outputs, thresholds = zip(*outputs, strict=True)
+        origin = Origin(model, k, outputs, thresholds)
     except (ValueError, TypeError, RecursionError) as error:
         raise damaged(file, "it does not say what made its codes") from error
     types = (str, bytes, bytes, int, int)
@@ -87,7 +91,11 @@ def read_about(connection: sqlite3.Connection, file: Path) -> About:
 
 def write_about(connection: sqlite3.Connection, origin: Origin, folder: bytes) -> None:
     """Say of an index without pictures what its codes come from."""
-    values = (origin.model, origin.k, json.dumps(origin.bits), folder)
+    version, bits = OF_OUTPUTS, origin.outputs
+    if not origin.at_half:
+        version, bits = OF_THRESHOLDS, [*zip(origin.outputs, origin.thresholds, strict=True)]
+    connection.execute(f"PRAGMA user_version = {version}")
+    values = (origin.model, origin.k, json.dumps(bits), folder)
     connection.execute("INSERT INTO about VALUES (?, ?, ?, ?, randomblob(16), 0, 0)", values)
 
 
@@ -101,7 +109,7 @@ def read_codes(connection: sqlite3.Connection, about: About, file: Path) -> Code
         found, codes = zip(*chunk, strict=True)
         end = at + len(chunk)
         if end > about.pictures or {*map(type, codes)} != {bytes} or {*map(len, codes)} != {width}:
-            raise damaged(file, f"its codes are not {about.pictures:,} of {len(about.origin.bits)} bits")
+            raise damaged(file, f"its codes are not {about.pictures:,} of {len(about.origin.outputs)} bits")
         block = _words(b"".join(codes), width, len(words))
         words[:, at:end] = block.T
         checksum += _checksum(block)
@@ -113,7 +121,7 @@ def read_codes(connection: sqlite3.Connection, about: About, file: Path) -> Code
     if at != about.pictures or checksum & CHECKSUM != about.checksum:
         raise damaged(file, "its codes are not those that were added")
     try:
-        packed = Packed(words, len(about.origin.bits))
+        packed = Packed(words, len(about.origin.outputs))
     except ValueError as error:
         raise damaged(file, error) from error
     return Codes(about.version, packed, np.concatenate(starts), np.concatenate(places))
@@ -208,11 +216,11 @@ class Change:
 
 def _width(origin: Origin) -> int:
     """Bytes of a stored code."""
-    return -(-len(origin.bits) // 8)
+    return -(-len(origin.outputs) // 8)
 
 
 def _n_words(origin: Origin) -> int:
-    return -(-len(origin.bits) // 64)
+    return -(-len(origin.outputs) // 64)
 
 
 def _words(codes: bytes, width: int, n_words: int) -> np.ndarray:

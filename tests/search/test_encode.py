@@ -126,7 +126,7 @@ def test_files_hold_the_bits_that_a_selection_keeps(model, photos, tmp_path, cap
     arrays, meta = artifacts.load_npz(tmp_path / "codes.npz")
     np.testing.assert_array_equal(arrays["codes"], codes_of(model, paths)[:, [9, 0, 4]])
     assert arrays["names"].tolist() == [str(path) for path in paths]
-    assert meta["args"]["bits"] == [9, 0, 4]
+    assert (meta["args"]["outputs"], meta["args"]["thresholds"]) == ([9, 0, 4], [0.0] * 3)
     lines = [f"{path}  {code}" for path, code in zip(paths, hex_of(arrays["codes"]), strict=True)]
     assert (tmp_path / "codes.txt").read_text().splitlines() == lines
 

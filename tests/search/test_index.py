@@ -132,26 +132,187 @@ def test_only_codes_of_the_same_model_and_bits_can_be_compared(index):
     for other in (Origin("cd" * 32, 12, ORIGIN.bits), Origin(ORIGIN.model, 16, ORIGIN.bits)):
         with pytest.raises(ValueError, match=r"made with another model \(weights abababababab, now"):
             Index(index.folder, other, index.model)
-    for bits in (range(8), range(8, -1, -1)):
-        with pytest.raises(ValueError, match=rf"keeps 9 of 12 bits, not the {len(bits)} that are asked for"):
+    for bits, other in ((range(8), "8"), (range(8, -1, -1), r"9 .*: bit 0 asks for output 0 at 0\.5 .*, not output 8")):
+        with pytest.raises(ValueError, match=rf"keeps 9 of 12 bits, not the {other}"):
             Index(index.folder, Origin(ORIGIN.model, 12, tuple(bits)), index.model)
 
 
 @pytest.mark.parametrize(
-    ("k", "bits", "sentence"),
+    ("k", "outputs", "thresholds", "sentence"),
     [
-        (0, (0,), r"k is 0; give a whole number in 1\.\.65535"),
-        (True, (0,), "k is True"),
-        (8, (), "bits is"),
-        (8, (1, 1), "bits is"),
-        (8, (8,), "bits is 8"),
-        (8, (0.5,), "bits is 0.5"),
-        (8, None, "bits is None"),
+        (0, (0,), None, r"k is 0; give a whole number in 1\.\.65535"),
+        (True, (0,), None, "k is True"),
+        (8, (), None, "the number of outputs is 0"),
+        (8, (1, 1), None, "name a candidate more than once"),
+        (8, (8,), None, "outputs is 8"),
+        (8, (0.5,), None, "outputs is 0.5"),
+        (8, None, None, "outputs is None"),
+        (8, (1, 1), (2.0, 2.0), "name a candidate more than once"),
+        (8, (1, 1), (2.0, np.nextafter(2.0, 3.0)), "name a candidate more than once"),  # one and the same in float32
+        (8, (1, 2), (2.0,), "thresholds is .*; give a finite number for each of 2"),
+        (8, (1, 2), (2.0, np.nan), "thresholds is"),
+        (8, (1, 2), (2.0, np.inf), "thresholds is"),
+        (8, (1, 2), (2.0, -1e99), "thresholds is .* numbers that a float32 can hold"),
+        (8, (1, 2), ("2.0", "3.0"), "thresholds is"),
     ],
 )
-def test_an_origin_that_cannot_be_is_refused(k, bits, sentence):
+def test_an_origin_that_cannot_be_is_refused(k, outputs, thresholds, sentence):
     with pytest.raises(ValueError, match=sentence):
-        Origin("ab" * 32, k, bits)
+        Origin("ab" * 32, k, outputs, thresholds)
+
+
+# --- thermometer bits -------------------------------------------------------------------------------------------------
+
+
+ASKED = Origin("ab" * 32, 12, (3, 3, 0, 7), (-2.9444389, 2.9444389, 0.0, 0.84729786))
+"""Output 3 at .05 and at .95, output 0 at .5, output 7 at .7."""
+
+
+def test_outputs_without_thresholds_are_asked_at_one_half():
+    plain = Origin("ab" * 32, 12, range(3))
+    assert plain == Origin("ab" * 32, 12, (0, 1, 2), np.zeros(3, np.float32))
+    assert (plain.thresholds, plain.at_half, plain.bits, plain.said) == ((0.0,) * 3, True, (0, 1, 2), "3 of 12 bits")
+    assert (ASKED.at_half, ASKED.said) == (False, "4 thermometer bits of 12 outputs")
+    assert [ASKED.question(bit) for bit in (0, 3)] == [
+        "output 3 at 0.05 (logit -2.94444)",
+        "output 7 at 0.7 (logit 0.847298)",
+    ]
+
+
+def test_what_a_selections_bits_ask_travels_with_it(model, tmp_path):
+    asks = {"outputs": np.array(ASKED.outputs), "thresholds": np.array(ASKED.thresholds, np.float32)}
+    Selection(np.array([37, 46, 5, 91]), 0.5, 3, "ppo", 144, **asks).save(tmp_path / "selection.json")
+    found = origin_of(model, tmp_path / "selection.json")
+    assert (found.outputs, found.thresholds) == (ASKED.outputs, ASKED.thresholds)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"outputs": [3, 12]}, r"outputs is \[3, 12\]; give whole numbers in 0\.\.11"),
+        ({"outputs": [3, 3.5]}, r"outputs is \[3, 3.5\]"),
+        ({"outputs": 3}, "cannot be used"),
+        ({"outputs": None}, "keeps bits of codes of 144 bits, but these have 12"),
+        ({"thresholds": [1.0]}, "give a finite number for each of 2"),
+        ({"thresholds": ["1", "2"]}, "thresholds is"),
+        ({"thresholds": [1, None]}, "thresholds is"),
+        ({"thresholds": None}, "must have a number for each of its bits"),
+        ({"outputs": [3, 3], "thresholds": [1, 1]}, "more than once"),
+        ({"outputs": [3], "thresholds": [1.0]}, "must have a number for each of its bits"),
+        ({"bits": "all"}, "no list of whole numbers"),
+        ({"bits": [7, 144]}, "runs from 7 to 144"),
+    ],
+)
+def test_a_selection_that_does_not_say_what_its_bits_ask_is_refused(model, tmp_path, changes, sentence):
+    whole = {"bits": [7, 40], "n_candidates": 144, "outputs": [3, 4], "thresholds": [1.0, 2.0]}
+    (tmp_path / "selection.json").write_text(json.dumps(whole | changes))
+    with pytest.raises(ArtifactError, match=rf"selection: .*selection\.json.*{sentence}"):
+        origin_of(model, tmp_path / "selection.json")
+
+
+def test_candidates_whose_meaning_is_not_said_are_refused(model, tmp_path):
+    """Ids alone, of thermometer bits, would be taken for outputs."""
+    (tmp_path / "selection.json").write_text(json.dumps({"bits": [7, 3], "n_candidates": 144}))
+    with pytest.raises(ArtifactError, match="keeps bits of codes of 144 bits, but these have 12"):
+        origin_of(model, tmp_path / "selection.json")
+
+
+@settings(max_examples=30, deadline=None)
+@given(thresholds=st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=9))
+def test_thresholds_come_back_to_the_last_bit(tmp_path_factory, thresholds):
+    folder = tmp_path_factory.mktemp("index")
+    origin = Origin("ab" * 32, 9, range(len(thresholds)), thresholds)
+    Index(folder, origin).add(random_codes(1, len(thresholds)), [folder / "a"], [content(0)])
+    assert Index(folder, origin).origin.thresholds == tuple(thresholds)
+
+
+BEFORE = """
+PRAGMA application_id = 1752064617;
+PRAGMA user_version = 1;
+CREATE TABLE about (model TEXT NOT NULL, k INTEGER NOT NULL, bits TEXT NOT NULL, folder BLOB NOT NULL, \
+version BLOB NOT NULL, pictures INTEGER NOT NULL, checksum INTEGER NOT NULL);
+CREATE TABLE pictures (place INTEGER PRIMARY KEY AUTOINCREMENT, code BLOB NOT NULL, \
+name BLOB NOT NULL UNIQUE, size INTEGER, mtime_ns INTEGER, digest BLOB NOT NULL UNIQUE);
+INSERT INTO about VALUES ('{model}', 12, '[5, 0, 11]', x'2e', x'00', 2, 9);
+INSERT INTO pictures (code, name, digest) VALUES (x'05', x'61', x'{zeros}00'), (x'04', x'62', x'{zeros}01');
+""".replace("\\\n", "")
+"""What made an index before there were thermometer bits: codes 101 and 001 of the files a and b."""
+
+
+def test_an_index_from_before_thermometer_bits_opens_and_means_what_it_meant(tmp_path):
+    other = sqlite3.connect(tmp_path / FILE)
+    other.executescript(BEFORE.format(model="ab" * 32, zeros="00" * 31))
+    other.close()
+    outputs_at_half = Origin("ab" * 32, 12, (5, 0, 11), (0, 0, 0))
+    index = Index(tmp_path, outputs_at_half)
+    assert index.origin == Index(tmp_path).origin == outputs_at_half
+    np.testing.assert_array_equal(index.unpacked(), [[1, 0, 1], [0, 0, 1]])
+    (found,) = index.search(np.array([[0, 0, 1]], np.uint8))
+    assert [path.name for path in found.paths] == ["b", "a"]
+    index.add(np.ones((1, 3), np.uint8), [tmp_path / "c"], [content("c")])
+    np.testing.assert_array_equal(Index(tmp_path).unpacked(), [[1, 0, 1], [0, 0, 1], [1, 1, 1]])
+
+
+@pytest.mark.parametrize(
+    ("origin", "version", "bits"),
+    [
+        (ORIGIN, 1, "[0, 1, 2, 3, 4, 5, 6, 7, 8]"),
+        (Origin("ab" * 32, 12, (4, 2), (0.0, 1.5)), 2, "[[4, 0.0], [2, 1.5]]"),
+    ],
+)
+def test_only_an_index_of_thermometer_bits_is_one_that_programs_of_before_cannot_read(tmp_path, origin, version, bits):
+    index = Index(tmp_path, origin)
+    index.add(random_codes(1, index.n_bits), [tmp_path / "a"], [content(0)])
+    other = connect(index)
+    assert other.execute("PRAGMA user_version").fetchone() == (version,)
+    assert other.execute("SELECT bits FROM about").fetchone() == (bits,)
+    other.close()
+
+
+@pytest.mark.parametrize(
+    ("outputs", "thresholds", "sentence"),
+    [
+        ((3, 4, 0, 7), None, r"bit 0 asks for output 3 at 0\.05 .*, not output 3 at 0\.5"),
+        (ASKED.outputs, (-2.9444389, 3.8918202, 0.0, 0.84729786), r"bit 1 asks for output 3 at 0\.95 .*, not .* 0\.98"),
+        ((3, 3, 1, 7), ASKED.thresholds, r"bit 2 asks for output 0 at 0\.5 .*, not output 1 at 0\.5"),
+        ((3, 3, 0), ASKED.thresholds[:3], "not the 3 that are asked for;"),
+        (range(12), None, "not the 12 that are asked for;"),
+    ],
+)
+def test_bits_that_ask_something_else_are_refused(tmp_path, outputs, thresholds, sentence):
+    index = Index(tmp_path, ASKED)
+    index.add(random_codes(1, 4), [tmp_path / "a"], [content(0)])
+    before = index.file.read_bytes()
+    said = f"keeps 4 thermometer bits of 12 outputs, .*{sentence}.*give the selection that it was made with"
+    with pytest.raises(ValueError, match=said):
+        Index(tmp_path, Origin(ASKED.model, 12, outputs, thresholds))
+    assert index.file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "PRAGMA user_version = 1",
+        "UPDATE about SET bits = '[3, 4, 0, 7]'",
+        "UPDATE about SET bits = '[[3], [4], [0], [7]]'",
+        "UPDATE about SET bits = '[[3, 1.5], [3, 1.5], [0, 0], [7, 1]]'",
+        "UPDATE about SET bits = '[[3, 1, 5], [4, 1, 5]]'",
+        "UPDATE about SET bits = '[[3, NaN], [4, 1], [0, 0], [7, 1]]'",
+        "UPDATE about SET bits = '[[3, 1e99], [4, 1], [0, 0], [7, 1]]'",
+        "UPDATE about SET bits = '[[3, \"a\"], [4, 1], [0, 0], [7, 1]]'",
+        "UPDATE about SET bits = '[[12, 0], [4, 1], [0, 0], [7, 1]]'",
+        "UPDATE about SET bits = '[]'",
+        "UPDATE about SET bits = '7'",
+        "UPDATE about SET bits = '{\"a\": 1}'",
+    ],
+)
+def test_an_edited_index_of_thermometer_bits_is_refused_in_a_sentence(tmp_path, edit):
+    Index(tmp_path, ASKED).add(random_codes(1, 4), [tmp_path / "a"], [content(0)])
+    other = connect(Index(tmp_path))
+    other.execute(edit)
+    other.close()
+    with pytest.raises(ArtifactError, match=rf"index: .*{FILE} is damaged .it does not say what made its codes"):
+        Index(tmp_path)
 
 
 @pytest.mark.parametrize("bits", ["12", 12.0, True, 0, -1, 10**9, None, [12]])
@@ -595,7 +756,8 @@ def test_a_foreign_file_is_named_and_stays_as_it_is(tmp_path, kind):
 @pytest.mark.parametrize(
     ("edit", "sentence"),
     [
-        ("PRAGMA user_version = 2", "has tables of version 2, and version 1 is read here; encode the pictures again"),
+        ("PRAGMA user_version = 3", "has tables of version 3, and versions 1 and 2 are read here; encode the pictures"),
+        ("PRAGMA user_version = 2", "does not say what made its codes"),
         ("PRAGMA application_id = 5", "is a database of another program"),
         ("CREATE TABLE more (name)", "its tables are not those of an index"),
         ("CREATE TRIGGER more AFTER DELETE ON pictures BEGIN DELETE FROM about; END", "its tables are not those"),
