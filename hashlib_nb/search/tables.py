@@ -74,7 +74,7 @@ def read_about(connection: sqlite3.Connection, file: Path) -> About:
     tables = connection.execute("PRAGMA user_version").fetchone()[0]
     try:
         ((model, k, bits, folder, version, pictures, checksum),) = rows
-        outputs, thresholds = json.loads(bits), None
+        outputs, thresholds = tuple(json.loads(bits)), None
         if tables == OF_THRESHOLDS:
             outputs, thresholds = zip(*outputs, strict=True)
         origin = Origin(model, k, outputs, thresholds)

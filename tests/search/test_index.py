@@ -769,6 +769,8 @@ def test_a_foreign_file_is_named_and_stays_as_it_is(tmp_path, kind):
         ("UPDATE about SET k = 'many'", "does not say what made its codes"),
         ("UPDATE about SET bits = '[0, 0]'", "does not say what made its codes"),
         ("UPDATE about SET bits = 'none'", "does not say what made its codes"),
+        ("UPDATE about SET bits = '7'", "does not say what made its codes"),
+        ("UPDATE about SET bits = '[[7, 0.5]]'", "does not say what made its codes"),
         ("UPDATE about SET bits = '[0, 1]'", "its codes are not 3 of 2 bits|its codes are not those that were added"),
         ("UPDATE about SET bits = '" + "[" * 100_000 + "'", "does not say what made its codes"),
         ("UPDATE about SET model = x'ff'", "does not say what made its codes"),
