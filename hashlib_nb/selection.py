@@ -91,7 +91,7 @@ def _stored(about: Mapping[str, Any], history: dict[str, np.ndarray]) -> Selecti
         raise ValueError(f"it has no {', '.join(sorted(missing))}")
     k = checks.count(about["n_candidates"], "n_candidates", most=MAX_BITS)
     asks = (about.get("outputs"), about.get("thresholds"))
-    if asks != (None, None):
+    if any(each is not None for each in asks):
         asks = check_meaning(*asks)
         if len(asks[0]) != len(about["bits"]):
             raise ValueError("outputs has not one number for each of its bits")
