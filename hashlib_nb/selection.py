@@ -216,6 +216,26 @@ class Reward:
         self.calls = 0
         """Subsets whose mAP was computed so far, repeats included."""
 
+    @classmethod
+    def of_queries(cls, query_codes, query_labels, codes, labels) -> Reward:
+        """mAP of given queries against given rows, none of which is left out or drawn.
+
+        Args:
+            query_codes: {0,1} [q, k].
+            query_labels: {0,1} [q, m], or class numbers int [q].
+            codes: {0,1} [n, k].
+            labels: {0,1} [n, m], or class numbers int [n].
+
+        Raises:
+            ValueError: codes or labels of the wrong shape or values.
+        """
+        made = cls.__new__(cls)
+        made.pairs = Pairs(query_codes, codes, query_labels, labels)
+        made.k, made.calls = made.pairs.k, 0
+        made.codes, made.labels = check_codes(codes), check_labels(labels)
+        made.given = (made.codes, made.labels, check_codes(query_codes), check_labels(query_labels))
+        return made
+
     def __call__(self, masks: np.ndarray) -> np.ndarray:
         """Rewards float64 [e] of masks {0,1} [e, k]; one pass over the codes for all of them."""
         masks = self.pairs.check_masks(masks)

@@ -9,12 +9,8 @@ retrieves on the test pictures, which no method ever sees. Cells are saved as th
 from __future__ import annotations
 
 import math
-import multiprocessing
-import os
-import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -26,7 +22,7 @@ from tqdm.auto import tqdm
 from hashlib_nb import artifacts, checks, datasets
 from hashlib_nb.candidates import Candidates
 from hashlib_nb.experiments import pools
-from hashlib_nb.machine import threads
+from hashlib_nb.experiments.workers import MAX_WORKERS, in_workers
 from hashlib_nb.selection import MOST, Search, check_budget
 from hashlib_nb.selectors import METHODS
 
@@ -34,8 +30,6 @@ RIVALS = ("swap", "annealing", "cem", "untrained")
 """What PPO must beat to earn its place: searches that were there before it, and itself without learning."""
 CURVES = ("calls", "seconds", "best")
 """What a cell's history holds."""
-MAX_WORKERS = 256
-"""Most processes that a grid is run by."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,7 +149,9 @@ def run_grid(
     total = len(pools) * len(plan)
     bar = tqdm(total=total, initial=total - len(missing), desc="comparison", unit="cell", disable=not progress)
     with bar:
-        for cell in _in_workers(missing, budget, workers):
+        used = (sorted({method for _, (method, _, _) in missing}),)
+        jobs = [(pool, *key, budget) for pool, key in missing]
+        for cell in in_workers(run_cell, jobs, workers, start=_warm_up, initial=used):
             stores[cell.pool].add(cell)
             bar.set_postfix_str(f"{cell.pool} {cell.method} {cell.n_bits}")
             bar.update()
@@ -179,37 +175,13 @@ def _check_lengths(lengths: Sequence[int], pool: str, k: int) -> None:
         raise ValueError(f"lengths is {list(lengths)}; pool {pool} has {k} bits: keep 1 to {k - 1}")
 
 
-def _in_workers(missing: Sequence[tuple[Candidates, tuple]], budget: int | None, workers: int) -> Iterator[Cell]:
-    """Cells as they finish. An exception, or Ctrl-C, drops those that have not begun."""
-    if not missing:
-        return
-    context = multiprocessing.get_context("spawn")  # numba's and torch's threads do not survive a fork
-    used = sorted({method for _, (method, _, _) in missing})
-    size = min(workers, len(missing))
-    executor = ProcessPoolExecutor(size, context, initializer=_start_worker, initargs=(used,))
-    try:
-        jobs = [executor.submit(run_cell, pool, *key, budget) for pool, key in missing]
-        for job in as_completed(jobs):
-            yield job.result()
-    finally:
-        executor.shutdown(cancel_futures=True)
-
-
-def _start_worker(methods: Sequence[str]) -> None:
-    """One thread for everything, and everything loaded, compiled and warm before a clock runs."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    threads.limit(1)
+def _warm_up(methods: Sequence[str]) -> None:
+    """Load and compile everything that the methods use, before a clock runs."""
     labels = np.eye(2, dtype=np.uint8)[np.arange(20) % 2]
     codes = np.random.default_rng(0).integers(0, 2, (20, 8), dtype=np.uint8)
     small = Candidates("warm-up", codes, labels, codes, labels[:, 0], codes, labels, codes, labels)
     for method in methods:
         run_cell(small, method, 2, 0, 64)
-
-
-def _end_with_parent() -> None:
-    """A worker whose parent was killed would wait for its next cell for ever."""
-    multiprocessing.parent_process().join()
-    os._exit(1)
 
 
 class _Store:

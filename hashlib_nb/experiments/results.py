@@ -2,30 +2,41 @@
 
 A row is one code of one method from one seed, measured with the query pictures against the whole database:
 
-| method       | its code                                                                                        |
-|--------------|-------------------------------------------------------------------------------------------------|
-| PPO          | the p of k bits that PPO keeps (ppo.py), by the reward on codes of the training pictures          |
-| greedy       | the p bits of forward selection on the same reward (selectors.py)                                 |
-| random       | p of the k bits drawn at random: `subsets` draws a seed, one row each                             |
-| first p      | the first p of the k bits                                                                        |
-| direct       | all bits of an encoder that was trained for p bits                                               |
-| random codes | p coin flips for each picture: chance                                                            |
-| all bits     | all k bits                                                                                       |
-| class index  | the number of the predicted class in ceil(log2 C) bits (Sablayrolles et al. 2016)                 |
+| method            | its code                                                                                   |
+|-------------------|--------------------------------------------------------------------------------------------|
+| decided PPO       | the p thermometer bits that PPO keeps, for queries that take the code of their likeliest class |
+| thermometer PPO   | the p thermometer bits that PPO keeps, symmetric: queries keep their codes                   |
+| PPO               | the p of k outputs at one half that PPO keeps: the thesis' bits                              |
+| ... greedy        | the same for the p bits of forward selection, on the same reward (selectors.py)              |
+| ... random        | the same for p bits drawn at random of those to choose from: `subsets` draws a seed          |
+| decided by p bits | decided PPO's bits, but the class is decided from these bits alone, and not from all outputs |
+| oracle            | decided, p thermometer bits that greedy chose on the test pictures themselves: no result     |
+| first p           | the first p of the k outputs at one half                                                     |
+| direct            | all outputs, at one half, of an encoder that was trained for p bits                          |
+| random codes      | p coin flips for each picture: chance                                                        |
+| all bits          | all k outputs at one half                                                                    |
+| class index       | the number of the predicted class in ceil(log2 C) bits (Sablayrolles et al. 2016)            |
+| ceiling           | no code: ranking by the posteriors' P(relevant), `thermometer.ceiling`                       |
+| decided ceiling   | the same with the query's class decided first                                                |
 
-The class is predicted by the same k bits: it is the class whose target code is nearest to the picture's code, the first
-one where several are equally near (with several labels a picture, read "label set" for "class"). At p = k nothing is
-left to choose: the first five rows are all bits. No row has seen a label of a query or database picture.
+A decided query is a classifier's word, so such rows are named. The oracle and the ceilings are rows to compare with,
+and no bounds. The index' class is the one whose target code is nearest to the picture's code of k bits, the first one
+where several are equally near (with several labels a picture, read "label set" for "class"). At p = k nothing is left
+to choose of the outputs: PPO, greedy, random, first p and direct are all bits. No row but the oracle has seen a label
+of a query or database picture.
 
     python -m hashlib_nb results --lengths 16 32 --seeds 0        # see --help
 """
 
 from __future__ import annotations
 
+import io
+import itertools
 import json
 import platform
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import redirect_stdout
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -35,10 +46,12 @@ import pandas as pd
 import tyro
 from tqdm.auto import tqdm
 
-from hashlib_nb import artifacts, checks, hamming, metrics, ppo, selection, selectors
+from hashlib_nb import artifacts, checks, hamming, metrics, ppo, selection, selectors, thermometer
 from hashlib_nb.baselines import class_index_codes, random_codes
+from hashlib_nb.candidates import Candidates, Options
 from hashlib_nb.encoder import Settings, Setup
-from hashlib_nb.thermometer import predict_classes
+from hashlib_nb.experiments.workers import MAX_WORKERS, in_workers
+from hashlib_nb.thermometer import HALF, LEVELS, ClassCodes, predict_classes
 
 if TYPE_CHECKING:
     from hashlib_nb.datasets import Splits
@@ -46,10 +59,22 @@ if TYPE_CHECKING:
 
 SEARCHES = ("ppo", "greedy")
 """Methods of `selectors` that the table holds."""
-SELECTED = (*(selectors.METHODS[name].title for name in SEARCHES), "random", "first p", "direct")
+CHOSEN = (*(selectors.METHODS[name].title for name in SEARCHES), "random")
+"""Rows that choose p of the candidates."""
+KINDS = {"decided ": {"decided": True}, "thermometer ": {"decided": False}, "": {"levels": HALF, "decided": False}}
+"""What the candidates are, by the word that begins a row's name, and how their options differ."""
+GRADED = ("decided by p bits", "oracle")
+"""Rows of p thermometer bits beside those."""
+SELECTED = (
+    *(f"decided {row}" for row in CHOSEN), *GRADED, *(f"thermometer {row}" for row in CHOSEN),
+    *CHOSEN, "first p", "direct",
+)  # fmt: skip
 """Methods that make a code of p bits out of pictures."""
+CEILINGS = ("decided ceiling", "ceiling")
+"""Methods without a code."""
 FIXED = ("all bits", "class index")
 """Methods whose code length does not depend on p."""
+CHANCE = "random codes"
 MEASURES = ("map", "pessimistic", "optimistic", "precision_radius2", "empty_ball_rate", "reward", "calls")
 """Columns of a row that are averaged over draws and seeds."""
 
@@ -68,7 +93,7 @@ class Args:
     """folder of the data set's files, where it needs one"""
     code_length: int = 64
     """k, the length of the codes that bits are kept of"""
-    lengths: tuple[int, ...] = (16, 32, 48, 64)
+    lengths: tuple[int, ...] = (8, 16, 32, 64)
     """each p: how many bits are kept, within 1..k"""
     seeds: tuple[int, ...] = (0, 1, 2)
     """one experiment each, from the target codes on; the split of the pictures stays the same"""
@@ -91,10 +116,18 @@ class Args:
     """what the dataset takes beyond root, as name=value: protocol=59k exclude=person,car"""
     direct: bool = True
     """train an encoder for each length as well; without, the row "direct" is left out"""
+    thermometer: bool = True
+    """rows of thermometer bits, symmetric and decided, and reference rows; without, the thesis' rows alone"""
+    levels: tuple[float, ...] = LEVELS
+    """posteriors at which thermometer bits ask"""
+    workers: int = 1
+    """processes that search at once, each on one core; their number changes nothing but the time"""
     settings: Annotated[Settings, tyro.conf.arg(name="")] = Settings()
 
     def __post_init__(self) -> None:
         """Check what can be checked before any work."""
+        checks.fields(self, checks.count, "workers", most=MAX_WORKERS)
+        Options(levels=self.levels, reward_codes=self.reward_codes)
         checks.fields(self, checks.count, "code_length", most=hamming.MAX_BITS)
         checks.fields(self, checks.count, "total_episodes", most=4 * selection.MOST)
         checks.fields(self, checks.count, "subsets", most=MAX_SUBSETS)
@@ -112,6 +145,19 @@ class Args:
         """Where the JSON goes."""
         name = "results-literal.json" if self.literal else "results.json"
         return self.out or artifacts.project_root() / "runs" / name
+
+    @property
+    def kinds(self) -> dict[str, Options]:
+        """What there is to choose from, by the word that begins a row's name."""
+        asked = Options(levels=self.levels, reward_codes=self.reward_codes)
+        return {word: replace(asked, **changes) for word, changes in KINDS.items() if self.thermometer or not word}
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The table's rows in their order."""
+        graded = (*(f"{word}{row}" for word in KINDS if word for row in CHOSEN), *GRADED, *CEILINGS)
+        left_out = {*(() if self.thermometer else graded), *(() if self.direct else ("direct",))}
+        return tuple(row for row in (*SELECTED, CHANCE, *CEILINGS, *FIXED) if row not in left_out)
 
     def setup(self, seed: int, n_bits: int | None = None) -> Setup:
         """The key of a seed's k-bit codes; with `n_bits`, of an encoder trained for so many bits, without folds."""
@@ -144,27 +190,56 @@ class Code:
 
 
 def codes_of_length(args: Args, setup: Setup, n_bits: int) -> Iterator[Code]:
-    """Every code of `n_bits` bits; `setup` is the key of the seed's k-bit codes."""
-    made = setup.codes(progress=False)
+    """Every code of `n_bits` bits; `setup` is the key of the seed's k-bit codes.
 
-    def kept(method: str, bits: np.ndarray, **about) -> Code:
-        return Code(method, made.query[:, bits], made.database[:, bits], **about)
+    Where fewer candidates than that are distinct, the rows that choose among them are left out.
+    """
+    made, k = setup.codes(progress=False), args.code_length
+    for word, options in args.kinds.items():
+        pool = setup.candidates(options)
 
-    for name in SEARCHES:
-        title = selectors.METHODS[name].title
-        if n_bits == args.code_length:
-            yield kept(title, np.arange(n_bits))
-        else:
-            found = select(args, setup, name, n_bits)
-            yield kept(title, found.bits, selection=found)
-    for draw, mask in enumerate(selection.random_masks(args.code_length, n_bits, args.subsets, setup.seed)):
-        yield kept("random", np.flatnonzero(mask), draw=draw)
-    yield kept("first p", np.arange(n_bits))
+        def kept(method: str, bits: np.ndarray, pool: Candidates = pool, **about) -> Code:
+            return Code(method, *pool.test_codes(bits), **about)
+
+        if n_bits > pool.k:
+            continue
+        for name in SEARCHES:
+            method = f"{word}{selectors.METHODS[name].title}"
+            if n_bits == pool.k:
+                yield kept(method, np.arange(n_bits) if pool.ids is None else pool.ids)
+            else:
+                found = select(args, setup, name, n_bits, options)
+                yield kept(method, found.bits, selection=found)
+                if options.decided and name == SEARCHES[0]:
+                    yield decided_by_kept_bits(pool, found.bits, made.classes)
+        for draw, mask in enumerate(selection.random_masks(pool.k, n_bits, args.subsets, setup.seed)):
+            bits = np.flatnonzero(mask)
+            yield kept(f"{word}random", bits if pool.ids is None else pool.ids[bits], draw=draw)
+        if options.decided:
+            yield kept("oracle", oracle(pool, n_bits, setup.seed))
+    if n_bits <= k:
+        yield Code("first p", made.query[:, :n_bits], made.database[:, :n_bits])
     if args.direct:
-        direct = made if n_bits == args.code_length else args.setup(setup.seed, n_bits).codes(progress=False)
+        direct = made if n_bits == k else args.setup(setup.seed, n_bits).codes(progress=False)
         yield Code("direct", direct.query, direct.database)
     coins = random_codes(len(made.query) + len(made.database), n_bits, setup.seed)
-    yield Code("random codes", coins[: len(made.query)], coins[len(made.query) :])
+    yield Code(CHANCE, coins[: len(made.query)], coins[len(made.query) :])
+
+
+def decided_by_kept_bits(pool: Candidates, bits: np.ndarray, classes: ClassCodes) -> Code:
+    """Queries take the code of the class whose code differs least from their own p bits, and no other output counts."""
+    outputs = bits if pool.outputs is None else pool.outputs[bits]
+    class_codes = classes.codes[:, outputs]
+    decided = hamming.nearest(pool.query_codes[:, bits], class_codes, 1).indices[:, 0]
+    return Code("decided by p bits", class_codes[decided], pool.database_codes[:, bits])
+
+
+def oracle(pool: Candidates, n_bits: int, seed: int = 0) -> np.ndarray:
+    """Candidates that greedy keeps when the test pictures' own labels pay: what a perfect reward could have found."""
+    chosen = np.arange(pool.k) if pool.ids is None else pool.ids
+    queries, database = pool.test_codes(chosen)
+    reward = selection.Reward.of_queries(queries, pool.query_labels, database, pool.database_labels)
+    return chosen[selectors.select(None, None, n_bits, method="greedy", reward=reward, seed=seed).bits]
 
 
 def codes_of_fixed_length(made: ImageCodes) -> Iterator[Code]:
@@ -176,29 +251,69 @@ def codes_of_fixed_length(made: ImageCodes) -> Iterator[Code]:
     yield Code("class index", *(class_index_codes(classes, n_classes) for classes in predicted))
 
 
-def select(args: Args, setup: Setup, name: str, n_bits: int) -> selection.Selection:
-    """The bits that a method of `selectors` keeps, by the reward and the episodes that `args` ask for."""
-    return setup.select(name, n_bits, reward_codes=args.reward_codes, total_episodes=args.total_episodes)
+def select(args: Args, setup: Setup, name: str, n_bits: int, options: Options | None = None) -> selection.Selection:
+    """The bits that a method of `selectors` keeps, with the episodes that `args` ask for.
+
+    Args:
+        args: of the table.
+        setup: key of the codes.
+        name: of the method.
+        n_bits: p.
+        options: the candidates; None for the first kind in `args`: thermometer bits for decided queries, if it has any.
+    """
+    options = options or next(iter(args.kinds.values()))
+    return setup.select(name, n_bits, options, total_episodes=args.total_episodes)
+
+
+def _select_all(args: Args, seed: int, word: str) -> None:
+    """In a process of its own: leave the selections of a seed and a kind of candidates where `select` finds them."""
+    with redirect_stdout(io.StringIO()):
+        setup, options = args.setup(seed), args.kinds[word]
+        k = setup.candidates(options).k
+        for name, n_bits in itertools.product(SEARCHES, args.lengths):
+            if n_bits < k:
+                select(args, setup, name, n_bits, options)
+
+
+def ceilings(made: ImageCodes, splits: Splits, top_n: int | None = None) -> Iterator[dict]:
+    """Rows of what the encoder's posteriors rank, without a code; see `thermometer.ceiling`."""
+    classes = made.classes
+    found = [thermometer.posteriors(made.arrays[f"{part}_logits"], classes) for part in ("query", "database")]
+    query, database = (thermometer.label_posteriors(each, classes) for each in found)
+    labels = splits.query.labels, splits.database.labels
+    asked = {"exclusive": classes.exclusive, "top_n": top_n}
+    for method, side in zip(CEILINGS, (thermometer.decided_labels(query), query), strict=True):
+        scores = {ties: thermometer.ceiling(side, database, *labels, ties=ties, **asked) for ties in metrics.TIES}
+        means = {ties: float(np.nanmean(values)) for ties, values in scores.items()}
+        yield _row(method, 0, means, splits, scores["expected"])
 
 
 def measure(code: Code, splits: Splits, top_n: int | None = None) -> dict:
     """A row of the table: what `metrics.evaluate` finds for a code, mAP with its tie bracket and P@H<=2 first."""
     report = metrics.evaluate(code.query, code.database, splits.query.labels, splits.database.labels, top_n=top_n or ())
-    scores = report["map"][str(top_n or "all")]
+    row = _row(code.method, code.query.shape[1], report["map"][str(top_n or "all")], splits)
+    row |= {"draw": code.draw, "precision_radius2": report["precision_within_radius"]}
+    row |= {name: report[name] for name in ("empty_ball_rate", "n_queries", "queries_without_relevant", "n_database")}
+    return row | {name: code.selection and getattr(code.selection, name) for name in ("reward", "calls")}
+
+
+def _row(method: str, bits: int, scores: dict[str, float], splits: Splits, per_query: np.ndarray | None = None) -> dict:
+    """A row's columns in their order; what only a code has is None."""
+    answered = None if per_query is None else int(np.isfinite(per_query).sum())
     return {
-        "method": code.method,
-        "bits": code.query.shape[1],
-        "draw": code.draw,
+        "method": method,
+        "bits": bits,
+        "draw": 0,
         "map": scores["expected"],
         "pessimistic": scores["pessimistic"],
         "optimistic": scores["optimistic"],
-        "precision_radius2": report["precision_within_radius"],
-        "empty_ball_rate": report["empty_ball_rate"],
-        "reward": code.selection and code.selection.reward,
-        "calls": code.selection and code.selection.calls,
-        "n_queries": report["n_queries"],
-        "queries_without_relevant": report["queries_without_relevant"],
-        "n_database": report["n_database"],
+        "precision_radius2": None,
+        "empty_ball_rate": None,
+        "reward": None,
+        "calls": None,
+        "n_queries": answered,
+        "queries_without_relevant": None if per_query is None else len(per_query) - answered,
+        "n_database": len(splits.database),
         "training_in_database": splits.info["training_in_database"],
     }
 
@@ -213,17 +328,25 @@ def make_rows(args: Args) -> list[dict]:
         ppo.Args(n_bits=n_bits, total_episodes=args.total_episodes)
     rows = []
 
-    def add(seed: int, codes: Iterator[Code]) -> None:
-        rows.extend({"seed": seed, **measure(code, splits, args.top_n)} for code in codes)
+    def add(seed: int, found: Iterator[dict]) -> None:
+        rows.extend({"seed": seed, **row} for row in found)
         bar.update()
 
-    with tqdm(total=len(args.seeds) * (1 + len(args.lengths)), desc="results table") as bar:
+    jobs = [(args, seed, word) for seed in args.seeds for word in args.kinds] if args.workers > 1 else []
+    with tqdm(total=len(args.seeds) * (2 + len(args.lengths)) + len(jobs), desc="results table") as bar:
+        for seed in args.seeds:
+            args.setup(seed).codes(progress=False)
+            bar.update()
+        for _ in in_workers(_select_all, jobs, args.workers):
+            bar.update()
         for seed in args.seeds:
             setup = args.setup(seed)
-            splits = setup.splits
+            splits, made = setup.splits, setup.codes(progress=False)
             for n_bits in args.lengths:
-                add(seed, codes_of_length(args, setup, n_bits))
-            add(seed, codes_of_fixed_length(setup.codes(progress=False)))
+                add(seed, (measure(code, splits, args.top_n) for code in codes_of_length(args, setup, n_bits)))
+            add(seed, (measure(code, splits, args.top_n) for code in codes_of_fixed_length(made)))
+            if args.thermometer:
+                rows.extend({"seed": seed, **row} for row in ceilings(made, splits, args.top_n))
     return rows
 
 
@@ -235,7 +358,7 @@ def summarize(rows: list[dict]) -> pd.DataFrame:
         denominator: `map_sd` and `precision_radius2_sd` over seeds, `map_draw_sd` over the draws of a seed (the mean of
         the seeds'). NaN where there is one seed, one draw, or no search.
     """
-    by_seed = pd.DataFrame(rows).astype({"reward": float, "calls": float})
+    by_seed = pd.DataFrame(rows).astype(dict.fromkeys(MEASURES, float))
     by_seed = by_seed.groupby(["method", "bits", "seed"], sort=False)
     seeds = by_seed[list(MEASURES)].mean().groupby(["method", "bits"], sort=False)
     summary = seeds.mean()
@@ -250,7 +373,7 @@ def markdown(args: Args, rows: list[dict]) -> str:
     summary = summarize(rows).set_index(["method", "bits"])
     lengths = [f"{n_bits} bits" for n_bits in args.lengths]
     by_length = [[name, *cells] for name, cells in _by_length(args, summary)]
-    detail = [_detail(method, bits, line) for (method, bits), line in summary.iterrows()]
+    detail = [_detail(method, bits, line) for (method, bits), line in summary.iterrows() if method not in CEILINGS]
     columns = ("method", "bits", "mAP", "pessimistic to optimistic", "P@H<=2", "empty balls")
     return "\n".join(
         [
@@ -280,18 +403,21 @@ def _caption(args: Args, row: dict) -> str:
 
 
 def _by_length(args: Args, summary: pd.DataFrame) -> Iterator[tuple[str, list[str]]]:
-    """Rows of the first table; methods of fixed length say the same in every column."""
-    for method in (*SELECTED, "random codes"):
+    """Rows of the first table; methods of fixed length, and those without a code, say the same in every column."""
+    for method in args.methods:
         if method not in summary.index:
             continue
-        lines = [summary.loc[method, n_bits] for n_bits in args.lengths]
-        yield method, [plus_minus(line["map"], line["map_sd"]) for line in lines]
+        if method in (*FIXED, *CEILINGS):
+            (bits, line), *_ = summary.loc[method].iterrows()
+            size = f"{bits} bits" if bits else "no code"
+            yield f"{method} ({size})", [plus_minus(line["map"], line["map_sd"])] * len(args.lengths)
+            continue
+        found = summary.loc[method]
+        lines = [found.loc[n_bits] if n_bits in found.index else None for n_bits in args.lengths]
+        yield method, ["" if line is None else plus_minus(line["map"], line["map_sd"]) for line in lines]
         if method == "random":
             deviations = [line["map_draw_sd"] for line in lines]
             yield f"its spread over {args.subsets} subsets", ["" if sd != sd else f"± {sd:.3f}" for sd in deviations]
-    for method in FIXED:
-        (bits, line), *_ = summary.loc[method].iterrows()
-        yield f"{method} ({bits} bits)", [plus_minus(line["map"], line["map_sd"])] * len(args.lengths)
 
 
 def _detail(method: str, bits: int, line: pd.Series) -> list[str]:
