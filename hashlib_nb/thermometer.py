@@ -428,6 +428,26 @@ def predict_classes(codes: np.ndarray, targets: np.ndarray, labels: np.ndarray) 
     return nearest(codes, ClassCodes.of(targets, labels).codes, 1).indices[:, 0]
 
 
+def logits_of(posteriors, class_codes) -> np.ndarray:
+    """Log odds float32 [n, k] that a picture's class is on the side 1 of each dichotomy: outputs of a class head.
+
+    Candidate (j, t) of them is 1[sum_c p_c T_jc >= t]. Where a posterior leaves no doubt they are finite all the same.
+
+    Args:
+        posteriors: [n, C], rows that add up to 1.
+        class_codes: {0,1} [C, k], T.
+
+    Raises:
+        ValueError: posteriors that are none or do not add up, or another number of classes.
+    """
+    posteriors, codes = check_posteriors(posteriors), check_codes(class_codes, "class_codes")
+    if posteriors.shape[1] != len(codes):
+        raise ValueError(f"class_codes has {len(codes)} rows for {posteriors.shape[1]} classes; give a code a class")
+    one, zero = posteriors @ codes, posteriors @ (1 - codes)  # each from its own sum: 1 - one has no digits near 1
+    smallest = np.finfo(np.float32).tiny
+    return np.log(np.maximum(one, smallest) / np.maximum(zero, smallest)).astype(np.float32)
+
+
 # Ceilings
 
 
