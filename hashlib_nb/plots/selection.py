@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from hashlib_nb.plots.base import heatmap, legend_above, level, line, style, styled, subplots
 
 MOST_PARTED = 128  # bits that white lines part; between more of them the lines would hide the bits
+MOST_COLUMNS = 64  # bits of an episode that can be told apart, circles and all
 
 
 @styled
@@ -79,6 +80,33 @@ def kept_bits(masks: Mapping[str, np.ndarray], bit_map: np.ndarray) -> Figure:
     return fig
 
 
+@styled
+def kept_candidates(kept: Mapping[str, np.ndarray], own_map: np.ndarray, levels: Sequence[float]) -> Figure:
+    """Which thermometer bits each method keeps, by what they ask: an output a column, a level a row.
+
+    Shades are the mAP of each alone; grey are those that no method could choose. Each method has its own mark.
+
+    Args:
+        kept: for each method int [p], candidate ids, output * levels + level.
+        own_map: [k * levels], mAP of the one-bit codes; NaN for candidates that were left out.
+        levels: posteriors at which each output is asked, increasing.
+    """
+    fig, ax = subplots(6.6, 3.2)
+    grid = np.reshape(own_map, (-1, len(levels))).T
+    heatmap(ax, grid, names=[f"{level:g}" for level in levels], cbar=True, cbar_kws={"label": "its own mAP"})
+    ax.set_facecolor("0.6")
+    for size, (method, candidates) in zip((70, 26, 8), kept.items(), strict=False):
+        look = style(method)
+        output, at = np.divmod(candidates, len(levels))
+        mark = {"x": output + 0.5, "y": at + 0.5, "marker": look["marker"], "color": "none", "s": size, "ax": ax}
+        sns.scatterplot(edgecolor="white", linewidth=3, legend=False, **mark)  # seen on dark shades as well
+        sns.scatterplot(edgecolor=look["color"], linewidth=1.4, label=method, legend=False, **mark)
+    ax.invert_yaxis()  # as a thermometer stands
+    ax.set(xlabel="output $j$", ylabel="level $t$")
+    legend_above(fig)
+    return fig
+
+
 def above_own_map(
     rows: np.ndarray, names: Sequence[str], bit_map: np.ndarray, *, dark: np.ndarray, **options: Any
 ) -> tuple[Figure, QuadMesh]:
@@ -111,22 +139,32 @@ def policy_entropy(entropies: Mapping[str, np.ndarray], largest: float) -> Figur
 
 
 @styled
-def episode(probabilities: np.ndarray, bits: np.ndarray) -> Figure:
+def episode(probabilities: np.ndarray, bits: np.ndarray, names: Sequence[str] = ()) -> Figure:
     """One episode of the final policy: its probabilities in every state, and the bit that it takes.
+
+    Of many bits only those are shown that are taken, or ever likelier than the others.
 
     Args:
         probabilities: [p, k], in the state before each step.
         bits: int [p], the bit kept in each step.
+        names: k names of the bits; their numbers if left out.
     """
+    bits = np.asarray(bits)
+    likely = probabilities.max(axis=0)
+    likely[bits] = 2  # more than any probability
+    shown = np.sort(np.argsort(-likely, kind="stable")[: max(MOST_COLUMNS, len(bits))])
     fig, ax = subplots(6.4, 3.4)
-    steps = np.arange(len(bits))
-    taken = np.zeros(probabilities.shape, dtype=bool)
-    for step, bit in enumerate(bits):
-        taken[step + 1 :, bit] = True
+    steps, columns = np.arange(len(bits)), np.searchsorted(shown, bits)
+    taken = np.zeros((len(bits), len(shown)), dtype=bool)
+    for step, column in enumerate(columns):
+        taken[step + 1 :, column] = True
     bar = {"mask": taken, "cbar": True, "cbar_kws": {"label": "probability"}}
-    heatmap(ax, probabilities, names=steps + 1, **bar)
+    heatmap(ax, probabilities[:, shown], names=steps + 1, **bar)
+    ticks = [int(tick) for tick in ax.get_xticks()]
+    ax.set_xticks(ax.get_xticks(), [names[shown[tick]] if len(names) else str(shown[tick]) for tick in ticks])
     ax.set_facecolor("0.6")
     circles = {"color": "white", "edgecolor": "black", "linewidth": 1, "s": 18, "legend": False}
-    sns.scatterplot(x=bits + 0.5, y=steps + 0.5, ax=ax, **circles)
-    ax.set(xlabel="bit (grey: kept already, probability 0; circle: the bit taken)", ylabel="step")
+    sns.scatterplot(x=columns + 0.5, y=steps + 0.5, ax=ax, **circles)
+    what = "bit" if len(shown) == len(likely) else f"bit, the {len(shown)} likeliest of {len(likely)}"
+    ax.set(xlabel=f"{what} (grey: kept already, probability 0; circle: the bit taken)", ylabel="step")
     return fig

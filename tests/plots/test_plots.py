@@ -71,6 +71,9 @@ CASES = {
         {"PPO": np.array([1, 0, 1], dtype=bool), "greedy": np.array([1, 1, 0], dtype=bool)}, np.array([0.4, 0.5, 0.45])
     ),
     "policy_entropy": lambda: plots.policy_entropy({"PPO": np.array([3.0, 2.0, 1.0])}, 3.5),
+    "kept_candidates": lambda: plots.kept_candidates(
+        {"PPO": np.array([1, 3]), "greedy": np.array([3, 5])}, np.array([0.4, 0.5, 0.6, np.nan, 0.7, 0.8]), [0.2, 0.7]
+    ),
     "episode": lambda: plots.episode(np.array([[0.2, 0.8, 0.0], [0.6, 0.0, 0.4]]), np.array([1, 0])),
     "map_by_length": lambda: plots.map_by_length([4, 8], SEEDS, {"all bits": 0.75}, np.array([0.02, 0.01])),
     "precision_recall": lambda: plots.precision_recall({"PPO": (np.array([0, 0.5, 1]), np.array([np.nan, 0.9, 0.1]))}),
@@ -354,3 +357,29 @@ def test_a_search_answer_leaves_bits_that_are_not_used_empty_and_begins_a_new_ro
 def test_bits_of_a_long_code_do_not_vanish_between_the_white_lines():
     kept = plots.kept_bits({"PPO": np.arange(1024) < 512}, np.linspace(0.4, 0.5, 1024))
     assert (imread(io.BytesIO(kept._repr_png_()))[:, :, 0] < 0.2).mean() > 0.03  # PPO's blue has hardly any red
+
+
+def test_kept_candidates_stand_at_their_output_and_level_and_what_could_not_be_chosen_is_grey():
+    ax = CASES["kept_candidates"]().axes[0]
+    shades, *marks = ax.collections
+    np.testing.assert_array_equal(np.ma.filled(shades.get_array(), -1), [[0.4, 0.6, 0.7], [0.5, -1, 0.8]])
+    assert read(ax.get_yticklabels()) == ["0.2", "0.7"]
+    assert not ax.yaxis_inverted()
+    seen = [mark for mark in marks if mark.get_label() in ("PPO", "greedy")]
+    np.testing.assert_allclose(
+        [mark.get_offsets() for mark in seen], [[[0.5, 1.5], [1.5, 1.5]], [[1.5, 1.5], [2.5, 1.5]]]
+    )
+
+
+def test_an_episode_among_many_bits_shows_the_likeliest_and_those_that_are_taken():
+    probabilities = np.full((3, 200), 0.001)
+    probabilities[1, 150:200] = 0.01
+    fig = plots.episode(probabilities, np.array([5, 199, 0]), [f"bit {i}" for i in range(200)])
+    ax = fig.axes[0]
+    shown = [0, 5, *range(1, 5), *range(6, 14), *range(150, 200)]
+    np.testing.assert_allclose(
+        np.ma.getdata(ax.collections[0].get_array())[1], np.where(np.sort(shown) < 150, 0.001, 0.01)
+    )
+    np.testing.assert_allclose(ax.collections[1].get_offsets(), [[5.5, 0.5], [63.5, 1.5], [0.5, 2.5]])
+    assert read(ax.get_xticklabels())[:2] == ["bit 0", "bit 8"]
+    assert "the 64 likeliest of 200" in ax.get_xlabel()
