@@ -171,7 +171,7 @@ class Candidates:
         given = {which: getattr(self, which) for which in codes if getattr(self, which) is not None}
         return replace(self, name=name, ids=None, **{which: each[..., bits] for which, each in given.items()})
 
-    def test_codes(self, bits: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def test_codes(self, bits: Sequence[int] | np.ndarray | slice) -> tuple[np.ndarray, np.ndarray]:
         """Codes of these candidates: of the query pictures, decided where queries are, and of the database."""
         queries = self.query_codes if self.decided_codes is None else self.decided_codes
         return queries[:, bits], self.database_codes[:, bits]
@@ -181,6 +181,11 @@ class Candidates:
         bits = hamming.check_bits(bits, self.reward_codes.shape[1])
         labels = self.query_labels, self.database_labels
         return metrics.mean_average_precision(*self.test_codes(bits), *labels)
+
+    def test_maps(self, masks) -> np.ndarray:
+        """mAP float64 [e] of subsets {0,1} [e, k] of the `k` candidates, query pictures against the database."""
+        codes = self.test_codes(slice(None) if self.ids is None else self.ids)
+        return metrics.map_of_masks(hamming.Pairs(*codes, self.query_labels, self.database_labels), masks)
 
 
 def of_arrays(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -63,6 +65,13 @@ def test_test_map_is_that_of_the_query_against_the_database(union):
     codes = [codes[:, bits] for codes in (union.query_codes, union.database_codes)]
     expected = metrics.mean_average_precision(*codes, union.query_labels, union.database_labels)
     assert union.test_map(bits) == pytest.approx(expected)
+
+
+def test_maps_of_masks_are_those_of_the_candidates_that_a_search_chooses_among(union):
+    some = replace(union, ids=np.array([1, 4, 6, 10]), decided_codes=union.query_codes[::-1])
+    masks = np.array([[1, 0, 1, 0], [0, 1, 1, 1]])
+    np.testing.assert_allclose(some.test_maps(masks), [some.test_map([1, 6]), some.test_map([4, 6, 10])])
+    assert some.test_maps(masks)[0] != pytest.approx(union.test_map([1, 6]))
 
 
 def test_a_pool_of_hyperplanes_learns_nothing():
