@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from hashlib_nb import artifacts, hamming, metrics, selection, thermometer
+from hashlib_nb import artifacts, datasets, hamming, metrics, selection, thermometer
 from hashlib_nb.selection import MAX_QUERIES, Reward, Selection
 from hashlib_nb.thermometer import HALF, LEVELS, ClassCodes
 
@@ -207,8 +207,7 @@ def of_arrays(
         ValueError: arrays that lack what the options ask for.
     """
     options = options or Options()
-    if options.graded or options.decided:
-        _check(arrays)
+    _check(arrays, options)
     if not options.graded:
         codes = {part: arrays[f"{part}_codes"] for part in PARTS}
         outputs = thresholds = None
@@ -253,8 +252,14 @@ PARTS = ("query", "train", "database", "out_of_fold")
 """Pictures whose codes and logits `codes.npz` holds."""
 
 
-def _check(arrays: Mapping[str, np.ndarray]) -> None:
-    needed = {*(f"{part}_logits" for part in PARTS), *thermometer.CLASS_ARRAYS}
+def _check(arrays: Mapping[str, np.ndarray], options: Options) -> None:
+    needed = {*(f"{part}_codes" for part in PARTS), *(f"{part}_labels" for part in datasets.PARTS), "fold"}
+    if missing := sorted(needed - {*arrays}):
+        raise ValueError(
+            f"the codes file has no {', '.join(missing)}: give the codes.npz that hashlib-nb encoder writes"
+        )
+    needed = {f"{part}_logits" for part in PARTS} if options.graded or options.decided else set()
+    needed |= {*thermometer.CLASS_ARRAYS} if options.decided else set()
     if missing := sorted(needed - {*arrays}):
         raise ValueError(
             f"the codes file has no {', '.join(missing)}, which thermometer bits and decided queries are made of: make "

@@ -28,7 +28,8 @@ from hashlib_nb.machine import threads
 from hashlib_nb.selection import MAX_QUERIES, MOST, BitSelectionVectorEnv, Reward, Search, Selection
 
 THESIS = {"episodes": 1, "standardize": False, "gamma": 0.99, "restarts": 0.0, "new_subsets": 0.0, "memo": False}
-"""The thesis' setting, for `Args(**THESIS)`: one episode an update, raw reward, nothing that helps to explore."""
+THESIS["pool"] = candidates.THESIS
+"""The thesis' setting, for `Args(**THESIS)`: bits at one half, one episode an update, raw reward, no exploring."""
 
 
 @dataclass(frozen=True)
@@ -336,9 +337,8 @@ def settings(args: Args) -> dict:
 def main(args: Args) -> None:
     """Run stage 3 from the shell."""
     artifacts.check_writable(args.out, artifacts.replaces_json("bits"))
-    arrays, _ = artifacts.load_npz(args.codes)
+    pool = candidates.of_arrays(artifacts.load_npz(args.codes)[0], args.pool, echo=print)
     start = time.perf_counter()
-    pool = candidates.of_arrays(arrays, args.pool, echo=print)
     selection = pool.named(train(args, **pool.paying()))
     selection.save(args.out)
     about = f"after {selection.calls} calls and {time.perf_counter() - start:.0f} s; saved {artifacts.shown(args.out)}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import re
 from dataclasses import fields, replace
 from pathlib import Path
@@ -14,9 +13,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hashlib_nb import artifacts, ppo
+from hashlib_nb import artifacts, candidates, ppo
 from hashlib_nb.ppo import THESIS, Agent, Args, generalized_advantages, next_entropy_weight, train
 from hashlib_nb.selection import BitSelectionVectorEnv, BudgetSpent, Reward, Search, Selection
+from hashlib_nb.thermometer import ClassCodes
 from tests.helpers import assert_same, noisy_codes, refusal, run_main, start_python
 
 CODES, LABELS = noisy_codes(n=60, k=8)
@@ -60,15 +60,14 @@ def test_the_thesis_preset_is_one_raw_episode_an_update_and_what_is_given_beside
     assert Args(**THESIS | {"gamma": 0.5}).gamma == 0.5
 
 
-def test_settings_keep_the_keys_of_stored_selections():
-    """Selections that version 0.1 stored are found by these names and values."""
-    plain = ppo.settings(Args(n_bits=5, minibatches=4))
-    assert (plain["thesis"], plain["batch_size"], plain["minibatch_size"], plain["updates"]) == (False, 80, 20, 128)
-    assert ppo.settings(Args(minibatches=1000))["minibatch_size"] == 16
-    assert ppo.settings(Args(**THESIS))["thesis"] is True
-    assert plain == ppo.settings(Args(n_bits=5, minibatches=4, out=Path("other.json"), device="cuda", progress=False))
-    assert plain != ppo.settings(Args(n_bits=5, minibatches=4, memo=False))
-    assert not {"memo", "codes", "out", "checkpoint", "tensorboard"} & set(plain)
+def test_settings_are_what_changes_the_result():
+    """A stored selection is taken for another's wherever these are equal, so nothing that matters may be missing."""
+    plain = ppo.settings(Args(n_bits=5))
+    idle = {"codes": Path("x.npz"), "out": Path("y.json"), "device": "cuda", "progress": False}
+    idle |= {"tensorboard": Path("tb"), "checkpoint": Path("c.pt"), "pool": candidates.THESIS}
+    assert plain == ppo.settings(Args(n_bits=5, **idle))
+    assert {*plain} == {each.name for each in fields(Args)} - {*idle}
+    assert plain != ppo.settings(Args(n_bits=5, memo=False)) != ppo.settings(Args(n_bits=5, **THESIS))
 
 
 @pytest.mark.parametrize(
@@ -611,12 +610,23 @@ def test_tensorboard_has_each_update_once_after_a_resumption(tmp_path, monkeypat
     assert [step for step, _ in events_of(tmp_path / "tb")["reward"]] == list(range(15))
 
 
+LOGITS = np.random.default_rng(1).exponential(size=CODES.shape).astype(np.float32) * (2.0 * CODES - 1)
+"""Whose codes at one half are CODES."""
+
+
+def arrays_of_stage_2() -> dict[str, np.ndarray]:
+    """What stage 2 leaves, with the bits in reverse out of fold and the pictures of every part the same."""
+    logits = dict.fromkeys(("query", "train", "database"), LOGITS) | {"out_of_fold": LOGITS[:, ::-1]}
+    arrays = {f"{part}_logits": values for part, values in logits.items()}
+    arrays |= {f"{part}_codes": (values >= 0).astype(np.uint8) for part, values in logits.items()}
+    arrays |= {f"{part}_labels": LABELS for part in ("query", "train", "database")} | {"fold": np.arange(60) % 2}
+    return arrays | ClassCodes.of(CODES, LABELS, LOGITS).arrays()
+
+
 @pytest.fixture
 def codes_file(tmp_path, monkeypatch):
     monkeypatch.setenv("HASHLIB_NB_HOME", str(tmp_path))
-    fold = np.arange(60) % 2
-    arrays = {"train_codes": CODES, "train_labels": LABELS, "out_of_fold_codes": CODES[:, ::-1], "fold": fold}
-    artifacts.save_npz(tmp_path / "codes.npz", arrays, made_by="a test")
+    artifacts.save_npz(tmp_path / "codes.npz", arrays_of_stage_2(), made_by="a test")
     return tmp_path / "codes.npz"
 
 
@@ -624,19 +634,36 @@ def codes_file(tmp_path, monkeypatch):
 def test_the_command_line_reads_codes_and_writes_bits(codes_file):
     options = ["--n-bits", "3", "--total-episodes", "64", "--hidden", "32", "--no-progress", "--out", "s.json"]
     done = start_python("-m", "hashlib_nb.ppo", "--codes", "codes.npz", *options, cwd=codes_file.parent)
-    written = json.loads((codes_file.parent / "s.json").read_text())
-    expected = train(Args(n_bits=3, total_episodes=64, **SMALL), CODES[:, ::-1], LABELS)
-    assert written["bits"] == expected.bits.tolist()
-    assert f"kept 3 of 8 bits: {' '.join(map(str, expected.bits))}" in done.stdout
+    pool = candidates.of_arrays(arrays_of_stage_2())
+    expected = pool.named(train(Args(n_bits=3, total_episodes=64, **SMALL), reward=pool.reward()))
+    assert_same_values(Selection.load(codes_file.parent / "s.json"), expected)
+    assert pool.remark in done.stdout
+    assert f"kept 3 of 96 candidates: {' '.join(map(str, expected.bits))}" in done.stdout
     assert f"reward (mAP on crossfit codes) {expected.reward:.4f} after {expected.calls} calls" in done.stdout
+
+
+def test_codes_at_one_half_need_no_logits(codes_file):
+    arrays = arrays_of_stage_2()
+    kept = [name for name in arrays if name.endswith(("_codes", "_labels", "fold")) and "class" not in name]
+    artifacts.save_npz(codes_file, {name: arrays[name] for name in kept})
+    options = ("--codes", codes_file, "--out", codes_file.parent / "s.json", "--n-bits", 3, "--total-episodes", 64)
+    options += ("--hidden", 32, "--no-progress")
+    assert "has no beta, class_codes, class_labels, database_logits, " in refusal(ppo, *options)
+    assert "has no database_logits, " in refusal(ppo, *options, "--no-decided")
+    run_main(ppo, *options, "--levels", 0.5, "--no-decided")
+    expected = train(Args(n_bits=3, total_episodes=64, **SMALL), CODES[:, ::-1], LABELS)
+    found = Selection.load(codes_file.parent / "s.json")
+    assert_same_values(found, expected)
+    assert found.outputs is None
 
 
 def test_the_command_line_explains_itself(capsys):
     with pytest.raises(SystemExit):
         run_main(ppo, "--help")
     shown = capsys.readouterr().out
-    for each in fields(Args):
-        assert (f"--{each.name.replace('_', '-')}" in shown) == each.init
+    for each in (*fields(Args), *fields(candidates.Options)):
+        flattened = each.name == "pool"
+        assert (f"--{each.name.replace('_', '-')} " in shown.replace(",", " ")) == (each.init and not flattened)
     assert "--thesis" in shown
 
 
@@ -653,7 +680,7 @@ def test_thesis_on_the_command_line_is_the_preset_and_options_beside_it_win(code
     ("options", "sentence"),
     [
         (("--codes", "nowhere.npz"), "error: nowhere.npz does not exist"),
-        (("--n-bits", 9), "error: n_bits is 9; give a whole number in 1..8 (the codes have 8 bits)"),
+        (("--n-bits", 9, "--levels", 0.5), "error: n_bits is 9; give a whole number in 1..8 (the codes have 8 bits)"),
         (("--out", "."), "is a folder; give the name of a file"),
     ],
 )

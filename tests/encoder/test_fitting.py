@@ -19,6 +19,7 @@ from hashlib_nb.artifacts import ArtifactError
 from hashlib_nb.encoder import SMALL, Encoder, cross_fit, fit, fitting, folds_of, load_or_encode
 from hashlib_nb.encoder import __main__ as command
 from hashlib_nb.encoder.training import Training
+from hashlib_nb.thermometer import ClassCodes
 from tests.helpers import assert_same, refusal, run_main, start_python
 
 N, K = 60, 6
@@ -363,7 +364,7 @@ def test_codes_that_are_rare_still_fold():
     assert sorted(np.bincount(folds_of(targets, 5)).tolist()) == [2, 2, 2, 3, 3]
 
 
-def test_out_of_fold_codes_come_from_encoders_that_never_saw_the_row(monkeypatch):
+def test_out_of_fold_logits_come_from_encoders_that_never_saw_the_row(monkeypatch):
     made, real_fit = [], fit
 
     def spy(*arguments, **named):
@@ -378,14 +379,14 @@ def test_out_of_fold_codes_come_from_encoders_that_never_saw_the_row(monkeypatch
         trained_on.append(self.rows.training)
 
     monkeypatch.setattr(Training, "__init__", note)
-    codes, fold, histories = cross_fit(IMAGES, TARGETS.astype(bool), folds=3, seed=4, **QUICK)
-    assert codes.dtype == np.uint8
+    logits, fold, histories = cross_fit(IMAGES, TARGETS.astype(bool), folds=3, seed=4, **QUICK)
+    assert logits.dtype == np.float32
     assert [seed for seed, *_ in made] == [5, 6, 7]
     np.testing.assert_array_equal(fold, folds_of(TARGETS, 3, seed=4))
     for f, (_, rows, encoder_of_fold) in enumerate(made):
         np.testing.assert_array_equal(rows, np.flatnonzero(fold == f))
         np.testing.assert_array_equal(trained_on[f], np.flatnonzero(fold != f))
-        np.testing.assert_array_equal(codes[rows], encoder_of_fold.encode(IMAGES[rows]))
+        np.testing.assert_array_equal(logits[rows], encoder_of_fold.logits(IMAGES[rows]))
         np.testing.assert_array_equal(histories[f]["loss"], encoder_of_fold.history["loss"])
 
 
@@ -446,17 +447,22 @@ def test_what_stage_2_hands_on(encoded):
     folder, codes = encoded
     data = splits()
     saved = Encoder.load(folder, device="cpu")
+    arrays, _ = artifacts.load_npz(folder / "codes.npz")
     for name in ("query", "train", "database"):
-        np.testing.assert_array_equal(getattr(codes, name), saved.encode(getattr(data, name).images))
+        images = getattr(data, name).images
+        np.testing.assert_array_equal(getattr(codes, name), saved.encode(images))
+        np.testing.assert_array_equal(arrays[f"{name}_logits"], saved.logits(images), strict=True)
+        np.testing.assert_array_equal(arrays[f"{name}_labels"], getattr(data, name).labels)
     np.testing.assert_array_equal(codes.targets, TRAIN_TARGETS)
     assert_same(saved, fit(data.train.images, TRAIN_TARGETS, **QUICK))
     out_of_fold, fold, histories = cross_fit(data.train.images, TRAIN_TARGETS, folds=2, **QUICK)
-    np.testing.assert_array_equal(codes.out_of_fold, out_of_fold)
+    np.testing.assert_array_equal(arrays["out_of_fold_logits"], out_of_fold, strict=True)
+    np.testing.assert_array_equal(codes.out_of_fold, out_of_fold >= 0)
     np.testing.assert_array_equal(codes.fold, fold)
+    assert_same(codes.classes, ClassCodes.of(TRAIN_TARGETS, data.train.labels, out_of_fold))
+    assert_same(codes.classes, ClassCodes.load(folder, str(arrays["encoder"])))
     expected = [history["validation_bit_accuracy"] for history in histories]
     np.testing.assert_array_equal(codes.history["validation_bit_accuracy"], expected)
-    arrays, _ = artifacts.load_npz(folder / "codes.npz")
-    np.testing.assert_array_equal(arrays["train_labels"], data.train.labels)
     assert not list(folder.rglob("*.pt"))
 
 

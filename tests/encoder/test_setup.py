@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from hashlib_nb import artifacts, codes, datasets
+from hashlib_nb.candidates import THESIS, Options
 from hashlib_nb.encoder import RECIPES, Settings, Setup, fit, load_or_encode
 
 RNG = np.random.default_rng(0)
@@ -75,12 +76,15 @@ def test_the_courses_folders_have_plain_names(monkeypatch, tmp_path):
     direct = replace(usual, code_length=16, folds=0, target_codes="literal")
     assert direct.folder.name == "fashion-mini-alexnet_small-direct-literal-k16-s0"
     assert direct.target_path.name == "literal_codes.npz"
-    assert usual.selection_path("ppo", 16).name == "ppo-p16.npz"
-    names = {
-        usual.selection_path("ppo", 16, **asked).name
-        for asked in ({}, {"reward_codes": "in_sample"}, {"reward_codes": "holdout"}, {"total_episodes": 64})
-    }
-    assert len(names) == 4
+    assert usual.selection_path("ppo", 16, THESIS).name == "ppo-p16.npz"
+    assert usual.selection_path("ppo", 16).name == "ppo-p16-thermometer-decided.npz"
+    options = [Options(**asked) for asked in (
+        {}, {"reward_codes": "in_sample"}, {"reward_codes": "holdout"}, {"levels": (0.5,)}, {"levels": (0.2, 0.5)},
+        {"levels": (0.2, 0.6)}, {"quantiles": True}, {"quantiles": True, "levels": (0.5,)}, {"decided": False},
+    )]  # fmt: skip
+    names = {usual.selection_path("ppo", 16, each).name for each in (THESIS, *options)}
+    names.add(usual.selection_path("ppo", 16, total_episodes=64).name)
+    assert len(names) == len(options) + 2
 
 
 @pytest.mark.parametrize("part", ["query", "train", "database"])
