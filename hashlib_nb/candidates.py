@@ -214,7 +214,7 @@ def of_arrays(
     else:
         levels = thermometer.quantiles(_unseen(arrays), options.levels) if options.quantiles else options.levels
         outputs, thresholds = thermometer.meanings(arrays["train_logits"].shape[1], levels)
-        codes = {part: _bits(arrays[f"{part}_logits"], outputs, thresholds) for part in PARTS}
+        codes = {part: _bits(arrays[f"{part}_logits"], levels, len(outputs)) for part in PARTS}
     decided: dict[str, np.ndarray | None] = dict.fromkeys(PARTS)
     if options.decided:
         classes = ClassCodes.from_arrays(arrays)
@@ -272,7 +272,7 @@ def _unseen(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     return arrays["out_of_fold_logits"] if len(arrays["out_of_fold_logits"]) else arrays["train_logits"]
 
 
-def _bits(logits: np.ndarray, outputs: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+def _bits(logits: np.ndarray, levels, total: int) -> np.ndarray:
     if not len(logits):  # without folds there are no out-of-fold logits
-        return np.zeros((0, len(outputs)), np.uint8)
-    return thermometer.code(logits, outputs, thresholds)
+        return np.zeros((0, total), np.uint8)
+    return thermometer.bits(logits, levels)
