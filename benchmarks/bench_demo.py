@@ -28,10 +28,9 @@ from benchmarks import timing
 from hashlib_nb import datasets, selection
 from hashlib_nb.course import demo as course_demo
 from hashlib_nb.datasets import Split
-from hashlib_nb.encoder import Settings, new_encoder
-from hashlib_nb.experiments import results
+from hashlib_nb.encoder import Settings, Setup, new_encoder
 from hashlib_nb.search import page as demo
-from hashlib_nb.search.page import SearchPage
+from hashlib_nb.search.page import Choice, SearchPage
 
 LIMIT = 0.2  # seconds
 NOISE = 6  # gray levels by which a repeated picture differs at most
@@ -60,13 +59,12 @@ class Args:
             timing.shrink(self, sizes=(100, 200), shown=200, answers=2)
 
 
-def settings(args: Args) -> results.Args:
+def load(args: Args) -> demo.Collection:
     """What notebook 06 loads, or something that is made in seconds."""
     if args.quick:
-        return results.Args(
-            code_length=12, lengths=(5,), seeds=(0,), settings=Settings(epochs=1), folds=2, total_episodes=64
-        )
-    return results.Args(lengths=(16,), seeds=(0,))
+        quick = Setup(code_length=12, settings=Settings(epochs=1), folds=2)
+        return course_demo.load(quick, 5, total_episodes=64)
+    return course_demo.load(Setup(), 16)
 
 
 def of_size(collection: demo.Collection, n: int) -> demo.Collection:
@@ -78,7 +76,7 @@ def of_size(collection: demo.Collection, n: int) -> demo.Collection:
     noise = np.random.default_rng(0).integers(-NOISE, NOISE + 1, (again.sum(), *images.shape[1:]), dtype=np.int16)
     images[again] = np.clip(images[again] + noise, 0, 255)
     splits = replace(collection.splits, database=Split(images, database.labels[rows]))
-    return replace(collection, splits=splits, database_codes=collection.encoder.encode(images))
+    return replace(collection, splits=splits, database_logits=collection.encoder.logits(images))
 
 
 def photographs(root: Path, n: int = 10_000, k: int = 64) -> demo.Collection:
@@ -88,10 +86,10 @@ def photographs(root: Path, n: int = 10_000, k: int = 64) -> demo.Collection:
     torch.manual_seed(0)
     encoder = new_encoder(splits.train.images, k, Settings(arch="efficientnet_lite0", device="cpu", size=128))
     encoder.network.eval()
-    codes = [encoder.encode(part.images, progress=True) for part in (splits.query, splits.database)]
+    logits = [encoder.logits(part.images, progress=True) for part in (splits.query, splits.database)]
     masks = selection.random_masks(k, 16, 3)
-    choices = {f"random {place}": np.flatnonzero(mask) for place, mask in enumerate(masks)}
-    return demo.Collection(splits, *codes, choices | {"all bits": np.arange(k)}, encoder)
+    choices = {f"random {place}": Choice(np.flatnonzero(mask)) for place, mask in enumerate(masks)}
+    return demo.Collection(splits, *logits, choices | {"all outputs": Choice(np.arange(k))}, encoder)
 
 
 def photos() -> dict[str, bytes]:
@@ -130,12 +128,13 @@ def events(page: SearchPage, file: bytes) -> dict[str, Callable[[], None]]:
 def parts(page: SearchPage, files: dict[str, bytes]) -> dict[str, Callable[[], object]]:
     """What an answer consists of."""
     collection = page.collection
-    splits, kept = collection.splits, np.sort(next(iter(collection.choices.values())))
-    image, code, label = splits.query.images[:1], collection.query_codes[0], splits.query.labels[0]
-    database = collection.database_codes, splits.database.labels
+    splits, choice = collection.splits, next(iter(collection.choices.values()))
+    kept, code = np.arange(len(choice)), demo.query_codes(collection.query_logits[:1], choice)[0]
+    image, label = splits.query.images[:1], splits.query.labels[0]
+    database = choice.codes(collection.database_logits), splits.database.labels
     found = {f"decode a {kind}": lambda file=file: demo.read_upload(file, page.shape) for kind, file in files.items()}
     return found | {
-        "encode": lambda: collection.encoder.encode(image),
+        "logits of the picture": lambda: collection.encoder.logits(image),
         "nearest ten, ties, precision": lambda: demo.answer(code, kept, *database, label),
         "within radius 2": lambda: demo.within(code, kept, *database, 2, label),
         "each bit dropped": lambda: demo.average_precision_without(code, kept, *database, label),
@@ -177,7 +176,7 @@ def ratios(args: Args, rows: list[dict]) -> list[timing.Ratio]:
 
 def main(args: Args) -> None:
     """Measure, print the table, save rows and figure."""
-    collection = course_demo.load(settings(args))
+    collection = load(args)
     files = photos()
     print(", ".join(f"{kind}: {len(file) / 1e6:.1f} MB" for kind, file in files.items()))
     rows = [row for n in args.sizes for row in measure(args, FASHION, of_size(collection, n), files)]

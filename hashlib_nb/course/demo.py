@@ -9,20 +9,23 @@ Voila: the same cells without the lesson's, in a process of their own for each v
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hashlib_nb import selection, selectors
+from hashlib_nb import ppo, selection, selectors
 from hashlib_nb.artifacts import project_root, run
+from hashlib_nb.candidates import THESIS, Candidates, Options
 from hashlib_nb.experiments import results
-from hashlib_nb.search.page import Collection
+from hashlib_nb.search.page import Choice, Collection
 
 if TYPE_CHECKING:
     from traitlets.config import Config
+
+    from hashlib_nb.encoder import Setup
 
 
 NOTEBOOK = "06_retrieval_demo.ipynb"
@@ -41,20 +44,48 @@ PAGE_RULES = {
 """Content-Security-Policy: the page loads nothing from elsewhere (Voila's template asks a CDN for icons)."""
 
 
-def load(args: results.Args) -> Collection:
-    """Codes, encoder and kept bits of the first seed and length in `args`; what is missing is made first.
+TODAY = "today: PPO"
+"""PPO's bits of the thesis' setting: the choice that the page compares with."""
+
+
+def load(
+    setup: Setup, n_bits: int, options: Options | None = None, *, total_episodes: int = ppo.Args.total_episodes
+) -> Collection:
+    """What the page searches: logits, class codes, encoder and kept bits of one run; what is missing is made first.
+
+    Beside the choices that `options` ask for stand two of the thesis' setting, outputs at one half: PPO's, and all.
+
+    Args:
+        setup: which run.
+        n_bits: p, how many bits are kept.
+        options: which candidates there are (`candidates.Options`); None for thermometer bits and decided queries.
+        total_episodes: subsets that PPO tries.
 
     Raises:
-        ValueError: what `encoder.Setup` and `results.select` refuse.
+        ValueError: what `encoder.Setup` and its `select` refuse.
     """
-    n_bits, k, setup = args.lengths[0], args.code_length, args.setup(args.seeds[0])
-    made = setup.codes(progress=False)
-    choices = {
-        selectors.METHODS[name].title: results.select(args, setup, name, n_bits).bits for name in results.SEARCHES
-    }
-    choices["random"] = np.flatnonzero(selection.random_masks(k, n_bits, 1, setup.seed)[0])
-    choices["all bits"] = np.arange(k)
-    return Collection(setup.splits, made.query, made.database, choices, setup.encoder())
+    options = options or Options()
+    made, pool = setup.codes(progress=False), setup.candidates(options)
+
+    def choose(name: str, options: Options) -> Choice:
+        return Choice.of(setup.select(name, n_bits, options, total_episodes=total_episodes))
+
+    choices = {selectors.METHODS[name].title: choose(name, options) for name in results.SEARCHES}
+    choices["random"] = _random(pool, n_bits, setup.seed)
+    thesis = replace(THESIS, reward_codes=options.reward_codes)
+    if options != thesis:
+        choices[TODAY] = choose("ppo", thesis)
+    choices["today: all outputs"] = Choice(np.arange(setup.code_length))
+    logits = made.arrays["query_logits"], made.arrays["database_logits"]
+    today = TODAY if TODAY in choices else ""
+    return Collection(setup.splits, *logits, choices, setup.encoder(), made.classes, options.decided, today)
+
+
+def _random(pool: Candidates, n_bits: int, seed: int) -> Choice:
+    """So many of the candidates that differ, drawn at random."""
+    bits = np.flatnonzero(selection.random_masks(pool.k, n_bits, 1, seed)[0])
+    bits = bits if pool.ids is None else pool.ids[bits]
+    return Choice(bits) if pool.outputs is None else Choice(pool.outputs[bits], pool.thresholds[bits])
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,11 @@ import pytest
 from PIL import Image
 
 from hashlib_nb import artifacts
+from hashlib_nb.candidates import THESIS, Options
 from hashlib_nb.course import demo
-from hashlib_nb.encoder import Settings
-from hashlib_nb.experiments import results
+from hashlib_nb.encoder import Settings, Setup
 from hashlib_nb.search.page import Collection, SearchPage, html, uploads
+from hashlib_nb.search.page import query_codes as search_codes
 from tests.course.browser import chromium, free_port, needs_chromium, serving
 from tests.course.small_lessons import SMALL
 from tests.search.uploaded import BAD, GOOD, file_of, upload
@@ -41,11 +42,16 @@ def home(ran, tmp_path_factory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def collection(home) -> Collection:
+def setup(home) -> Setup:
+    """The run of notebook 06 with its small parameters."""
+    small = {name: PARAMETERS[name] for name in ("code_length", "folds")}
+    return Setup(settings=Settings(epochs=PARAMETERS["epochs"]), **small)
+
+
+@pytest.fixture(scope="module")
+def collection(setup) -> Collection:
     """What notebook 06 loads with its small parameters."""
-    small = dict(PARAMETERS)
-    lengths, fitted = (small.pop("bits"),), Settings(epochs=small.pop("epochs"))
-    return demo.load(results.Args(lengths=lengths, seeds=(0,), settings=fitted, **small))
+    return demo.load(setup, PARAMETERS["bits"], total_episodes=PARAMETERS["total_episodes"])
 
 
 @pytest.fixture
@@ -53,12 +59,55 @@ def page(collection) -> SearchPage:
     return SearchPage(collection)
 
 
-def test_the_collection_holds_four_choices_and_an_encoder_that_makes_its_codes(collection):
+def test_the_collection_holds_thermometer_bits_beside_todays_and_an_encoder_that_makes_its_logits(collection, setup):
     k, p = PARAMETERS["code_length"], PARAMETERS["bits"]
-    lengths = {name: len(set(bits.tolist())) for name, bits in collection.choices.items()}
-    assert lengths == {"PPO": p, "greedy": p, "random": p, "all bits": k}
-    made = collection.encoder.encode(collection.splits.query.images)
-    np.testing.assert_array_equal(made, collection.query_codes)
+    lengths = {name: (len(choice), choice.graded) for name, choice in collection.choices.items()}
+    assert lengths == {
+        "PPO": (p, True),
+        "greedy": (p, True),
+        "random": (p, True),
+        "today: PPO": (p, False),
+        "today: all outputs": (k, False),
+    }
+    assert (collection.decided, collection.today) == (True, "today: PPO")
+    made = collection.encoder.logits(collection.splits.query.images)
+    np.testing.assert_array_equal(made, collection.query_logits)
+    codes = setup.codes(progress=False)
+    everything = collection.choices["today: all outputs"]
+    np.testing.assert_array_equal(everything.codes(collection.database_logits), codes.database)
+
+
+def test_kept_bits_are_those_of_the_selections_and_random_ones_are_candidates_that_differ(collection, setup):
+    pool = setup.candidates()
+    kept = setup.select("ppo", PARAMETERS["bits"], total_episodes=PARAMETERS["total_episodes"])
+    queries, database = pool.test_codes(kept.bits)
+    choice = collection.choices["PPO"]
+    order = np.lexsort((kept.thresholds, kept.outputs))
+    np.testing.assert_array_equal(choice.codes(collection.database_logits), database[:, order])
+    asked = {*zip(pool.outputs[pool.ids].tolist(), pool.thresholds[pool.ids].tolist(), strict=True)}
+    random = collection.choices["random"]
+    assert {*zip(random.outputs.tolist(), random.thresholds.tolist(), strict=True)} < asked
+    decided = search_codes(collection.query_logits, choice, collection.classes)
+    np.testing.assert_array_equal(decided, queries[:, order])
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        (THESIS, ["PPO", "greedy", "random", "today: all outputs"]),
+        (Options(levels=(0.5,)), ["PPO", "greedy", "random", "today: PPO", "today: all outputs"]),
+        (Options(decided=False), ["PPO", "greedy", "random", "today: PPO", "today: all outputs"]),
+    ],
+    ids=["thesis", "one half, decided", "thermometer, symmetric"],
+)
+def test_the_page_of_other_options_begins_with_them(options, names, setup):
+    found = demo.load(setup, PARAMETERS["bits"], options, total_episodes=PARAMETERS["total_episodes"])
+    assert [*found.choices] == names
+    assert found.decided == options.decided
+    assert found.choices["PPO"].graded == options.graded
+    page = SearchPage(found)
+    assert page.decided.value == options.decided
+    assert ("As near as the last" in page.areas["found"].value) == (options != THESIS)
 
 
 def test_what_cannot_be_served_is_said_before_anything_is_made(monkeypatch, tmp_path):
@@ -139,7 +188,7 @@ def refusal(visitor) -> str:
 def test_the_page_shows_what_the_package_returns_as_bits_radius_and_drop_are_changed(visitor, page):
     page.number.value = 8
     query_of(visitor, 8)
-    for method in ("all bits", "PPO", "random", "greedy"):
+    for method in ("today: all outputs", "PPO", "random", "greedy"):
         page.bits.value = method
         visitor.get_by_label("Bits kept").select_option({name: text for text, name in page.bits.options}[method])
         for area in ("found", "ball", "code"):
@@ -149,13 +198,28 @@ def test_the_page_shows_what_the_package_returns_as_bits_radius_and_drop_are_cha
     assert [list(pair) for pair in re.findall('alt="(.*?)" src="(.*?)"', page.areas["found"].value)] == found
     bit = int(page.kept[1])
     page.drop.value = bit
-    visitor.get_by_label("Drop one bit").select_option(f"bit {bit}")
+    visitor.get_by_label("Drop one bit").select_option(page.choice.names[bit])
     sees(visitor, re.findall("<p>(.*?)</p>", page.areas["dropped"].value)[-1])
     sees(visitor, re.findall("<p>(.*?)</p>", page.areas["found"].value)[-1])
     page.drop.label = "none"
     visitor.get_by_label("Drop one bit").select_option("none")
     sees(visitor, "Choose a bit to search without it.")
     assert visitor.get_by_label("Drop one bit").input_value() == "none"
+
+
+@needs_chromium
+def test_a_query_is_decided_or_keeps_its_own_code_and_ties_are_compared_with_todays(visitor, page):
+    query_of(visitor, 6)
+    visitor.get_by_label("Bits kept").select_option("PPO, 5 bits")
+    switch = visitor.get_by_label("decided query")
+    page.number.value, page.bits.value = 6, "PPO"
+    for decided in (False, True):
+        switch.set_checked(decided)
+        page.decided.value = decided
+        line = re.search("<p>(As near as the last of 10: today .*?)</p>", page.areas["found"].value)[1]
+        sees(visitor, unescape(line))
+        assert visitor.get_by_text("a classifier's word").count() == decided
+    sees(visitor, unescape(re.search("Decided: .*?word", page.areas["query"].value)[0]))
 
 
 @needs_chromium
@@ -169,7 +233,7 @@ def test_the_slider_can_be_moved_by_keys_and_has_a_name(visitor, page):
         handle.press("ArrowRight")
         sees(visitor, f"lie within radius {radius}")
     query_of(visitor, 5)
-    visitor.get_by_label("Bits kept").select_option("PPO, 5 of 12")
+    visitor.get_by_label("Bits kept").select_option("PPO, 5 bits")
     page.number.value, page.radius.value = 5, 3
     sees(visitor, re.search("<p>(.*?)</p>", page.areas["ball"].value)[1])
 
@@ -181,9 +245,9 @@ def test_a_good_file_is_searched_with_and_bad_ones_are_refused_while_the_page_go
     picture = file_of(Image.fromarray(collection.splits.query.images[11][..., 0]), "PNG")
     choose(visitor, stored(tmp_path, "shirt <b>11.png", picture))
     sees(visitor, "uploaded: shirt <b>11.png")
-    visitor.get_by_label("Bits kept").select_option("all bits, 12 of 12")
+    visitor.get_by_label("Bits kept").select_option("today: all outputs, 12 bits")
     upload(page, picture)
-    page.bits.value = "all bits"
+    page.bits.value = "today: all outputs"
     sees(visitor, html.ties(page.answer))
     choose(visitor, stored(tmp_path, "drawing.png", BAD["SVG"][0]))
     assert refusal(visitor).startswith("drawing.png was refused: the file holds no PNG or JPEG picture")

@@ -15,10 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from hashlib_nb import datasets, encoder, metrics
+from hashlib_nb import datasets, encoder, metrics, thermometer
 from hashlib_nb.datasets import decode
 from hashlib_nb.search import page as search_page
-from hashlib_nb.search.page import Collection, SearchPage, html, uploads, widgets
+from hashlib_nb.search.page import Choice, Collection, SearchPage, html, uploads, widgets
+from hashlib_nb.thermometer import LEVELS, ClassCodes
 from tests.search.uploaded import BAD, GOOD, file_of, turned, upload
 
 K, N = 9, 60
@@ -278,6 +279,8 @@ def areas_that_name(name: str) -> list[str]:
         html.found(answer, images, [name, name], np.array([True, False])),
         html.ball(ball, answer, [name] * 3, [figure]),
         html.title(name, 1, 2, 3),
+        html.query([figure], "", html.decided(name, 0.5)),
+        html.found(answer, images, ["coat", "coat"], np.array([True, False]), html.compared(answer, answer, name)),
     ]
 
 
@@ -302,10 +305,77 @@ def test_a_picture_on_the_page_is_a_png_of_at_most_112_pixels(shape):
         np.testing.assert_array_equal(np.asarray(found).reshape(shape), pixels)
 
 
-def test_the_barcode_has_a_bar_for_each_bit_in_use_and_says_them():
-    drawn = html.code(np.array([1, 0, 1, 1, 0]), np.array([0, 1, 3]))
-    assert (drawn.count(html.DARK), drawn.count(html.LIGHT)) == (2, 1)
-    assert 'aria-label="Barcode of the 3 bits in use: 101"' in drawn
+def test_a_code_has_a_mark_for_each_bit_in_use_at_its_output_and_as_high_as_its_level():
+    choice = Choice(np.array([3, 0, 3]), thermometer.check_levels([0.25, 0.5, 0.75])[0][[2, 1, 0]])
+    drawn = html.code(np.array([1, 0, 1]), choice, np.array([0, 1, 2]), np.full(4, 0.6))
+    marks = re.findall(r'x="([\d.]+)" y="([\d.]+)" width="160.00" height="6.00"', drawn)
+    assert marks == [("0.00", "67.00"), ("480.00", "102.00"), ("480.00", "32.00")]  # of 140: at 0.5, 0.25, 0.75
+    assert (drawn.count(html.DARK), drawn.count(html.LIGHT)) == (3, 1)  # a 0 is light within dark
+    assert 'aria-label="The 3 bits in use: 101"' in drawn
+    assert "output 0 at 0.5: 1; output 3 at 0.25: 0; output 3 at 0.75: 1." in drawn
+    fewer = html.code(np.array([1, 0, 1]), choice, np.array([0, 2]), np.full(4, 0.6))
+    assert 'aria-label="The 2 bits in use: 11"' in fewer
+    assert "output 3 at 0.25" not in fewer
+
+
+# what is searched
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_choice_makes_the_bits_that_it_names_in_the_order_of_outputs_and_levels(seed):
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(size=(20, 6)).astype(np.float32)
+    outputs, thresholds = thermometer.meanings(6, LEVELS)
+    chosen = rng.permutation(len(outputs))[:9]
+    choice = Choice(outputs[chosen], thresholds[chosen])
+    codes = choice.codes(logits)
+    for place, name in enumerate(choice.names):
+        output, level = re.fullmatch(r"output (\d+) at ([\d.]+)", name).groups()
+        above = 1 / (1 + np.exp(-logits[:, int(output)].astype(float))) >= float(level)
+        np.testing.assert_array_equal(codes[:, place], above)
+    assert choice.names == [f"output {bit // len(LEVELS)} at {LEVELS[bit % len(LEVELS)]:g}" for bit in np.sort(chosen)]
+    assert choice.graded
+
+
+def test_outputs_at_one_half_are_todays_codes():
+    logits = np.random.default_rng(0).normal(size=(20, 6)).astype(np.float32)
+    choice = Choice(np.array([4, 1]))
+    np.testing.assert_array_equal(choice.codes(logits), logits[:, [1, 4]] >= 0)
+    assert (choice.graded, choice.names) == (False, ["output 1 at 0.5", "output 4 at 0.5"])
+
+
+def test_a_decided_query_has_the_code_of_its_likeliest_class_whatever_its_own_bits_are():
+    classes = ClassCodes(np.array([[0, 1, 1], [1, 0, 1]], np.uint8), np.eye(2, dtype=np.uint8))
+    logits = np.array([[-3, 2, 1], [0.4, 0.1, 5]], dtype=np.float32)  # the second is nearly torn: .4 against .1
+    choice = Choice(np.array([0, 1, 2, 2]), thermometer.check_levels([0.3, 0.5, 0.9, 0.95])[0])
+    assert search_page.query_codes(logits, choice).tolist() == [[0, 1, 0, 0], [1, 1, 1, 1]]
+    assert search_page.query_codes(logits, choice, classes).tolist() == [[0, 1, 1, 1], [1, 0, 1, 1]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (([0, -1],), "outputs is"),
+        (([0, 1], [0.5]), "thresholds is"),
+        (([0, 1], [0.5, np.nan]), "thresholds is"),
+        (([1, 1], [0.5, 0.5]), "name a candidate more than once"),
+    ],
+)
+def test_bits_that_ask_nothing_are_refused_in_a_sentence(arguments, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        Choice(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"classes": None}, "decided is True, but there are no class codes"),
+        ({"today": "yesterday"}, "today is 'yesterday'; give one of PPO, greedy"),
+    ],
+)
+def test_a_collection_that_cannot_be_searched_as_asked_is_refused_in_a_sentence(change, sentence, collection):
+    with pytest.raises(ValueError, match=sentence):
+        replace(collection, **change)
 
 
 # widgets, without a browser
@@ -313,7 +383,7 @@ def test_the_barcode_has_a_bar_for_each_bit_in_use_and_says_them():
 
 @pytest.fixture(scope="module")
 def collection() -> Collection:
-    """A part of fashion-mini, an encoder that has seen little of it, and bits chosen by nobody."""
+    """A part of fashion-mini, an encoder that knows some of its classes apart, and bits chosen by nobody."""
     splits = datasets.load("fashion-mini")
     few = {
         part: getattr(splits, part).take(np.arange(n))
@@ -322,11 +392,34 @@ def collection() -> Collection:
     splits = replace(splits, **few)
     rng = np.random.default_rng(0)
     targets = (splits.train.labels @ rng.integers(0, 2, (10, 12))).astype(np.uint8)
-    fitted = encoder.fit(splits.train.images, targets, arch="alexnet_small", epochs=1, device="cpu", progress=False)
-    choices = {"PPO": np.array([7, 0, 3, 11, 4]), "all bits": np.arange(12)}
-    choices |= {name: rng.permutation(12)[:5] for name in ("greedy", "random")}
-    codes = [fitted.encode(part.images) for part in (splits.query, splits.database)]
-    return Collection(splits, *codes, choices, fitted)
+    fitted = encoder.fit(splits.train.images, targets, arch="alexnet_small", epochs=20, device="cpu", progress=False)
+    outputs, thresholds = thermometer.meanings(12)
+    draws = {name: rng.permutation(len(outputs))[:p] for name, p in {"PPO": 5, "greedy": 5, "random": 7}.items()}
+    choices = {name: Choice(outputs[bits], thresholds[bits]) for name, bits in draws.items()}
+    choices |= {TODAY: Choice(np.array([7, 0, 3, 11, 4])), "today: all outputs": Choice(np.arange(12))}
+    logits = [fitted.logits(part.images) for part in (splits.query, splits.database)]
+    classes = ClassCodes.of(targets, splits.train.labels)
+    return Collection(splits, *logits, choices, fitted, classes, decided=True, today=TODAY)
+
+
+TODAY = "today: PPO"
+CHOICES = ("PPO", "greedy", "random", TODAY, "today: all outputs")
+
+
+def wanted_of(collection: Collection, row: int, name: str, *, decided: bool) -> search_page.Answer:
+    """What loops over the database's logits and class codes find for a query picture: its answer by plain comparisons.
+
+    The class is the one whose code agrees best with the logits, their sizes counted.
+    """
+    choice, logits, splits = collection.choices[name], collection.query_logits[row], collection.splits
+    code = [logits[output] >= threshold for output, threshold in zip(choice.outputs, choice.thresholds, strict=True)]
+    if decided:
+        scores = [sum(value for value, bit in zip(logits, of, strict=True) if bit) for of in collection.classes.codes]
+        code = [collection.classes.codes[np.argmax(scores)][output] for output in choice.outputs]
+    asked = zip(choice.outputs, choice.thresholds, strict=True)
+    database = np.stack([collection.database_logits[:, j] >= threshold for j, threshold in asked], axis=1)
+    of = np.array(code, np.uint8), np.arange(len(choice)), database.astype(np.uint8), splits.database.labels
+    return search_page.answer(*of, splits.query.labels[row])
 
 
 @pytest.fixture
@@ -343,19 +436,76 @@ def test_what_the_network_sees_of_a_picture_of_its_size_is_the_picture(collectio
     np.testing.assert_array_equal(search_page.seen(collection.encoder, image), image)
 
 
-@pytest.mark.parametrize("method", ["PPO", "greedy", "random", "all bits"])
-def test_the_page_answers_with_the_bits_that_are_chosen(method, page, collection):
-    page.number.value, page.bits.value = 7, method
-    bits = np.sort(collection.choices[method])
-    splits = collection.splits
-    wanted = search_page.answer(
-        collection.query_codes[7], bits, collection.database_codes, splits.database.labels, splits.query.labels[7]
-    )
+@pytest.mark.parametrize("decided", [True, False])
+@pytest.mark.parametrize("method", CHOICES)
+def test_the_page_answers_with_the_bits_that_are_chosen(method, decided, page, collection):
+    page.number.value, page.bits.value, page.decided.value = 7, method, decided
+    wanted = wanted_of(collection, 7, method, decided=decided)
+    assert page.answer.code.tolist() == wanted.code.tolist()
     assert page.answer.indices.tolist() == wanted.indices.tolist()
     assert f"P@10 = {wanted.precision[-1]:.3f}" in text_of(page, "found")
     assert f"{wanted.tied:,} picture" in text_of(page, "found")
-    assert f"{len(bits)} of {len(collection.query_codes[7])}" in text_of(page, "code")
-    assert page.radius.max == len(bits)
+    for bit, name in zip(wanted.code, collection.choices[method].names, strict=True):
+        assert f"{name}: {bit}" in text_of(page, "code")
+    assert page.radius.max == len(wanted.code)
+
+
+@pytest.mark.parametrize("row", range(4))
+@pytest.mark.parametrize("decided", [True, False])
+def test_ties_of_today_and_of_the_chosen_bits_stand_in_one_line(decided, row, page, collection):
+    today = wanted_of(collection, row, TODAY, decided=False)
+    page.number.value, page.decided.value = row, decided
+    for method in CHOICES:
+        page.bits.value = method
+        shown = method if "today" not in method else "PPO"  # today's bits are compared with the first ones
+        now = wanted_of(collection, row, shown, decided=decided)
+        line = next(line for line in page.areas["found"].value.splitlines() if "As near as the last of 10" in line)
+        assert f"today {today.tied:,} picture" in line
+        assert f"({shown}{', decided' if decided else ''}) {now.tied:,} picture" in line
+        assert f"P@10 {today.precision[-1]:.3f} and {now.precision[-1]:.3f}" in line
+
+
+def test_what_a_decided_query_is_taken_for_stands_beside_it(page, collection):
+    taken = set()
+    for row in range(20):
+        page.number.value = row
+        logits, codes = collection.query_logits[row], collection.classes.codes
+        likelihoods = collection.classes.beta * (codes @ logits.astype(float))
+        posteriors = np.exp(likelihoods) / np.exp(likelihoods).sum()
+        label = collection.classes.label_sets[posteriors.argmax()]
+        name = collection.splits.class_names[label.argmax()]
+        taken.add(name)
+        assert f"Decided: {name}, with posterior {posteriors.max():.2f}." in text_of(page, "query")
+        assert "a classifier&#39;s word" in text_of(page, "query")
+    assert len(taken) > 1
+    page.decided.value = False
+    assert "Decided" not in text_of(page, "query")
+
+
+def test_labels_of_pictures_change_no_code_and_no_class_that_a_query_is_taken_for(collection):
+    rng, splits = np.random.default_rng(1), collection.splits
+    parts = {name: getattr(splits, name) for name in ("query", "database")}
+    shuffled = {name: replace(part, labels=rng.permutation(part.labels)) for name, part in parts.items()}
+    pages = [SearchPage(each) for each in (collection, replace(collection, splits=replace(splits, **shuffled)))]
+    for row in range(10):
+        for page in pages:
+            page.number.value = row
+        one, other = (page.answer for page in pages)
+        assert (one.code.tolist(), one.indices.tolist()) == (other.code.tolist(), other.indices.tolist())
+        assert len({re.search("Decided: .*?word", text_of(page, "query"))[0] for page in pages}) == 1
+
+
+def test_without_class_codes_there_is_no_switch_and_without_todays_bits_nothing_to_compare_with(collection):
+    page = SearchPage(replace(collection, classes=None, decided=False, today=""))
+    assert not page.decided.value
+    assert not any(page.decided in getattr(box, "children", ()) for box in page.widget.children)
+    assert "today" not in text_of(page, "found")
+
+
+def test_class_numbers_name_the_classes_as_well(collection):
+    numbers = replace(collection.classes, label_sets=collection.classes.label_sets.argmax(axis=1))
+    one, other = SearchPage(collection), SearchPage(replace(collection, classes=numbers))
+    assert one.areas["query"].value == other.areas["query"].value
 
 
 def test_another_picture_is_none_that_was_there_before(page):
@@ -376,11 +526,9 @@ def test_another_picture_after_an_upload_is_the_one_before_it(page):
 @pytest.mark.parametrize("radius", [0, 1, 5])
 def test_the_radius_shows_what_lies_within(radius, page, collection):
     page.radius.value = radius
-    splits = collection.splits
-    within = search_page.within(
-        collection.query_codes[0], page.used, collection.database_codes, splits.database.labels, radius,
-        splits.query.labels[0],
-    )  # fmt: skip
+    splits, choice = collection.splits, collection.choices["PPO"]
+    code, database = wanted_of(collection, 0, "PPO", decided=True).code, choice.codes(collection.database_logits)
+    within = search_page.within(code, page.used, database, splits.database.labels, radius, splits.query.labels[0])
     sentence = f"{len(within.indices):,} of 600 pictures lie within radius {radius}"
     assert sentence in text_of(page, "ball")
     if within.precision is not None:
@@ -391,23 +539,40 @@ def test_dropping_a_bit_searches_without_it_and_says_what_changed(page):
     bit = int(page.kept[2])
     before = page.answer
     page.drop.value = bit
+    assert page.drop.label == page.choice.names[2]
     assert page.used.tolist() == [each for each in page.kept if each != bit]
     new = len(set(page.answer.indices.tolist()) - set(before.indices.tolist()))
     said = text_of(page, "dropped")
+    assert f"The bit of {page.choice.names[2]} is {before.code[2]} here" in said
     assert f"Without it {new} of the 10 are new" in said
     assert f"average precision from {before.average_precision:.3f} to {page.answer.average_precision:.3f}" in said
     assert text_of(page, "found").count("new: ") == new
-    page.bits.value = "all bits"
+    page.bits.value = "today: all outputs"
     assert page.drop.label == "none"
     assert page.answer is page.full
 
 
-def test_an_upload_is_encoded_searched_with_and_forgotten(page, collection):
+def test_a_query_is_decided_or_not_while_a_bit_is_dropped(page, collection):
+    page.drop.value = 1
+    for decided in (False, True):
+        page.decided.value = decided
+        code = wanted_of(collection, 0, "PPO", decided=decided).code
+        assert page.full.code.tolist() == code.tolist()
+        assert page.answer.code.tolist() == np.delete(code, 1).tolist()
+
+
+@pytest.mark.parametrize("decided", [True, False])
+def test_an_upload_is_encoded_searched_with_and_forgotten(decided, page, collection):
+    page.decided.value = decided
     picture = collection.splits.query.images[11]
     upload(page, file_of(Image.fromarray(picture[..., 0]), "PNG"), "my <b>shirt</b>.exe")
     assert page.upload.value == ()
-    assert page.answer.code.tolist() == collection.query_codes[11][page.kept].tolist()
+    wanted = wanted_of(collection, 11, "PPO", decided=decided)
+    assert page.answer.code.tolist() == wanted.code.tolist()
+    assert page.answer.indices.tolist() == wanted.indices.tolist()
+    assert ("Decided: " in text_of(page, "query")) == decided
     assert page.answer.precision is None
+    assert f"today {wanted_of(collection, 11, TODAY, decided=False).tied:,} picture" in text_of(page, "found")
     assert "my &lt;b&gt;shirt&lt;/b&gt;.exe" in page.areas["query"].value
     assert "Say what the picture shows" in text_of(page, "query")
     page.label.value = int(collection.splits.query.labels[11].argmax())
@@ -420,9 +585,10 @@ def test_an_upload_is_encoded_searched_with_and_forgotten(page, collection):
 
 def test_the_negative_of_an_upload_is_searched_with(page, collection):
     picture = collection.splits.query.images[11]
+    page.decided.value = False
     upload(page, file_of(Image.fromarray(255 - picture[..., 0]), "PNG"))
     page.negative.value = True
-    assert page.answer.code.tolist() == collection.query_codes[11][page.kept].tolist()
+    assert page.answer.code.tolist() == wanted_of(collection, 11, "PPO", decided=False).code.tolist()
 
 
 def test_a_refused_upload_leaves_the_page_as_it_was(page):
@@ -458,7 +624,7 @@ def test_a_query_of_a_class_that_the_database_lacks_has_no_precision(collection)
 
 
 def test_of_a_single_bit_none_can_be_dropped(collection):
-    single = replace(collection, choices={"PPO": collection.choices["PPO"][:1]})
+    single = replace(collection, choices={"PPO": Choice([3], [0.5])}, today="")
     page = SearchPage(single)
     assert len(page.drop.options) == 1
     assert "none can be dropped" in text_of(page, "dropped")

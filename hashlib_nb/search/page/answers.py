@@ -1,6 +1,7 @@
 """What the search page answers: a picture's neighbors, what lies in a radius, and what each bit does for it.
 
-Whatever the page shows is computed here, by functions that know nothing of widgets; `widgets` draws it.
+Whatever the page shows is computed here, by functions that know nothing of widgets; `widgets` draws it. They take the
+code of one query and those of the database; that a query may be decided is a matter of its code alone (`query_codes`).
 """
 
 from __future__ import annotations
@@ -11,29 +12,109 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hashlib_nb import hamming, metrics, search
+from hashlib_nb import hamming, metrics, search, thermometer
 
 if TYPE_CHECKING:
     from hashlib_nb.datasets import Splits
     from hashlib_nb.encoder import Encoder
+    from hashlib_nb.selection import Selection
+    from hashlib_nb.thermometer import ClassCodes
 
 # What is searched
 
 
 @dataclass(frozen=True, eq=False)
+class Choice:
+    """The bits that a way to choose has kept, by what each of them asks; in the order of outputs, then of levels.
+
+    Raises:
+        ValueError: what `thermometer.check_meaning` refuses.
+    """
+
+    outputs: np.ndarray
+    """int64 [p], the encoder's output that a bit asks."""
+    thresholds: np.ndarray | None = None
+    """float32 [p], in logits, at which it asks; None for 0, which is one half."""
+
+    def __post_init__(self) -> None:
+        outputs, thresholds = thermometer.check_meaning(self.outputs, self.thresholds)
+        order = np.lexsort((thresholds, outputs))
+        object.__setattr__(self, "outputs", outputs[order])
+        object.__setattr__(self, "thresholds", thresholds[order])
+
+    @classmethod
+    def of(cls, found: Selection) -> Choice:
+        """That of a selection."""
+        return cls(found.bits) if found.outputs is None else cls(found.outputs, found.thresholds)
+
+    def __len__(self) -> int:
+        return len(self.outputs)
+
+    @property
+    def levels(self) -> np.ndarray:
+        """float64 [p], the posterior at which each bit asks."""
+        return thermometer.level_of(self.thresholds)
+
+    @property
+    def graded(self) -> bool:
+        """Whether there are thermometer bits among them, and not outputs at one half alone."""
+        return bool(self.thresholds.any())
+
+    @property
+    def names(self) -> list[str]:
+        """What each bit asks, as a text."""
+        asked = zip(self.outputs, self.levels, strict=True)
+        return [f"output {output} at {level:.3g}" for output, level in asked]
+
+    def codes(self, logits: np.ndarray) -> np.ndarray:
+        """Codes uint8 {0,1} [n, p] of pictures, from their logits float [n, k]."""
+        return thermometer.code(logits, self.outputs, self.thresholds)
+
+
+@dataclass(frozen=True, eq=False)
 class Collection:
-    """Pictures with their codes, the encoder that makes such codes, and ways to keep a part of the bits."""
+    """Pictures with their logits, the encoder that made these, and ways to keep bits.
+
+    Raises:
+        ValueError: queries are to be decided without class codes, or a choice to compare with that is none.
+    """
 
     splits: Splits
     """The data set: the query pictures to search with, and the database to search in."""
-    query_codes: np.ndarray
-    """uint8 {0,1} [q, k]."""
-    database_codes: np.ndarray
-    """uint8 {0,1} [n, k]."""
-    choices: Mapping[str, np.ndarray]
-    """int64 [p] for each of "PPO", "greedy", "random" and "all bits": the kept bits."""
+    query_logits: np.ndarray
+    """float32 [q, k]."""
+    database_logits: np.ndarray
+    """float32 [n, k]."""
+    choices: Mapping[str, Choice]
+    """The kept bits, by the name of what chose them; the page begins with the first."""
     encoder: Encoder
-    """Makes the code of a picture that is in neither."""
+    """Makes the logits of a picture that is in neither."""
+    classes: ClassCodes | None = None
+    """What decided queries take their codes from; None where there is no such thing."""
+    decided: bool = False
+    """Whether the page begins with decided queries."""
+    today: str = ""
+    """The choice of outputs at one half that every answer is compared with, its queries not decided; "" for none."""
+
+    def __post_init__(self) -> None:
+        if self.decided and self.classes is None:
+            raise ValueError("decided is True, but there are no class codes; give classes, or leave queries their own")
+        if self.today and self.today not in self.choices:
+            raise ValueError(f"today is {self.today!r}; give one of {', '.join(self.choices)}, or none")
+
+
+def query_codes(logits: np.ndarray, choice: Choice, classes: ClassCodes | None = None) -> np.ndarray:
+    """Codes of queries: their own, or with class codes those of decided queries.
+
+    Args:
+        logits: float [q, k].
+        choice: p bits.
+        classes: with them a query has the code of its likeliest class, whatever its own bits are.
+
+    Returns:
+        uint8 {0,1} [q, p].
+    """
+    return choice.codes(logits) if classes is None else thermometer.decide(logits, classes, choice.outputs)
 
 
 # What is answered

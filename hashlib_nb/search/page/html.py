@@ -15,7 +15,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
-from hashlib_nb.search.page.answers import Answer, Ball
+from hashlib_nb.search.page.answers import Answer, Ball, Choice
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -28,7 +28,7 @@ MOST_CLASSES = 6
 """Classes named of those in a ball."""
 WIDE = 640
 """Width of a drawing in its own units; the browser scales it to the page."""
-BLUE, ORANGE, DARK, LIGHT = "#0072b2", "#d55e00", "#08306b", "#c6dbef"
+BLUE, ORANGE, DARK, LIGHT, GRAY = "#0072b2", "#d55e00", "#08306b", "#c6dbef", "#d4d4d4"
 
 _environment = Environment(
     loader=PackageLoader("hashlib_nb.search.page", ""),
@@ -84,8 +84,13 @@ def _drawing(height: int, label: str, bars: Sequence[Bar], ticks: Sequence[tuple
     return _areas.drawing(WIDE, height, label, bars, ticks)
 
 
-def _plural(number: int) -> str:
-    return f"{number:,} {'picture' if number == 1 else 'pictures'}"
+def _plural(number: int, what: str = "picture") -> str:
+    return f"{number:,} {what if number == 1 else f'{what}s'}"
+
+
+def choice_label(name: str, choice: Choice) -> str:
+    """A choice of bits as a menu names it."""
+    return f"{name}, {_plural(len(choice), 'bit')}"
 
 
 # Areas of the page
@@ -94,15 +99,28 @@ def _plural(number: int) -> str:
 def title(dataset: str, n_query: int, n_database: int, k: int) -> Markup:
     """The page's style, its heading, and what this is in two sentences."""
     return _areas.title(
-        f"A network turns a picture into {k} bits, some of them are kept, and the pictures of {dataset} whose kept "
-        f"bits differ least come back. Choose one of {n_query:,} pictures that nothing was trained on, or upload your "
-        f"own: {n_database:,} are searched."
+        f"A network has {k} outputs for a picture. A bit asks whether one of them lies above a level; some such bits "
+        f"are kept, and the pictures of {dataset} whose kept bits differ least come back. Choose one of {n_query:,} "
+        f"pictures that nothing was trained on, or upload your own: {n_database:,} are searched."
     )
 
 
-def query(figures: Sequence[Markup], text: str) -> Markup:
-    """The picture that is searched with, as `figure`s, and a text."""
-    return _areas.query(figures, text)
+def query(figures: Sequence[Markup], text: str, decided: str = "") -> Markup:
+    """The picture that is searched with, as `figure`s, a text, and beside them the class that it is taken for."""
+    return _areas.query(figures, text, decided)
+
+
+def decided(name: str, posterior: float) -> str:
+    """What a decided query is: a classifier's word.
+
+    Args:
+        name: of the class, or of the label set.
+        posterior: that the network gives it, in 0..1.
+    """
+    return (
+        f"Decided: {name}, with posterior {posterior:.2f}. That is a classifier's word. The search asks with the code "
+        "of this class, whatever the picture's own bits are; the pictures that are searched keep theirs."
+    )
 
 
 def alert(sentence: str) -> Markup:
@@ -110,21 +128,35 @@ def alert(sentence: str) -> Markup:
     return _areas.alert(sentence)
 
 
-def code(bits: np.ndarray, used: np.ndarray) -> Markup:
-    """A code as a barcode: all k places in the encoder's order, those in use filled.
+def code(bits: np.ndarray, choice: Choice, used: np.ndarray, posteriors: np.ndarray) -> Markup:
+    """A code as marks at what its bits ask, over what the network says of the picture.
 
     Args:
-        bits: {0,1} [k].
-        used: int [p], places of the bits that the search uses, ascending.
+        bits: {0,1} [p], the code that is searched with.
+        choice: of p bits.
+        used: int [p'], places of the bits that the search uses, ascending.
+        posteriors: float [k], sigma of each output for the picture, which a decided code does not follow.
     """
-    step = WIDE / len(bits)
-    bars = [Bar(0, 16, WIDE, 2, "#ccc")]
-    bars += [Bar((bit + 0.08) * step, 0, 0.84 * step, 34, DARK if bits[bit] else LIGHT) for bit in used]
+    step, height = WIDE / len(posteriors), 140
+    bars = [Bar(0, height * (1 - value), step, height * value, GRAY) for value in posteriors]
+    bars = [bar._replace(x=place * step + 0.2 * step, width=0.6 * step) for place, bar in enumerate(bars)]
+    bars.append(Bar(0, height / 2, WIDE, 0.6, "#666"))
+    levels = choice.levels
+    for bit in used:
+        at = height * (1 - levels[bit])
+        place = choice.outputs[bit] * step
+        bars.append(Bar(place, at - 3, step, 6, DARK))
+        bars += [] if bits[bit] else [Bar(place + 1, at - 2, step - 2, 4, LIGHT)]
+    ticks = [((j + 0.5) * step, j) for j in range(0, len(posteriors), -(-len(posteriors) // 17))]
     digits = "".join(map(str, bits[used]))
+    asked = [f"{choice.names[bit]}: {bits[bit]}" for bit in used]
     return _areas.code(
-        _drawing(34, f"Barcode of the {len(used)} bits in use: {digits}", bars),
-        f"Dark is 1, light is 0, a line is a bit not in use: {len(used)} of {len(bits)}.",
+        _drawing(height + 18, f"The {_plural(len(used), 'bit')} in use: {digits}", bars, ticks),
+        "A mark is a bit, at the output that it asks, and as high as its level from 0 to 1: dark is 1, light is 0. The "
+        "gray bar says how likely the network holds a 1, and the line is one half. "
+        f"{_plural(len(used), 'bit')} of {len(choice)}:",
         " ".join(digits[start : start + 8] for start in range(0, len(digits), 8)),
+        asked,
     )
 
 
@@ -139,7 +171,7 @@ class Item(NamedTuple):
     """Distance, class and precision so far."""
 
 
-def found(answer: Answer, images: np.ndarray, names: Sequence[str], new: np.ndarray) -> Markup:
+def found(answer: Answer, images: np.ndarray, names: Sequence[str], new: np.ndarray, compared: str = "") -> Markup:
     """The nearest pictures with distance, class and the precision so far, and what is chance about them.
 
     Args:
@@ -147,9 +179,10 @@ def found(answer: Answer, images: np.ndarray, names: Sequence[str], new: np.ndar
         images: uint8 [n, h, w, c], the pictures.
         names: n texts, what they show.
         new: bool [n], those that were not found with the bit that is now dropped.
+        compared: what `compared` says.
     """
     items = [_item(answer, place, images[place], names[place], bool(new[place])) for place in range(len(names))]
-    return _areas.found(items, ties(answer), precision(answer))
+    return _areas.found(items, compared, ties(answer), precision(answer))
 
 
 def _item(answer: Answer, place: int, image: np.ndarray, name: str, new: bool) -> Item:
@@ -171,6 +204,24 @@ def ties(answer: Answer) -> str:
         f"{_plural(answer.tied)} lie at {at}: {answer.tied_inside} of them are shown, {more:,} more are as near. Which "
         "ones are shown is chance."
     )
+
+
+def compared(today: Answer, now: Answer, name: str) -> str:
+    """How many pictures tie at the last place for the same query, by today's bits and by others.
+
+    Args:
+        today: by outputs at one half, the query not decided.
+        now: by the bits with that name.
+        name: says whose they are, and whether the query is decided.
+    """
+    n = len(now.indices)
+    text = (
+        f"As near as the last of {n}: today {_plural(today.tied)} (at distance {today.distances[-1]}), {name} "
+        f"{_plural(now.tied)} (at distance {now.distances[-1]})"
+    )
+    if today.precision is None:
+        return f"{text}."
+    return f"{text}; expected P@{n} {today.precision[-1]:.3f} and {now.precision[-1]:.3f}."
 
 
 def precision(answer: Answer) -> str:
@@ -228,26 +279,25 @@ def _histogram(answer: Answer, radius: int) -> Markup:
     return _drawing(height + 18, f"Pictures at each distance. {levels}", bars, ticks)
 
 
-def effects(kept: np.ndarray, k: int, change: np.ndarray) -> Markup:
+def effects(names: Sequence[str], change: np.ndarray) -> Markup:
     """What dropping each kept bit alone does to average precision: a bar at its place, up where that rises.
 
     Args:
-        kept: int [p], places of the kept bits, ascending.
-        k: length of the code.
+        names: p texts, what each bit asks.
         change: [p], in points of AP.
     """
-    step, half = WIDE / k, 40
+    step, half = WIDE / len(names), 40
     scale = half / max(1e-9, np.abs(change).max())
     bars = [Bar(0, half, WIDE, 0.6, "#666")]
-    for bit, value in zip(kept, change, strict=True):
+    for place, value in enumerate(change):
         top = half - max(0.0, value) * scale
-        bars.append(Bar((bit + 0.08) * step, top, 0.84 * step, abs(value) * scale, ORANGE if value > 0 else BLUE))
-    low, high = kept[change.argmin()], kept[change.argmax()]
-    span = f"from {change.min():+.2f} without bit {low} to {change.max():+.2f} without bit {high}"
+        bars.append(Bar((place + 0.08) * step, top, 0.84 * step, abs(value) * scale, ORANGE if value > 0 else BLUE))
+    low, high = names[change.argmin()], names[change.argmax()]
+    span = f"from {change.min():+.2f} without {low} to {change.max():+.2f} without {high}"
     return _areas.explained(
         _drawing(2 * half, f"Change of average precision without each bit, in points: {span}", bars),
         f"What dropping each bit alone does to this picture's average precision, in points: {span}. Orange bars rise, "
-        "blue ones fall.",
+        "blue ones fall; they stand in the order of the bits.",
     )
 
 
@@ -256,11 +306,11 @@ def dropped(chart: Markup | str, sentence: str) -> Markup:
     return _areas.explained(chart, sentence)
 
 
-def without(bit: int, value: int, differ: int, before: Answer, after: Answer) -> str:
+def without(name: str, value: int, differ: int, before: Answer, after: Answer) -> str:
     """What changes when one bit is dropped.
 
     Args:
-        bit: which.
+        name: what it asks.
         value: what it is in the query's code.
         differ: how many of the pictures found with it have the other value.
         before: the answer with it.
@@ -269,9 +319,9 @@ def without(bit: int, value: int, differ: int, before: Answer, after: Answer) ->
     n = len(before.indices)
     new = n - len(np.intersect1d(before.indices, after.indices))
     text = (
-        f"Bit {bit} is {value} here and {1 - value} in {differ} of the {n} pictures found with it, which come one "
-        f"nearer. Without it {new} of the {n} are new, and {after.tied:,} instead of {before.tied:,} tie at the last "
-        "distance"
+        f"The bit of {name} is {value} here and {1 - value} in {differ} of the {n} pictures found with it, which come "
+        f"one nearer. Without it {new} of the {n} are new, and {after.tied:,} instead of {before.tied:,} tie at the "
+        "last distance"
     )
     if before.precision is None:
         return f"{text}."

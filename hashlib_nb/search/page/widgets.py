@@ -12,8 +12,18 @@ import ipywidgets as widgets
 import numpy as np
 from IPython.display import Javascript, display
 
+from hashlib_nb import thermometer
 from hashlib_nb.search.page import html
-from hashlib_nb.search.page.answers import Answer, Collection, answer, average_precision_without, seen, within
+from hashlib_nb.search.page.answers import (
+    Answer,
+    Choice,
+    Collection,
+    answer,
+    average_precision_without,
+    query_codes,
+    seen,
+    within,
+)
 from hashlib_nb.search.page.uploads import MOST_BYTES, Upload, read_upload
 
 TOP = 10
@@ -45,6 +55,7 @@ class SearchPage:
         self._order = np.random.default_rng(SEED).permutation(len(self.splits.query))
         self._upload: Upload | None = None
         self._upload_name = ""
+        self._codes: dict[str, np.ndarray] = {}
         self._make_controls()
         self._lay_out()
         self._choose_bits()
@@ -69,6 +80,7 @@ class SearchPage:
         self.label = widgets.Dropdown(options=self._labels(), description="The upload shows", **described)
         self.negative = widgets.Checkbox(False, description="as a negative", indent=False)
         self.bits = widgets.Dropdown(options=self._choices(), description="Bits kept", **described)
+        self.decided = widgets.Checkbox(self.collection.decided, description="decided query", indent=False)
         self.radius = widgets.IntSlider(RADIUS, min=0, max=RADIUS, description="Radius", **described)
         self.drop = widgets.Dropdown(options=[("none", NOTHING)], description="Drop one bit", **described)
         self.areas = {name: widgets.HTML() for name in ("refused", "query", "code", "found", "ball", "dropped")}
@@ -79,21 +91,22 @@ class SearchPage:
         return [("(not said)", NOTHING), *((self.splits.class_names[each], each) for each in held)]
 
     def _choices(self) -> list[tuple[str, str]]:
-        k = self.collection.database_codes.shape[1]
-        return [(f"{name}, {len(bits)} of {k}", name) for name, bits in self.collection.choices.items()]
+        return [(html.choice_label(name, choice), name) for name, choice in self.collection.choices.items()]
 
     def _lay_out(self) -> None:
         of_uploads = [self.label, *([self.negative] if self.shape[2] == 1 else [])]
+        of_bits = [self.bits, *([self.decided] if self.collection.classes is not None else [])]
         picture, self._upload_row = widgets.Box([self.number, self.another, self.upload]), widgets.Box(of_uploads)
-        for box in (picture, self._upload_row):
+        bits = widgets.Box(of_bits)
+        for box in (picture, self._upload_row, bits):
             box.add_class("hnb-controls")
-        k = self.collection.database_codes.shape[1]
+        k = self.collection.database_logits.shape[1]
         about = self.splits.info["name"], len(self.splits.query), len(self.splits.database), k
         head = widgets.HTML(html.title(*about))
         radius, less = (widgets.HTML(f"<h3>{text}</h3>") for text in ("Within a radius", "One bit less"))
         area = self.areas
         self.widget = widgets.VBox(
-            [head, picture, area["refused"], self._upload_row, area["query"], self.bits, area["code"], area["found"]]
+            [head, picture, area["refused"], self._upload_row, area["query"], bits, area["code"], area["found"]]
             + [radius, self.radius, area["ball"], less, self.drop, area["dropped"]]
         )
         self.widget.add_class("hnb")
@@ -104,6 +117,7 @@ class SearchPage:
             (self.negative, self._show_upload),
             (self.label, self._search),
             (self.bits, self._change_bits),
+            (self.decided, self._search),
             (self.drop, self._show_found),
             (self.radius, self._show_ball),
         ):
@@ -129,7 +143,7 @@ class SearchPage:
         self._upload = None
         self.areas["refused"].value = html.alert("")
         row = self.number.value
-        self._show_query(self.splits.query.images[row], self.collection.query_codes[row])
+        self._show_query(self.splits.query.images[row], self.collection.query_logits[row])
 
     def _choose_another(self) -> None:
         """Take the query picture that comes next in a random order; from an upload, go back to the one before it."""
@@ -159,10 +173,10 @@ class SearchPage:
     def _show_upload(self) -> None:
         if self._upload is not None:
             image = 255 - self._upload.image if self.negative.value else self._upload.image
-            self._show_query(image, self.collection.encoder.encode(image[None])[0])
+            self._show_query(image, self.collection.encoder.logits(image[None])[0])
 
-    def _show_query(self, image: np.ndarray, code: np.ndarray) -> None:
-        self._image, self._code = image, code
+    def _show_query(self, image: np.ndarray, logits: np.ndarray) -> None:
+        self._image, self._logits = image, logits
         self._upload_row.layout.display = "none" if self._upload is None else ""
         self._search()
 
@@ -178,8 +192,9 @@ class SearchPage:
     # the bits
 
     def _choose_bits(self) -> None:
-        self.kept = np.sort(self.collection.choices[self.bits.value])
-        one_less = [(f"bit {bit}", int(bit)) for bit in self.kept] if len(self.kept) > 1 else []
+        self.choice = self.collection.choices[self.bits.value]
+        self.kept = np.arange(len(self.choice))
+        one_less = [(name, place) for place, name in enumerate(self.choice.names)] if len(self.kept) > 1 else []
         self.drop.options = [("none", NOTHING), *one_less]
 
     def _change_bits(self) -> None:
@@ -189,33 +204,64 @@ class SearchPage:
 
     @property
     def used(self) -> np.ndarray:
-        """int64 [p], the bits that the search uses: those kept, without one that is dropped, ascending."""
+        """int64 [p], places of the bits that the search uses: those kept, without one that is dropped, ascending."""
         return self.kept[self.kept != self.drop.value]
 
     # what is found
 
     def _search(self) -> None:
-        """Search anew: with another picture, another label or other bits."""
+        """Search anew: with another picture, another label, other bits, or a query that is decided or is not."""
         self._shows = self._what_it_shows()
+        self._code = self._code_of(self.choice, decided=self.decided.value)
         self.full = self._answer(self.kept)
+        self._compared = self._compare()
         self.areas["query"].value = self._query_html()
         self._show_found()
 
+    def _code_of(self, choice: Choice, *, decided: bool) -> np.ndarray:
+        """The query's code {0,1} [p]."""
+        return query_codes(self._logits[None], choice, self.collection.classes if decided else None)[0]
+
     def _answer(self, bits: np.ndarray) -> Answer:
+        return self._find(self._code, bits, self.bits.value)
+
+    def _find(self, code: np.ndarray, bits: np.ndarray, name: str) -> Answer:
         n = min(TOP, len(self.splits.database))
-        return answer(self._code, bits, *self._database, self._shows, n=n)
+        return answer(code, bits, self._codes_by(name), self.splits.database.labels, self._shows, n=n)
+
+    def _codes_by(self, name: str) -> np.ndarray:
+        """The database's codes {0,1} [n, p] by a choice, made once."""
+        if name not in self._codes:
+            self._codes[name] = self.collection.choices[name].codes(self.collection.database_logits)
+        return self._codes[name]
+
+    def _compare(self) -> str:
+        """Ties at the last place today, and by the choice in use or, where that is of today's kind, the first one."""
+        today, choices = self.collection.today, self.collection.choices
+        name = self.bits.value if self.choice.graded else next(iter(choices))
+        if not today or name == today:
+            return ""
+        answers = []
+        for each, decided in ((today, False), (name, self.decided.value)):
+            choice = choices[each]
+            answers.append(self._find(self._code_of(choice, decided=decided), np.arange(len(choice)), each))
+        kind = "thermometer" if choices[name].graded else "one half"
+        return html.compared(*answers, f"{kind} ({name}{', decided' if self.decided.value else ''})")
 
     @property
     def _database(self) -> tuple[np.ndarray, np.ndarray]:
-        return self.collection.database_codes, self.splits.database.labels
+        return self._codes_by(self.bits.value), self.splits.database.labels
 
     def _show_found(self) -> None:
         """Show what the bits in use find, which may be one less than were kept."""
         self.answer = self.full if self.drop.value == NOTHING else self._answer(self.used)
-        self.areas["code"].value = html.code(self._code, self.used)
+        posteriors = thermometer.level_of(self._logits)
+        self.areas["code"].value = html.code(self._code, self.choice, self.used, posteriors)
         found, new = self.answer.indices, ~np.isin(self.answer.indices, self.full.indices)
         names = [self._names(label) for label in self.splits.database.labels[found]]
-        self.areas["found"].value = html.found(self.answer, self.splits.database.images[found], names, new)
+        self.areas["found"].value = html.found(
+            self.answer, self.splits.database.images[found], names, new, self._compared
+        )
         self.areas["dropped"].value = self._dropped_html()
         self.radius.max = len(self.used)
         self._show_ball()
@@ -235,9 +281,19 @@ class SearchPage:
         size = f"{network.shape[1]} x {network.shape[0]}, {'gray' if network.shape[2] == 1 else 'in color'}"
         figures = [html.figure(network, f"as the network sees it: {size}")]
         if self._upload is None:
-            return html.query(figures, self._query_text())
+            return html.query(figures, self._query_text(), self._decided_text())
         uploaded = html.figure(self._upload.shown, f"uploaded: {self._upload_name}")
-        return html.query([uploaded, *figures], self._upload_text())
+        return html.query([uploaded, *figures], self._upload_text(), self._decided_text())
+
+    def _decided_text(self) -> str:
+        """The class that the picture is taken for, where the query is decided."""
+        if not self.decided.value:
+            return ""
+        classes, logits = self.collection.classes, self._logits[None]
+        found = thermometer.decided_classes(logits, classes)[0]
+        shows = classes.label_sets[found]
+        label = np.eye(len(self.splits.class_names), dtype=np.uint8)[shows] if classes.label_sets.ndim == 1 else shows
+        return html.decided(self._names(label), thermometer.posteriors(logits, classes)[0, found])
 
     def _query_text(self) -> str:
         text = f"It shows: {self._names(self.splits.query.labels[self.number.value])}."
@@ -263,12 +319,12 @@ class SearchPage:
         if self._shows is None:
             return ""
         without = average_precision_without(self._code, self.kept, *self._database, self._shows)
-        return html.effects(self.kept, len(self._code), 100 * (without - self.full.average_precision))
+        return html.effects(self.choice.names, 100 * (without - self.full.average_precision))
 
     def _dropped_text(self) -> str:
         bit = self.drop.value
         if bit == NOTHING:
             return "Choose a bit to search without it."
         value = int(self._code[bit])
-        differ = int((self.collection.database_codes[self.full.indices, bit] != value).sum())
-        return html.without(bit, value, differ, self.full, self.answer)
+        differ = int((self._codes_by(self.bits.value)[self.full.indices, bit] != value).sum())
+        return html.without(self.choice.names[bit], value, differ, self.full, self.answer)
