@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
@@ -32,6 +34,33 @@ def map_by_length(
     for method, value in levels.items():
         level(ax, value, method)
     ax.set(xlabel="bits kept", ylabel="mAP", xticks=lengths)
+    legend_above(fig)
+    return fig
+
+
+@styled
+def losses(lengths: Sequence[int], points: Mapping[str, np.ndarray]) -> Figure:
+    """Where mAP is lost, part by part, for each number of kept bits: means over seeds with their standard deviation.
+
+    Args:
+        lengths: [l], bits kept.
+        points: for each part its cost in points of mAP, [seeds, l]; below 0 where a row that is no bound is passed.
+    """
+    fig, ax = subplots(5.6, 3.2)
+    shape = next(iter(points.values())).shape
+    _, places = np.indices(shape)
+    frame = pd.concat(
+        [
+            pd.DataFrame({"bits": np.asarray(lengths)[places.ravel()], "points": values.ravel(), "lost to": part})
+            for part, values in points.items()
+        ]
+    )
+    greys = ["0.25", "0.55", "0.82"]
+    bars = {"errorbar": "sd" if shape[0] > 1 else None, "err_kws": {"linewidth": 0.8}, "capsize": 0.15}
+    sns.barplot(frame, x="bits", y="points", hue="lost to", palette=greys[: len(points)], ax=ax, **bars)
+    ax.axhline(0, color="0.2", linewidth=0.6)
+    ax.get_legend().remove()
+    ax.set(xlabel="bits kept", ylabel="points of mAP lost")
     legend_above(fig)
     return fig
 

@@ -76,6 +76,7 @@ CASES = {
     ),
     "episode": lambda: plots.episode(np.array([[0.2, 0.8, 0.0], [0.6, 0.0, 0.4]]), np.array([1, 0])),
     "map_by_length": lambda: plots.map_by_length([4, 8], SEEDS, {"all bits": 0.75}, np.array([0.02, 0.01])),
+    "losses": lambda: plots.losses([4, 8], {"the network": 10 * SEEDS["PPO"], "the choice": -SEEDS["PPO"]}),
     "precision_recall": lambda: plots.precision_recall({"PPO": (np.array([0, 0.5, 1]), np.array([np.nan, 0.9, 0.1]))}),
     "precision_radius2": lambda: plots.precision_radius2([4, 8], SEEDS, {"PPO": np.array([[0.0, 0.2], [0.1, 0.4]])}),
     "precision_at_n": lambda: plots.precision_at_n(np.array([1, 10]), {"PPO": np.array([0.9, 0.5])}, 4.0),
@@ -354,6 +355,14 @@ def test_a_search_answer_leaves_bits_that_are_not_used_empty_and_begins_a_new_ro
     assert query.get_xlabel() == "query"
 
 
+@pytest.mark.parametrize(("p", "every"), [(16, 1), (64, 3)])
+def test_what_bits_ask_stands_under_them_in_a_search_answer(p, every):
+    shown = MATCHES[0, 0], np.ones(p), np.arange(p), MATCHES[0, :1], np.array([True]), ["Trouser"]
+    bars = plots.search_answer(*shown, names=[f"{j}\n0.05" for j in range(p)]).axes[1]
+    wanted = {j + 0.5: f"{j}\n0.05" for j in range(0, p, every)}
+    assert dict(zip(bars.get_xticks(), read(bars.get_xticklabels()), strict=True)) == wanted
+
+
 def test_bits_of_a_long_code_do_not_vanish_between_the_white_lines():
     kept = plots.kept_bits({"PPO": np.arange(1024) < 512}, np.linspace(0.4, 0.5, 1024))
     assert (imread(io.BytesIO(kept._repr_png_()))[:, :, 0] < 0.2).mean() > 0.03  # PPO's blue has hardly any red
@@ -383,3 +392,10 @@ def test_an_episode_among_many_bits_shows_the_likeliest_and_those_that_are_taken
     np.testing.assert_allclose(ax.collections[1].get_offsets(), [[5.5, 0.5], [63.5, 1.5], [0.5, 2.5]])
     assert read(ax.get_xticklabels())[:2] == ["bit 0", "bit 8"]
     assert "the 64 likeliest of 200" in ax.get_xlabel()
+
+
+def test_losses_are_bars_of_the_seeds_means():
+    parts = {"the network": np.array([[1.0, 2.0], [3.0, 6.0]]), "the choice": np.array([[-1.0, 0.5], [0.0, 0.5]])}
+    ax = plots.losses([4, 8], parts).axes[0]
+    assert [[bar.get_height() for bar in bars] for bars in ax.containers] == [[2.0, 4.0], [-0.5, 0.5]]
+    assert plots.losses([4, 8], {name: part[:1] for name, part in parts.items()}).axes[0].patches[0].get_height() == 1
