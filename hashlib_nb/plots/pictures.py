@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hashlib_nb.plots.base import figure, heatmap, styled, subplots
+from hashlib_nb.plots.base import MOST_NAMES, figure, heatmap, styled, subplots
 
 MOST_BESIDE = 5  # pictures beside a query whose names can be read
 
@@ -73,7 +73,14 @@ def neighbors(
 
 @styled
 def search_answer(
-    query: np.ndarray, code: np.ndarray, used: np.ndarray, found: np.ndarray, right: np.ndarray, captions: Sequence[str]
+    query: np.ndarray,
+    code: np.ndarray,
+    used: np.ndarray,
+    found: np.ndarray,
+    right: np.ndarray,
+    captions: Sequence[str],
+    *,
+    names: Sequence[str] = (),
 ) -> Figure:
     """A query picture beside its code as a barcode, above the pictures that a search with some of its bits found.
 
@@ -84,6 +91,7 @@ def search_answer(
         found: uint8 [t, h, w, c], nearest first.
         right: bool [t], whether the picture is relevant: framed solid with a tick, or dashed with a cross.
         captions: t texts under the pictures found.
+        names: k texts under the bits, what each of them asks, instead of their numbers; every few where they are many.
     """
     rows = -(-len(found) // MOST_BESIDE)
     fig = figure(6.6, 1.4 + 1.45 * rows)
@@ -92,6 +100,10 @@ def search_answer(
     bars = fig.add_subplot(grid[0, 1:])
     barcode(bars, code, mask=~np.isin(np.arange(len(code)), used))
     bars.set(ylim=(1.4, -0.4), xlabel="bit (dark: 1, light: 0, empty: not kept)")
+    if names:
+        every = slice(None, None, -(-len(names) // MOST_NAMES))
+        bars.set_xticks(np.arange(len(names))[every] + 0.5, names[every], fontsize=7)
+        bars.set_xlabel("output, and the level that it is asked at (dark: 1, light: 0)")
     for place, (image, good, caption) in enumerate(zip(found, right, captions, strict=True)):
         ax = fig.add_subplot(grid[1 + place // MOST_BESIDE, place % MOST_BESIDE])
         picture(ax, image, caption)
