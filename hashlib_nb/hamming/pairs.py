@@ -148,6 +148,8 @@ class Pairs:
         rows, self._weights = _weighted(*_distinct(database_codes, database_words))
         # The database lies word by word, so that the inner loops read memory in order.
         self._database, self._database_concepts = map(np.ascontiguousarray, np.split(rows.T, [words]))
+        # One way to count flipped bits adds the bytes of every distinct item, the other the bits of every item.
+        self._sliced = 2 * self.n_database <= words * len(self._weights)
 
     def histograms(self, bits: Sequence[int] | None = None) -> Histograms:
         """Histograms for one subset of the bits.
@@ -206,8 +208,9 @@ class Pairs:
     def histograms_flipped(self, mask, bits: Sequence[int], *, distinct: slice | None = None) -> Histograms:
         """Histograms of a subset of the bits with each of `bits` toggled alone: added, or removed if it is kept.
 
-        One pass over the items serves all of them, for about the price of twenty masks of 16 bits, so that a step of
-        greedy selection, which tries every bit that is left, need not pay for each try.
+        One pass over the items serves all of them, for about the price of twenty masks of 16 bits and one more for
+        every 64 bits of a code, so that a step of greedy selection, which tries every bit that is left, need not pay
+        for each try.
 
         Args:
             mask: bool or {0,1} [k]; True keeps the bit.
@@ -238,8 +241,9 @@ class Pairs:
         """
         mask, bits = self.check_masks(np.asarray(mask)[None])[0], check_bits(bits, self.k)
         first, last, _ = rows.indices(self.n_counted)
-        shape = (last - first, len(bits), int(mask.sum()) + 2)
-        counts, relevant = np.empty(shape, np.int32), np.empty(shape, np.int32)
+        # All bits at one level lie together, so that kernels take many of them in one instruction.
+        shape = (last - first, int(mask.sum()) + 2, len(bits))
+        counts, relevant = np.empty(shape, np.int32).swapaxes(1, 2), np.empty(shape, np.int32).swapaxes(1, 2)
         (self._flip_numba if self._numba else self._flip_numpy)(mask, bits, rows, counts, relevant)
         found, starts = self._finished(Histograms(counts, relevant), self._has_concept[rows, None]), self._starts
         own = None if self._apart is None else self._own_flipped(mask, bits, slice(starts[first], starts[last]))
@@ -275,6 +279,12 @@ class Pairs:
         bits = np.unpackbits(as_bytes, axis=1, bitorder="little")
         return (bits * self._weights[:, None].astype(np.uint8)).view(np.uint64)
 
+    @cached_property
+    def _tiles(self) -> np.ndarray:
+        """The codes of the distinct items as `kernels.count_flipped_sliced` reads them."""
+        as_bytes = np.ascontiguousarray(self._database.T).view(np.uint8)
+        return kernels.in_tiles(np.unpackbits(as_bytes, axis=1, bitorder="little"))
+
     def _own_distances(self, masks: np.ndarray) -> np.ndarray:
         """Distances uint16 [e, n_distinct] of each distinct query to its own item."""
         nearest = np.zeros((1, len(self._apart)), np.uint64)
@@ -300,9 +310,13 @@ class Pairs:
         count(*pairs, pack_checked(masks), counts, relevant)
 
     def _flip_numba(self, mask, bits, rows, counts, relevant) -> None:
-        chosen, concepts = self._query[rows], self._query_concepts[rows]
-        database = self._database, self._weights, self._code_bytes, concepts, self._database_concepts
-        kernels.count_flipped(chosen, *database, pack_checked(mask[None])[0], int(mask.sum()), bits, counts, relevant)
+        if self._sliced:
+            count, codes = kernels.count_flipped_sliced, self._tiles
+        else:
+            count, codes = kernels.count_flipped, self._code_bytes
+        database = self._database, self._weights, codes, self._query_concepts[rows], self._database_concepts
+        words, n_kept = pack_checked(mask[None])[0], int(mask.sum())
+        count(self._query[rows], *database, words, n_kept, bits, counts.swapaxes(1, 2), relevant.swapaxes(1, 2))
 
     def _flip_numpy(self, mask, bits, rows, counts, relevant) -> None:
         database = self._database, self._weights, self._query_concepts[rows], self._database_concepts

@@ -30,7 +30,7 @@ DENOMINATORS = ("min(R,N)", "R", "hits")
 NO_RELEVANT = "no query shares a concept with any database item; do both label matrices list the same concepts?"
 FARTHEST = np.iinfo(np.int32).max  # more items than histograms can count: a cut-off beyond is one at it
 HISTOGRAM_CELLS = 1 << 21  # histogram cells that `map_of_masks` holds at a time, unless one mask alone has more
-FEW_BITS = 12  # `map_of_flipped`'s pass costs about as much as so many masks, and one more for every 16 bits of a code
+FEW_BITS = 18  # `map_of_flipped`'s pass costs about as much as so many masks, and one more for every 64 bits of a code
 
 
 def mean_average_precision(
@@ -196,7 +196,7 @@ def map_of_flipped(pairs: Pairs, mask, bits: Sequence[int], *, top_n: int | None
         ValueError: a mask that is not [k], bits outside 0..k-1, or no query with a relevant item.
     """
     top_n = check_options(top_n, "expected", "min(R,N)")
-    if len(bits) < FEW_BITS + pairs.k // 16:  # the shared pass counts all k bits, whether asked for or not
+    if len(bits) < FEW_BITS + pairs.k // 64:  # the shared pass counts all k bits, whether asked for or not
         mask = pairs.check_masks(np.asarray(mask)[None])[0]
         return map_of_masks(pairs, hamming.toggled(mask, hamming.check_bits(bits, pairs.k)), top_n=top_n)
     step = max(1, HISTOGRAM_CELLS // (len(bits) * (int(np.sum(mask)) + 2)))
@@ -212,22 +212,22 @@ def _of_counted(counted: Counted, top_n: int | None) -> np.ndarray:
 
     Without its own item a row's score depends on that item's distance alone, so that queries which share both share it.
     """
+    found, axis = counted.found, counted.axis
+    if hamming.numba_enabled() and (axis == 0 or counted.own is not None):
+        harmonic = _harmonic_numbers(int(found.counts[0, 0].sum()))  # all histograms have as many items
+        own = np.full(found.counts.shape[:2], -1) if counted.own is None else np.moveaxis(counted.own, axis, 0)
+        own = np.ascontiguousarray(own, np.int32)
+        scores, score = np.empty(own.shape), _expected_of_masks if axis else _expected_of_flipped
+        order = (1, 0, 2) if axis else (0, 2, 1)  # for flipped bits, one level of all of them together
+        rows = (np.ascontiguousarray(each.transpose(order)) for each in (found.counts, found.relevant))
+        score(*rows, counted.starts, own, top_n or FARTHEST, harmonic, scores)
+        return np.moveaxis(scores, 0, axis)
     if counted.own is None:
-        return average_precision_from_histograms(counted.found.counts, counted.found.relevant, top_n=top_n)
-    axis, own = counted.axis, np.ascontiguousarray(np.moveaxis(counted.own, counted.axis, 0))
-    scores = np.empty(own.shape)
-    if hamming.numba_enabled():
-        rows = counted.found.counts, counted.found.relevant
-        counts, relevant = (np.ascontiguousarray(np.moveaxis(each, axis, 0)) for each in rows)
-        harmonic = _harmonic_numbers(_largest_total(_as_rows(counts)))
-        _expected_without_own_items(counts, relevant, counted.starts, own, top_n or 0, harmonic, scores)
-    else:
-        step = max(1, HISTOGRAM_CELLS // (own.shape[1] * counted.found.counts.shape[-1]))
-        for start in range(0, len(own), step):
-            found = counted.each(slice(start, start + step))
-            part = average_precision_from_histograms(found.counts, found.relevant, top_n=top_n)
-            scores[start : start + step] = np.moveaxis(part, axis, 0)
-    return np.moveaxis(scores, 0, axis)
+        return average_precision_from_histograms(found.counts, found.relevant, top_n=top_n)
+    step = max(1, HISTOGRAM_CELLS // (counted.own.shape[1 - axis] * found.counts.shape[-1]))
+    parts = (counted.each(slice(start, start + step)) for start in range(0, int(counted.starts[-1]), step))
+    scores = [average_precision_from_histograms(part.counts, part.relevant, top_n=top_n) for part in parts]
+    return np.concatenate(scores, axis)
 
 
 def _mean_over_queries(pairs: Pairs, per_query: np.ndarray) -> np.ndarray:
@@ -372,7 +372,7 @@ if hamming.numba is not None:
             scores[i] = _expected_average_precision(counts[i], relevant[i], -1, top_n, by_all_relevant, harmonic)
 
     @hamming.numba.njit(cache=CACHE, parallel=True)
-    def _expected_without_own_items(counts, relevant, starts, own, top_n, harmonic, scores):
+    def _expected_of_masks(counts, relevant, starts, own, top_n, harmonic, scores):
         """Fills scores [distinct, e] from counts and relevant [rows, e, levels], own [distinct, e]; see `Counted`."""
         for i in hamming.numba.prange(len(counts)):
             known = np.empty(counts.shape[2])  # by the distance of the item that is taken out
@@ -383,3 +383,54 @@ if hamming.numba is not None:
                     if known[d] == -1.0:
                         known[d] = _expected_average_precision(counts[i, e], relevant[i, e], d, top_n, False, harmonic)
                     scores[j, e] = known[d]
+
+    @hamming.numba.njit(cache=CACHE, error_model="numpy")  # no check of divisors, which would be one at a time
+    def _expected_terms(n_items, n_hits, before, hits, start, end, taken_out, top_n, terms):
+        """What one level adds to the precision sums [b] (see the module's equation), of n_items and n_hits there."""
+        for e in range(len(terms)):
+            n, p = np.float64(n_items[e] - taken_out), np.float64(max(n_hits[e] - taken_out, 0))
+            rank = np.float64(before[e])
+            taken = min(n, top_n - rank)
+            m = (p - 1) / max(n - 1, 1.0)
+            term = p / max(n, 1.0) * (m * taken + (hits[e] + 1 - m - m * rank) * (end[e] - start[e]))
+            terms[e] = term if taken > 0 else 0.0
+
+    @hamming.numba.njit(cache=CACHE)
+    def _expected_of_many(counts, relevant, own, top_n, harmonic, scores):
+        """`_expected_average_precision` of histograms [levels, b], in loops that take several of them at once.
+
+        Where no item lies at distance own, what comes out means nothing, and nobody asks for it.
+        """
+        size = len(scores)
+        before, hits, place = np.zeros(size, np.int32), np.zeros(size, np.int32), np.empty(size, np.uint32)
+        ranks, terms = np.zeros((2, size)), np.empty(size)  # harmonic numbers at a level's begin and end, in turns
+        scores[:] = 0
+        for d in range(len(counts)):
+            n_items, n_hits, taken_out = counts[d], relevant[d], np.int32(1 if d == own else 0)
+            start, end = ranks[d % 2], ranks[1 - d % 2]
+            for e in range(size):
+                place[e] = max(0, min(before[e] + n_items[e] - taken_out, top_n))
+            for e in range(size):
+                end[e] = harmonic[place[e]]
+            _expected_terms(n_items, n_hits, before, hits, start, end, taken_out, np.float64(top_n), terms)
+            for e in range(size):
+                scores[e] += terms[e]
+            for e in range(size):
+                before[e] += n_items[e] - taken_out
+            for e in range(size):
+                hits[e] += max(n_hits[e] - taken_out, 0)
+        for e in range(size):
+            scores[e] = scores[e] / min(hits[e], top_n) if hits[e] else np.nan
+
+    @hamming.numba.njit(cache=CACHE, parallel=True)
+    def _expected_of_flipped(counts, relevant, starts, own, top_n, harmonic, scores):
+        """Fills scores [distinct, b] from counts and relevant [rows, levels, b], own [distinct, b] or -1 everywhere."""
+        for i in hamming.numba.prange(len(counts)):
+            some = own[starts[i] : starts[i + 1]]
+            nearest = np.int64(some.min())
+            by_own = np.empty((np.int64(some.max()) - nearest + 1, counts.shape[2]))
+            for d in range(len(by_own)):
+                _expected_of_many(counts[i], relevant[i], nearest + d, top_n, harmonic, by_own[d])
+            for j in range(starts[i], starts[i + 1]):
+                for e in range(counts.shape[2]):
+                    scores[j, e] = by_own[np.int64(own[j, e]) - nearest, e]

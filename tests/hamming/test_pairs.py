@@ -405,6 +405,26 @@ def test_flipped_bits_are_as_many_masks(n, k, kept, backend, leave_one_out):
     assert_counts(part, distinct.counts[1:3], distinct.relevant[1:3])
 
 
+@pytest.mark.parametrize("leave_one_out", [False, True])
+@pytest.mark.parametrize("bits", [np.arange(530), np.arange(700)[::-1], np.array([512, 3, 4, 5, 699, 511])])
+def test_both_ways_to_count_flipped_bits_agree(bits, leave_one_out):
+    """Of codes that take two tiles, with an item repeated more often than a byte counts."""
+    query, database, query_labels, database_labels = random_pairs(5, 20, 900, 700, 3)
+    database[100:500], database_labels[100:500] = database[100], database_labels[100]
+    database[500:600] = database[600:700]  # twice, with other labels or the same
+    if leave_one_out:
+        query, query_labels = np.roll(database, 1, axis=0), database_labels
+    sets = query, database, query_labels, database_labels
+    mask = (np.arange(700) % 40 == 0).astype(np.uint8)
+    expected = hamming.Pairs(*sets, leave_one_out=leave_one_out, backend="numpy").histograms_flipped(mask, bits)
+    for sliced in (False, True):
+        pairs = hamming.Pairs(*sets, leave_one_out=leave_one_out)
+        assert pairs._sliced  # long codes, most of them once
+        pairs._sliced = sliced
+        found = pairs.histograms_flipped(mask, bits)
+        assert_counts(found, expected.counts, expected.relevant)
+
+
 def pad_levels(histogram: np.ndarray, levels: int) -> np.ndarray:
     return np.pad(histogram, ((0, 0), (0, 0), (0, levels - histogram.shape[2])))
 
