@@ -11,8 +11,9 @@ from scipy.special import expit, logit
 from hashlib_nb import artifacts, checks
 from hashlib_nb.hamming import MAX_BITS, check_codes
 
-LEVELS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
-"""Posteriors at which an output is asked, unless others are given."""
+LEVELS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
+"""Posteriors at which an output is asked, unless others are given. One half is among them, so that the thesis' bits are
+candidates too, and a network that is sure of nothing yet has candidates at all."""
 HALF = (0.5,)
 """The thesis' setting: one question an output, at one half."""
 ROWS = 1 << 22
