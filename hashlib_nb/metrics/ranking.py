@@ -344,15 +344,15 @@ if hamming.numba is not None:
             largest = max(largest, total)
         return largest
 
-    @hamming.numba.njit(cache=CACHE)
-    def _expected_average_precision(counts, relevant, own, top_n, by_all_relevant, harmonic):
-        """Expected average precision of one histogram, less one item at distance own unless that is -1.
+    @hamming.numba.njit(cache=CACHE, inline="always")
+    def _expected_average_precision(counts, relevant, row, own, top_n, by_all_relevant, harmonic):
+        """Expected average precision of one row of histograms, less one item at distance own unless that is -1.
 
         An item has its query's labels, so it is relevant unless there are none, and then nothing is.
         """
         before, hits_before, total = 0, 0, 0.0
-        for d in range(len(counts)):
-            n, p = counts[d], relevant[d]
+        for d in range(counts.shape[1]):
+            n, p = counts[row, d], relevant[row, d]
             if d == own:
                 n, p = n - 1, max(p - 1, 0)
             taken = min(n, top_n - before) if top_n else n
@@ -369,19 +369,22 @@ if hamming.numba is not None:
     def _expected_average_precisions(counts, relevant, top_n, by_all_relevant, harmonic, scores):
         """Expected average precision of each row in one pass; `_level_sums` is bound by memory where masks are many."""
         for i in hamming.numba.prange(len(counts)):
-            scores[i] = _expected_average_precision(counts[i], relevant[i], -1, top_n, by_all_relevant, harmonic)
+            scores[i] = _expected_average_precision(counts, relevant, i, -1, top_n, by_all_relevant, harmonic)
 
     @hamming.numba.njit(cache=CACHE, parallel=True)
     def _expected_of_masks(counts, relevant, starts, own, top_n, harmonic, scores):
         """Fills scores [distinct, e] from counts and relevant [rows, e, levels], own [distinct, e]; see `Counted`."""
-        for i in hamming.numba.prange(len(counts)):
-            known = np.empty(counts.shape[2])  # by the distance of the item that is taken out
-            for e in range(counts.shape[1]):
+        levels = counts.shape[2]
+        counts, relevant = counts.reshape(-1, levels), relevant.reshape(-1, levels)
+        for i in hamming.numba.prange(len(starts) - 1):
+            known = np.empty(levels)  # by the distance of the item that is taken out
+            for e in range(own.shape[1]):
+                row = i * own.shape[1] + e
                 known[:] = -1.0
                 for j in range(starts[i], starts[i + 1]):
                     d = own[j, e]
                     if known[d] == -1.0:
-                        known[d] = _expected_average_precision(counts[i, e], relevant[i, e], d, top_n, False, harmonic)
+                        known[d] = _expected_average_precision(counts, relevant, row, d, top_n, False, harmonic)
                     scores[j, e] = known[d]
 
     @hamming.numba.njit(cache=CACHE, error_model="numpy")  # no check of divisors, which would be one at a time
