@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from hashlib_nb import artifacts
+from hashlib_nb.thermometer import ClassCodes
 
 ROOT = Path(__file__).resolve().parents[1]
 """The project's folder."""
@@ -87,6 +88,27 @@ def noisy_codes(n: int = 60, k: int = 12, classes: int = 4, seed: int = 0) -> tu
     label = np.arange(n) % classes
     flips = rng.random((n, k)) < np.linspace(0.05, 0.5, k)
     return rng.integers(0, 2, (classes, k))[label].astype(np.uint8) ^ flips, np.eye(classes, dtype=np.uint8)[label]
+
+
+def stage_2(
+    k: int = 8, classes: int = 4, sizes: Sequence[int] = (20, 60, 40), seed: int = 0, spread: float = 2.0
+) -> dict[str, np.ndarray]:
+    """What stage 2 leaves in `codes.npz` of so many query, training and database pictures: outputs around +-2.
+
+    Those of the training pictures are as far apart as `spread` has it, out of fold half as much again.
+    """
+    rng = np.random.default_rng(seed)
+    targets = rng.integers(0, 2, (classes, k), dtype=np.uint8)
+    parts = dict(zip(("query", "train", "database"), sizes, strict=True))
+    rows = {part: np.arange(n) % classes for part, n in parts.items()}
+    arrays = {f"{part}_labels": np.eye(classes, dtype=np.uint8)[label] for part, label in rows.items()}
+    for part, label in {**rows, "out_of_fold": rows["train"]}.items():
+        wide = spread * (1.5 if part == "out_of_fold" else 1)
+        arrays[f"{part}_logits"] = rng.normal(4.0 * targets[label] - 2, wide).astype(np.float32)
+        arrays[f"{part}_codes"] = (arrays[f"{part}_logits"] >= 0).astype(np.uint8)
+    arrays |= {"targets": targets[rows["train"]], "fold": np.arange(parts["train"]) % 2, "encoder": np.array("")}
+    made = ClassCodes.of(arrays["targets"], arrays["train_labels"], arrays["out_of_fold_logits"])
+    return arrays | made.arrays()
 
 
 def draw(path: Path, seed: int, size: tuple[int, int] = (8, 6)) -> Path:

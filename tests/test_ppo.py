@@ -13,11 +13,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hashlib_nb import artifacts, candidates, ppo
+from hashlib_nb import artifacts, candidates, ppo, thermometer
 from hashlib_nb.ppo import THESIS, Agent, Args, generalized_advantages, next_entropy_weight, train
 from hashlib_nb.selection import BitSelectionVectorEnv, BudgetSpent, Reward, Search, Selection
-from hashlib_nb.thermometer import ClassCodes
-from tests.helpers import assert_same, noisy_codes, refusal, run_main, start_python
+from tests.helpers import assert_same, noisy_codes, refusal, run_main, stage_2, start_python
 
 CODES, LABELS = noisy_codes(n=60, k=8)
 SMALL = {"hidden": 32, "progress": False}
@@ -610,23 +609,15 @@ def test_tensorboard_has_each_update_once_after_a_resumption(tmp_path, monkeypat
     assert [step for step, _ in events_of(tmp_path / "tb")["reward"]] == list(range(15))
 
 
-LOGITS = np.random.default_rng(1).exponential(size=CODES.shape).astype(np.float32) * (2.0 * CODES - 1)
-"""Whose codes at one half are CODES."""
-
-
-def arrays_of_stage_2() -> dict[str, np.ndarray]:
-    """What stage 2 leaves, with the bits in reverse out of fold and the pictures of every part the same."""
-    logits = dict.fromkeys(("query", "train", "database"), LOGITS) | {"out_of_fold": LOGITS[:, ::-1]}
-    arrays = {f"{part}_logits": values for part, values in logits.items()}
-    arrays |= {f"{part}_codes": (values >= 0).astype(np.uint8) for part, values in logits.items()}
-    arrays |= {f"{part}_labels": LABELS for part in ("query", "train", "database")} | {"fold": np.arange(60) % 2}
-    return arrays | ClassCodes.of(CODES, LABELS, LOGITS).arrays()
+ARRAYS = stage_2()
+AT_ONE_HALF = (ARRAYS["out_of_fold_codes"], ARRAYS["train_labels"])
+"""What pays a choice among the outputs of stage 2."""
 
 
 @pytest.fixture
 def codes_file(tmp_path, monkeypatch):
     monkeypatch.setenv("HASHLIB_NB_HOME", str(tmp_path))
-    artifacts.save_npz(tmp_path / "codes.npz", arrays_of_stage_2(), made_by="a test")
+    artifacts.save_npz(tmp_path / "codes.npz", ARRAYS, made_by="a test")
     return tmp_path / "codes.npz"
 
 
@@ -634,24 +625,23 @@ def codes_file(tmp_path, monkeypatch):
 def test_the_command_line_reads_codes_and_writes_bits(codes_file):
     options = ["--n-bits", "3", "--total-episodes", "64", "--hidden", "32", "--no-progress", "--out", "s.json"]
     done = start_python("-m", "hashlib_nb.ppo", "--codes", "codes.npz", *options, cwd=codes_file.parent)
-    pool = candidates.of_arrays(arrays_of_stage_2())
+    pool = candidates.of_arrays(ARRAYS)
     expected = pool.named(train(Args(n_bits=3, total_episodes=64, **SMALL), reward=pool.reward()))
     assert_same_values(Selection.load(codes_file.parent / "s.json"), expected)
     assert pool.remark in done.stdout
-    assert f"kept 3 of 96 candidates: {' '.join(map(str, expected.bits))}" in done.stdout
+    assert f"kept 3 of {8 * len(thermometer.LEVELS)} candidates: {' '.join(map(str, expected.bits))}" in done.stdout
     assert f"reward (mAP on crossfit codes) {expected.reward:.4f} after {expected.calls} calls" in done.stdout
 
 
 def test_codes_at_one_half_need_no_logits(codes_file):
-    arrays = arrays_of_stage_2()
-    kept = [name for name in arrays if name.endswith(("_codes", "_labels", "fold")) and "class" not in name]
-    artifacts.save_npz(codes_file, {name: arrays[name] for name in kept})
+    kept = [name for name in ARRAYS if name.endswith(("_codes", "_labels", "fold")) and "class" not in name]
+    artifacts.save_npz(codes_file, {name: ARRAYS[name] for name in kept})
     options = ("--codes", codes_file, "--out", codes_file.parent / "s.json", "--n-bits", 3, "--total-episodes", 64)
     options += ("--hidden", 32, "--no-progress")
     assert "has no beta, class_codes, class_labels, database_logits, " in refusal(ppo, *options)
     assert "has no database_logits, " in refusal(ppo, *options, "--no-decided")
     run_main(ppo, *options, "--levels", 0.5, "--no-decided")
-    expected = train(Args(n_bits=3, total_episodes=64, **SMALL), CODES[:, ::-1], LABELS)
+    expected = train(Args(n_bits=3, total_episodes=64, **SMALL), *AT_ONE_HALF)
     found = Selection.load(codes_file.parent / "s.json")
     assert_same_values(found, expected)
     assert found.outputs is None
@@ -673,7 +663,7 @@ def test_thesis_on_the_command_line_is_the_preset_and_options_beside_it_win(code
     run_main(ppo, "--n-bits", 3, *options, "--thesis", "--total-episodes", 25, "--hidden", 32, "--no-progress", *files)
     changed = {name.strip("-"): value for name, value in zip(options[::2], options[1::2], strict=True)}
     args = Args(**THESIS | changed, n_bits=3, total_episodes=25, **SMALL)
-    assert_same_values(Selection.load(codes_file.parent / "s.json"), train(args, CODES[:, ::-1], LABELS))
+    assert_same_values(Selection.load(codes_file.parent / "s.json"), train(args, *AT_ONE_HALF))
 
 
 @pytest.mark.parametrize(

@@ -30,9 +30,6 @@ def test_a_perfect_classifier_retrieves_perfectly():
     assert metrics.mean_average_precision(codes, codes, labels, labels) == pytest.approx(1)
 
 
-TWO = np.eye(2, dtype=np.int8)
-
-
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
@@ -43,40 +40,8 @@ TWO = np.eye(2, dtype=np.int8)
         (lambda: baselines.random_codes(4, 10**9, 0), r"k is 1000000000; give a whole number in 1\.\.65535"),
         (lambda: baselines.random_codes(0, 4, 0), r"n is 0; give a whole number in 1\.\.\d+ \(what fits into 4 GB\)"),
         (lambda: baselines.random_codes(4, 4, -1), "seed is -1; give a whole number from 0"),
-        (lambda: baselines.predict_classes(TWO, 2 * TWO - 1, TWO), "targets has values from -1 to 1; map -1/"),
-        (lambda: baselines.predict_classes(TWO, TWO[:1], TWO), "labels has 2 rows for 1 targets"),
-        (lambda: baselines.predict_classes(TWO[:, :1], TWO, TWO), "codes has 1 bits and targets 2"),
     ],
 )
 def test_bad_arguments_get_a_sentence(call, sentence):
     with pytest.raises(ValueError, match=sentence):
         call()
-
-
-def test_nearest_target_wins_and_the_first_class_of_several():
-    labels = np.eye(3, dtype=np.uint8)[[2, 0, 1, 2]]
-    targets = np.array([[1, 1, 1, 1], [0, 0, 0, 0], [0, 0, 1, 1], [1, 1, 1, 1]], dtype=np.uint8)
-    codes = np.array([[0, 1, 1, 1], [0, 0, 0, 1], [1, 1, 1, 1]], dtype=np.uint8)
-    assert baselines.predict_classes(codes, targets, labels).tolist() == [1, 0, 2]
-
-
-def test_label_sets_are_numbered_by_their_first_concepts():
-    labels = np.array([[0, 1], [1, 1], [1, 0]], dtype=np.uint8)
-    targets = np.array([[1, 1], [0, 1], [0, 0]], dtype=np.uint8)
-    assert baselines.predict_classes(targets, targets, labels).tolist() == [1, 2, 0]
-
-
-def test_a_class_whose_pictures_have_several_targets_is_their_majority():
-    targets = np.array([[1, 1, 0], [1, 1, 1], [1, 0, 0], [0, 0, 1]], dtype=np.uint8)
-    labels = np.array([[1, 0], [1, 0], [1, 0], [0, 1]], dtype=np.uint8)
-    predicted = baselines.predict_classes(np.array([[1, 1, 0], [0, 0, 1]], dtype=np.uint8), targets, labels)
-    assert predicted.tolist() == [0, 1]
-
-
-def test_class_numbers_are_predicted_as_their_one_hot_rows():
-    rng = np.random.default_rng(0)
-    classes, targets = rng.permutation(np.arange(60) % 7), rng.integers(0, 2, (60, 5), dtype=np.uint8)
-    codes = rng.integers(0, 2, (30, 5), dtype=np.uint8)
-    expected = baselines.predict_classes(codes, targets, np.eye(7, dtype=np.uint8)[classes])
-    numbers = np.array([-9, 0, 1, 5, 77, 10**6, 10**12])[classes]
-    np.testing.assert_array_equal(baselines.predict_classes(codes, targets, numbers), expected)
