@@ -101,15 +101,15 @@ class Candidates:
         return self.reward_codes.shape[1] if self.ids is None else len(self.ids)
 
     @property
+    def searched(self) -> np.ndarray:
+        """int64 [k], ids of the candidates that a search chooses among, ascending."""
+        return np.arange(self.k) if self.ids is None else self.ids
+
+    @property
     def remark(self) -> str:
         """How many candidates there are, in words."""
-        total = self.reward_codes.shape[1]
-        if self.k == total:
-            return f"{total:,} candidates"
-        return (
-            f"{self.k:,} of {total:,} candidates differ on the {len(self.reward_codes):,} rows that pay the reward; "
-            "the others are constant there, equal or opposite to one of these, and left out"
-        )
+        rows, total = self.reward_codes.shape
+        return thermometer.remark(self.k, total, rows)
 
     def reward(self, *, n_queries: int = MAX_QUERIES, seed: int = 0) -> Reward:
         """The reward of a choice among the `k` candidates; arguments as of `selection.Reward`."""
@@ -125,8 +125,7 @@ class Candidates:
         """A selection among the `k` candidates as one among all, by their ids, with what each of them asks."""
         if self.ids is None and self.outputs is None:
             return found
-        total = self.reward_codes.shape[1]
-        ids = np.arange(total) if self.ids is None else self.ids
+        total, ids = self.reward_codes.shape[1], self.searched
         history = dict(found.history)
         if "policy_bits" in history:
             everywhere = np.zeros((len(history["policy_probabilities"]), total))
@@ -171,7 +170,7 @@ class Candidates:
         given = {which: getattr(self, which) for which in codes if getattr(self, which) is not None}
         return replace(self, name=name, ids=None, **{which: each[..., bits] for which, each in given.items()})
 
-    def test_codes(self, bits: Sequence[int] | np.ndarray | slice) -> tuple[np.ndarray, np.ndarray]:
+    def test_codes(self, bits: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Codes of these candidates: of the query pictures, decided where queries are, and of the database."""
         queries = self.query_codes if self.decided_codes is None else self.decided_codes
         return queries[:, bits], self.database_codes[:, bits]
@@ -184,7 +183,7 @@ class Candidates:
 
     def test_maps(self, masks) -> np.ndarray:
         """mAP float64 [e] of subsets {0,1} [e, k] of the `k` candidates, query pictures against the database."""
-        codes = self.test_codes(slice(None) if self.ids is None else self.ids)
+        codes = self.test_codes(self.searched)
         return metrics.map_of_masks(hamming.Pairs(*codes, self.query_labels, self.database_labels), masks)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -182,6 +182,8 @@ def _warm_up(methods: Sequence[str]) -> None:
     small = Candidates("warm-up", codes, labels, codes, labels[:, 0], codes, labels, codes, labels)
     for method in methods:
         run_cell(small, method, 2, 0, 64)
+    for method in ("greedy", "random_search"):  # of queries with codes of their own
+        run_cell(replace(small, reward_queries=1 - codes), method, 2, 0, 64)
 
 
 class _Store:

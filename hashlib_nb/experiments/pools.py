@@ -1,13 +1,15 @@
 """Pools of candidate bits of the same pictures, for methods that choose among them.
 
-| pool    | k   | its bits                                                                                          |
-|---------|-----|---------------------------------------------------------------------------------------------------|
-| 64      | 64  | the course's encoder of 64 bits                                                                   |
-| 256     | 256 | an encoder of 256 bits: four times as many target codes of the same kind                          |
-| lsh-512 | 512 | random hyperplanes through the mean training picture (Charikar 2002): no label, nothing learned   |
-| union   | 160 | encoders of 16, 32, 48 and 64 bits side by side, as HBS-RL chooses from codes of several lengths  |
+| pool        | k   | its bits                                                                                      |
+|-------------|-----|-----------------------------------------------------------------------------------------------|
+| 64          | 64  | the course's encoder of 64 outputs, each asked at one half                                    |
+| thermometer | 768 | the same outputs, each asked at twelve levels (less those that never differ); decided queries |
+| 256         | 256 | an encoder of 256 outputs: four times as many target codes of the same kind                   |
+| lsh-512     | 512 | random hyperplanes through the mean training picture (Charikar 2002): nothing is learned      |
+| union       | 160 | encoders of 16, 32, 48 and 64 outputs side by side, as HBS-RL chooses from several lengths    |
 
-Nothing is chosen here, and no label of a query or database picture is used.
+Queries of the pool "thermometer" have the code of their likeliest class (`thermometer.decide`), those of the others
+their own. Nothing is chosen here, and no label of a query or database picture is used.
 """
 
 from __future__ import annotations
@@ -16,22 +18,27 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hashlib_nb import baselines, datasets, encoder
+from hashlib_nb import baselines, candidates, datasets, encoder
 from hashlib_nb.candidates import Candidates
+from hashlib_nb.thermometer import LEVELS
 
 if TYPE_CHECKING:
     from hashlib_nb.encoder import ImageCodes
 
-ENCODERS = {"64": (64,), "256": (256,), "union": (16, 32, 48, 64)}
+ENCODERS = {"64": (64,), "thermometer": (64,), "256": (256,), "union": (16, 32, 48, 64)}
 """Pools of learned bits: the code lengths whose encoders stand side by side."""
+GRADED = "thermometer"
+"""The pool of which outputs are asked at all levels, and queries are decided."""
 HYPERPLANES = {"lsh-512": 512}
 """Pools of random hyperplanes: how many."""
-NAMES = ("64", "256", "lsh-512", "union")
+NAMES = ("64", "thermometer", "256", "lsh-512", "union")
 
 
 def size(name: str) -> int:
-    """k of the pool `name` in `NAMES`, before it is made."""
-    return HYPERPLANES[name] if name in HYPERPLANES else sum(ENCODERS[name])
+    """k of the pool `name` in `NAMES`, before it is made; of thermometer bits some may turn out not to differ."""
+    if name in HYPERPLANES:
+        return HYPERPLANES[name]
+    return sum(ENCODERS[name]) * (len(LEVELS) if name == GRADED else 1)
 
 
 def load(
@@ -58,6 +65,8 @@ def load(
     setups = [
         encoder.Setup(dataset, root, code_length=k, seed=seed, folds=folds, settings=settings) for k in ENCODERS[name]
     ]
+    if name == GRADED:
+        return candidates.of_arrays(setups[0].codes().arrays, name=name)
     return side_by_side([setup.codes() for setup in setups], name)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from hashlib_nb import ppo, selectors
+from hashlib_nb import metrics, ppo, selectors
 from hashlib_nb.experiments import comparison, pools
 from hashlib_nb.experiments.comparison import Cell
 from hashlib_nb.selection import Reward
@@ -41,16 +42,16 @@ def synthetic(name: str = "synthetic", k: int = 10, seed: int = 0) -> pools.Cand
 POOL = synthetic()
 
 
-def run_here(missing, budget: int | None, workers: int) -> Iterator[Cell]:
+def run_here(work: Callable[..., Cell], jobs: Sequence[tuple], workers: int, **_) -> Iterator[Cell]:
     """What the workers do, in this process, which has everything loaded."""
-    for pool, key in missing:
-        yield comparison.run_cell(pool, *key, budget)
+    for job in jobs:
+        yield work(*job)
 
 
 @pytest.fixture
 def without_workers(monkeypatch):
     """For tests of the files that cells are kept in."""
-    monkeypatch.setattr(comparison, "_in_workers", run_here)
+    monkeypatch.setattr(comparison, "in_workers", run_here)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def cells(folder) -> list[Cell]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(comparison, "_in_workers", run_here)
+        patch.setattr(comparison, "in_workers", run_here)
         return comparison.run_grid([POOL], folder=folder, **SMALL)
 
 
@@ -104,6 +105,22 @@ def test_a_cell_is_what_the_method_finds_and_how_that_retrieves(cells):
         assert cell.reward == pytest.approx(reward.of_bits(cell.bits))
         assert cell.test_map == pytest.approx(POOL.test_map(cell.bits))
         assert cell.calls == found.calls <= 40
+
+
+def test_a_cell_of_a_pool_with_decided_queries_names_candidates_and_is_rewarded_and_tested_by_them():
+    """Only some of the candidates are searched among, so that a cell's bits are ids and no places among these."""
+    rng, ids = np.random.default_rng(3), np.array([1, 2, 4, 5, 7, 9])
+    queries = rng.integers(0, 2, POOL.reward_codes.shape, dtype=np.uint8)
+    asked = rng.integers(0, 2, POOL.query_codes.shape, dtype=np.uint8)
+    pool = replace(POOL, ids=ids, reward_queries=queries, decided_codes=asked)
+    cell = comparison.run_cell(pool, "exhaustive", 3, 0, None)
+    assert (cell.calls, {*cell.bits} <= {*ids}) == (20, True)
+    reward = Reward(POOL.reward_codes, POOL.reward_labels, query_codes=queries)
+    assert cell.reward == pytest.approx(max(reward.of_bits(bits) for bits in itertools.combinations(ids, 3)))
+    assert cell.reward == pytest.approx(reward.of_bits(cell.bits))
+    codes = asked[:, cell.bits], POOL.database_codes[:, cell.bits]
+    test = metrics.mean_average_precision(*codes, POOL.query_labels, POOL.database_labels)
+    assert cell.test_map == pytest.approx(test)
 
 
 @pytest.mark.process
@@ -311,7 +328,7 @@ def test_a_duel_without_one_of_the_methods_says_so():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"pools": ("65",)}, r"pools is \['65'\]; give some of 64, 256, lsh-512, union"),
+        ({"pools": ("65",)}, r"pools is \['65'\]; give some of 64, thermometer, 256, lsh-512, union"),
         ({"methods": ()}, r"methods is \[\]; give some of"),
         ({"lengths": (16, 64)}, r"lengths is \[16, 64\]; pool 64 has 64 bits: keep 1 to 63"),
         ({"lengths": (8, 8)}, r"lengths is \[8, 8\]; give different whole numbers of at least 1"),

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hashlib_nb import baselines, datasets, metrics, selection
+from hashlib_nb import baselines, datasets, metrics, selection, thermometer
 from hashlib_nb.encoder import ImageCodes, Settings, Setup
 from hashlib_nb.experiments import pools
 
@@ -72,6 +72,7 @@ def test_maps_of_masks_are_those_of_the_candidates_that_a_search_chooses_among(u
     masks = np.array([[1, 0, 1, 0], [0, 1, 1, 1]])
     np.testing.assert_allclose(some.test_maps(masks), [some.test_map([1, 6]), some.test_map([4, 6, 10])])
     assert some.test_maps(masks)[0] != pytest.approx(union.test_map([1, 6]))
+    assert (some.k, some.searched.tolist(), union.searched.tolist()) == (4, [1, 4, 6, 10], [*range(11)])
 
 
 def test_a_pool_of_hyperplanes_learns_nothing():
@@ -86,7 +87,7 @@ def test_a_pool_of_hyperplanes_learns_nothing():
 
 
 def test_an_unknown_pool_names_the_known_ones():
-    with pytest.raises(ValueError, match="64, 256, lsh-512, union, not '65'"):
+    with pytest.raises(ValueError, match="64, thermometer, 256, lsh-512, union, not '65'"):
         pools.load("65")
 
 
@@ -101,3 +102,20 @@ def test_a_pool_of_learned_bits_is_what_the_encoders_left_and_is_loaded_the_seco
     part = Setup(code_length=32, folds=2, settings=Settings(epochs=1)).codes()
     np.testing.assert_array_equal(first.query_codes[:, 16:48], part.query)
     assert not np.array_equal(first.reward_codes, first.in_sample_codes)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("home")
+def test_the_pool_of_thermometer_bits_asks_the_outputs_of_the_course_at_every_level_and_decides_its_queries():
+    pool = pools.load("thermometer", epochs=1, folds=2)
+    made = Setup(code_length=64, folds=2, settings=Settings(epochs=1)).codes()
+    assert pool.name == "thermometer"
+    assert pool.k <= pools.size("thermometer") == 64 * 12 == pool.database_codes.shape[1]
+    np.testing.assert_array_equal(pool.database_codes, thermometer.bits(made.arrays["database_logits"]))
+    decided = thermometer.decide(made.arrays["query_logits"], made.classes, pool.outputs)
+    bits = pool.searched[:5]
+    expected = metrics.mean_average_precision(
+        decided[:, bits], pool.database_codes[:, bits], pool.query_labels, pool.database_labels
+    )
+    assert pool.test_map(bits) == pytest.approx(expected)
+    assert pool.paying()["query_codes"].shape == (1500, pool.k)
