@@ -18,6 +18,7 @@ from matplotlib.text import Text
 
 from hashlib_nb import plots
 from hashlib_nb.plots import base
+from hashlib_nb.thermometer import LEVELS
 
 NAMES = ("T-shirt/top", "Trouser", "Ankle boot")
 CLASSES = np.repeat([0, 1, 2], 4)
@@ -336,7 +337,7 @@ def test_a_thermometer_is_filled_up_to_what_the_output_says_and_the_bit_at_one_h
 
 def test_an_output_of_which_every_level_says_the_same_is_drawn_too():
     bars = plots.thermometer(MATCHES[0, :1], np.array([[20.0]]), ["sure"]).axes[1]
-    assert sum(len(dots.get_offsets()) for dots in bars.collections) == 12
+    assert sum(len(dots.get_offsets()) for dots in bars.collections) == len(LEVELS)
 
 
 def test_pairs_are_counted_in_percent_at_their_distance():
