@@ -203,7 +203,7 @@ def _references(args: Args, setup: Setup, made: ImageCodes, seed: int) -> Iterat
     pool, splits = candidates.of_arrays(made.arrays), setup.splits
     labels = splits.query.labels, splits.database.labels
     for n_bits in args.lengths:
-        value = pool.test_map(results.oracle(pool, n_bits, seed))
+        value = pool.test_map(results.oracle(pool, n_bits, seed).bits)
         yield {"study": "references", "what": "oracle", "bits": n_bits, "map": value}
         coins = random_codes(len(made.query) + len(made.database), n_bits, seed)
         value = metrics.mean_average_precision(coins[: len(made.query)], coins[len(made.query) :], *labels)

@@ -37,6 +37,7 @@ import platform
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -216,7 +217,11 @@ def codes_of_length(args: Args, setup: Setup, n_bits: int) -> Iterator[Code]:
             bits = np.flatnonzero(mask)
             yield kept(f"{word}random", bits if pool.ids is None else pool.ids[bits], draw=draw)
         if options.decided:
-            yield kept("oracle", oracle(pool, n_bits, setup.seed))
+            path = setup.selection_path("oracle", n_bits, options)
+            seen = {"data": pool.digest(), "test": artifacts.digest(*pool.test_codes(slice(None))), "n_bits": n_bits}
+            seen |= {"labels": artifacts.digest(pool.query_labels, pool.database_labels), "seed": setup.seed}
+            best = selection.load_or_make(path, seen, partial(oracle, pool, n_bits, setup.seed))
+            yield kept("oracle", best.bits)
     if n_bits <= k:
         yield Code("first p", made.query[:, :n_bits], made.database[:, :n_bits])
     if args.direct:
@@ -234,12 +239,12 @@ def decided_by_kept_bits(pool: Candidates, bits: np.ndarray, classes: ClassCodes
     return Code("decided by p bits", class_codes[decided], pool.database_codes[:, bits])
 
 
-def oracle(pool: Candidates, n_bits: int, seed: int = 0) -> np.ndarray:
-    """Candidates that greedy keeps when the test pictures' own labels pay: what a perfect reward could have found."""
+def oracle(pool: Candidates, n_bits: int, seed: int = 0) -> selection.Selection:
+    """The candidates that greedy keeps where the test pictures' own labels pay: what a perfect reward could find."""
     chosen = np.arange(pool.k) if pool.ids is None else pool.ids
     queries, database = pool.test_codes(chosen)
     reward = selection.Reward.of_queries(queries, pool.query_labels, database, pool.database_labels)
-    return chosen[selectors.select(None, None, n_bits, method="greedy", reward=reward, seed=seed).bits]
+    return pool.named(selectors.select(None, None, n_bits, method="greedy", reward=reward, seed=seed))
 
 
 def codes_of_fixed_length(made: ImageCodes) -> Iterator[Code]:
@@ -273,6 +278,17 @@ def _select_all(args: Args, seed: int, word: str) -> None:
         for name, n_bits in itertools.product(SEARCHES, args.lengths):
             if n_bits < k:
                 select(args, setup, name, n_bits, options)
+
+
+def _lacks_some(args: Args, seed: int, word: str) -> bool:
+    """Whether a selection of a seed and a kind of candidates lies nowhere yet."""
+    setup, options, sought = args.setup(seed), args.kinds[word], itertools.product(SEARCHES, args.lengths)
+    paths = [
+        setup.selection_path(name, n_bits, options, total_episodes=args.total_episodes)
+        for name, n_bits in sought
+        if word or n_bits < args.code_length  # of k outputs nothing is left to choose
+    ]
+    return not all(path.exists() for path in paths)
 
 
 def ceilings(made: ImageCodes, splits: Splits, top_n: int | None = None) -> Iterator[dict]:
@@ -332,7 +348,8 @@ def make_rows(args: Args) -> list[dict]:
         rows.extend({"seed": seed, **row} for row in found)
         bar.update()
 
-    jobs = [(args, seed, word) for seed in args.seeds for word in args.kinds] if args.workers > 1 else []
+    jobs = [(args, seed, word) for seed in args.seeds for word in args.kinds if args.workers > 1]
+    jobs = [job for job in jobs if _lacks_some(*job)]
     with tqdm(total=len(args.seeds) * (2 + len(args.lengths)) + len(jobs), desc="results table") as bar:
         for seed in args.seeds:
             args.setup(seed).codes(progress=False)

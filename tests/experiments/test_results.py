@@ -11,15 +11,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import tyro
+from scipy import special
 
-from hashlib_nb import artifacts, codes, datasets, encoder, metrics, ppo, selectors
+from hashlib_nb import artifacts, codes, datasets, encoder, metrics, ppo, selectors, thermometer
+from hashlib_nb.candidates import THESIS, Options
 from hashlib_nb.course import lessons as run_course
 from hashlib_nb.datasets import Splits, split_by_class
 from hashlib_nb.encoder import Settings
 from hashlib_nb.experiments import results
 from hashlib_nb.experiments.results import Args
 
-QUICK = Settings(arch="alexnet_small", epochs=1)
+QUICK = Settings(arch="alexnet_small", epochs=12)
 ARGS = Args(code_length=12, lengths=(4, 12), seeds=(0, 1), total_episodes=32, subsets=3, folds=2, settings=QUICK)
 
 
@@ -62,12 +64,15 @@ def row_of(made: Made, **wanted) -> dict:
 
 
 def test_every_row_is_there_once(made):
-    per_length = [("PPO", 0), ("greedy", 0), ("first p", 0), ("direct", 0), ("random codes", 0)]
-    per_length += [("random", draw) for draw in range(3)]
+    per_length = [("first p", 0), ("direct", 0), ("random codes", 0), ("decided by p bits", 0), ("oracle", 0)]
+    per_length += [(f"{word}{row}", 0) for word in ("", "thermometer ", "decided ") for row in ("PPO", "greedy")]
+    per_length += [(f"{word}random", draw) for word in ("", "thermometer ", "decided ") for draw in range(3)]
     expected = {
         (method, bits, seed, draw) for (method, draw), bits, seed in itertools.product(per_length, (4, 12), (0, 1))
     }
-    expected |= {(method, bits, seed, 0) for method, bits in (("all bits", 12), ("class index", 4)) for seed in (0, 1)}
+    fixed = (("all bits", 12), ("class index", 4), ("ceiling", 0), ("decided ceiling", 0))
+    expected |= {(method, bits, seed, 0) for method, bits in fixed for seed in (0, 1)}
+    assert {method for method, *_ in expected} == {*ARGS.methods}
     found = [(row["method"], row["bits"], row["seed"], row["draw"]) for row in made.rows]
     assert len(found) == len(set(found))
     assert set(found) == expected
@@ -75,14 +80,16 @@ def test_every_row_is_there_once(made):
 
 def test_rows_are_probabilities_inside_their_bracket(made):
     for row in made.rows:
-        assert 0 <= row["pessimistic"] <= row["map"] <= row["optimistic"] <= 1
-        assert 0 <= row["precision_radius2"] <= 1 - row["empty_ball_rate"]
+        low, high = row["pessimistic"] - 1e-12, row["optimistic"] + 1e-12  # a ceiling has hardly a tie
+        assert 0 <= low <= row["map"] <= high <= 1 + 1e-12
+        if row["bits"]:
+            assert 0 <= row["precision_radius2"] <= 1 - row["empty_ball_rate"]
 
 
 @pytest.mark.parametrize(("name", "method"), [("ppo", "PPO"), ("greedy", "greedy")])
 def test_a_selections_row_is_map_of_the_bits_in_its_artifact(made, name, method):
     arrays = codes_file(made, seed=1)
-    path = ARGS.setup(1).selection_path(name, 4, total_episodes=32)
+    path = ARGS.setup(1).selection_path(name, 4, THESIS, total_episodes=32)
     bits = artifacts.load_npz(path)[0]["bits"]
     names = ("query_codes", "database_codes", "query_labels", "database_labels")
     score = metrics.mean_average_precision(*(arrays[name] for name in names), bits=bits)
@@ -93,6 +100,59 @@ def test_a_selections_row_is_map_of_the_bits_in_its_artifact(made, name, method)
     assert row["reward"] == pytest.approx(
         metrics.mean_average_precision(out_of_fold, out_of_fold, *labels, leave_one_out=True)
     )
+
+
+@pytest.mark.parametrize(("name", "method"), [("ppo", "decided PPO"), ("greedy", "decided greedy")])
+def test_a_decided_row_is_thermometer_bits_of_the_database_and_class_codes_of_the_queries(made, name, method):
+    arrays = codes_file(made, seed=1)
+    bits = artifacts.load_npz(ARGS.setup(1).selection_path(name, 4, Options(), total_episodes=32))[0]["bits"]
+    outputs = bits // len(thermometer.LEVELS)
+    database = thermometer.bits(arrays["database_logits"])[:, bits]
+    likeliest = (arrays["query_logits"] @ arrays["class_codes"].T).argmax(axis=1)  # whatever beta is
+    query = arrays["class_codes"][likeliest][:, outputs]
+    score = metrics.mean_average_precision(query, database, arrays["query_labels"], arrays["database_labels"])
+    assert row_of(made, method=method, bits=4, seed=1)["map"] == pytest.approx(score)
+
+
+def test_the_oracle_has_what_greedy_finds_on_the_test_pictures(made):
+    arrays, pool = codes_file(made), ARGS.setup(0).candidates()
+    queries, database = pool.decided_codes, pool.database_codes
+    best = max(
+        metrics.mean_average_precision(queries, database, arrays["query_labels"], arrays["database_labels"], bits=[bit])
+        for bit in (pool.ids if pool.ids is not None else range(pool.k))
+    )
+    assert pool.test_map(results.oracle(pool, 1).bits) == pytest.approx(best)
+
+
+def test_ceilings_rank_by_the_posteriors(made):
+    arrays = codes_file(made)
+    scores = (arrays[f"{part}_logits"].astype(float) @ arrays["class_codes"].T for part in ("query", "database"))
+    p, d = (special.softmax(arrays["beta"] * each, axis=1) for each in scores)
+    relevant = (arrays["query_labels"].astype(int) @ arrays["database_labels"].T) > 0
+    for method, side in {"ceiling": p, "decided ceiling": np.eye(10)[p.argmax(axis=1)]}.items():
+        order = (-(side @ d.T)).argsort(axis=1)  # no two of them tie
+        hits = np.take_along_axis(relevant, order, axis=1)
+        precision = np.cumsum(hits, axis=1) / np.arange(1, hits.shape[1] + 1)
+        expected = ((precision * hits).sum(axis=1) / hits.sum(axis=1)).mean()
+        assert row_of(made, method=method, seed=0)["map"] == pytest.approx(expected)
+
+
+@pytest.mark.slow
+def test_workers_find_what_one_process_finds(tmp_path, monkeypatch):
+    args = replace(ARGS, seeds=(0,), lengths=(4,), direct=False, folds=2, subsets=1)
+    found = []
+    for workers in (1, 2):
+        monkeypatch.setenv("HASHLIB_NB_HOME", str(tmp_path / str(workers)))
+        found.append(results.make_rows(replace(args, workers=workers)))
+    assert found[0] == found[1]
+
+
+def test_without_thermometer_the_thesis_rows_are_left(made):
+    rows = [row for row in made.rows if row["method"] in replace(ARGS, thermometer=False).methods]
+    table = results.markdown(replace(ARGS, thermometer=False), rows)
+    assert "thermometer" not in table
+    assert "decided" not in table
+    assert "ceiling" not in table
 
 
 def test_cut_off_is_that_of_map(made):
@@ -106,7 +166,7 @@ def test_cut_off_is_that_of_map(made):
 
 def test_with_all_bits_kept_every_selection_is_the_whole_code(made):
     whole = row_of(made, method="all bits", seed=0)
-    for method in results.SELECTED:
+    for method in ("PPO", "greedy", "random", "first p", "direct"):
         for row in (row for row in made.rows if (row["method"], row["bits"], row["seed"]) == (method, 12, 0)):
             assert {name: row[name] for name in results.MEASURES} == {name: whole[name] for name in results.MEASURES}
 
@@ -160,7 +220,7 @@ def test_json_and_markdown_say_the_same(made):
     summary = {(line["method"], line["bits"]): line for line in record["summary"]}
     rows = cells_of((made.home / "runs" / "results.md").read_text(encoding="utf-8"))
     detail = {(row[0], int(row[1])): row for row in rows if len(row) == 6 and row[0] != "method"}
-    assert set(detail) == set(summary)
+    assert set(detail) == {key for key in summary if key[0] not in results.CEILINGS}
     for key, (_, _, score, bracket, ball, empty) in detail.items():
         line = summary[key]
         shown = [*score.split(" ± "), *bracket.split(" to "), *ball.split(" ± ")]
@@ -176,6 +236,9 @@ def test_the_table_by_length_repeats_the_details(made):
     assert by_length["method"] == ["4 bits", "12 bits"]
     for method in (*results.SELECTED, "random codes"):
         assert by_length[method] == [detail[method, "4"], detail[method, "12"]]
+    for method in results.CEILINGS:
+        scores = [row["map"] for row in made.rows if row["method"] == method]
+        assert by_length[f"{method} (no code)"] == [results.plus_minus(np.mean(scores), np.std(scores, ddof=1))] * 2
     assert by_length["all bits (12 bits)"] == [detail["all bits", "12"]] * 2
     assert by_length["class index (4 bits)"] == [detail["class index", "4"]] * 2
     assert by_length["its spread over 3 subsets"][1] == "± 0.000"
@@ -207,9 +270,9 @@ def test_a_second_run_loads_everything_and_finds_the_same(made, monkeypatch):
 
 def test_direct_encoders_leave_the_folder_of_stage_2_alone(made):
     direct = ARGS.setup(0, 4).folder
-    assert direct == artifacts.folder("fashion-mini", 4, 0, "alexnet_small-e1-direct")
+    assert direct == artifacts.folder("fashion-mini", 4, 0, "alexnet_small-e12-direct")
     assert (direct / "codes.npz").exists()
-    assert not artifacts.folder("fashion-mini", 4, 0, "alexnet_small-e1-f2").exists()
+    assert not artifacts.folder("fashion-mini", 4, 0, "alexnet_small-e12-f2").exists()
 
 
 def test_the_command_in_the_json_has_the_same_arguments(made):
