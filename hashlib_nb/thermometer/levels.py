@@ -205,6 +205,16 @@ def distinct(codes, query_codes=None) -> np.ndarray:
     return np.sort(first[varied[first]])
 
 
+def remark(kept: int, total: int, rows: int) -> str:
+    """How many of so many candidates are chosen among, in words: those that `distinct` found on so many rows."""
+    if kept == total:
+        return f"{total:,} candidates"
+    return (
+        f"{kept:,} of {total:,} candidates differ on the {rows:,} rows that pay the reward; the others are constant "
+        "there, equal or opposite to one of these, and left out"
+    )
+
+
 def _asked(logits: np.ndarray, outputs: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
     found = np.empty((len(logits), len(outputs)), np.uint8)
     step = max(1, ROWS // len(outputs))
