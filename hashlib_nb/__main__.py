@@ -11,6 +11,7 @@ COMMANDS = {
     "datasets": ("datasets.__main__", "check a dataset's split before anything is fitted to it"),
     "codes": ("codes", "stage 1: target codes from labels"),
     "encoder": ("encoder.__main__", "stage 2: fit an encoder to target codes, write the codes of all pictures"),
+    "thermometer": ("thermometer.__main__", "candidate bits of anybody's logits or class posteriors"),
     "ppo": ("ppo", "stage 3: PPO keeps p of k bits"),
     "selectors": ("selectors.__main__", "choose which bits of anybody's codes to keep, by any method"),
     "metrics": ("metrics.__main__", "measure codes: mAP, precision, ties"),

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+import numpy as np
 
 from hashlib_nb import artifacts
 from hashlib_nb.metrics.reports import evaluate
@@ -21,13 +23,18 @@ class Args:
 
     codes: Path
     """npz file with query_codes, database_codes {0,1} [n, k] and query_labels, database_labels: {0,1} [n, m] or
-    class numbers [n]."""
+    class numbers [n]. Of codes.npz of hashlib-nb encoder, thermometer bits can be measured."""
 
     out: Path
     """Where the report goes (JSON); an earlier report is replaced once the new one is whole, any other file is not."""
 
     selection: Path | None = None
-    """JSON file with {"bits": [...]}, the indices of the bits to keep; every bit if left out."""
+    """JSON file with {"bits": [...]}, the indices of the bits to keep, and for thermometer bits the output and the
+    threshold of each; every bit if left out, at one half."""
+
+    decided: bool = False
+    """A query takes the code of its likeliest class, which is a classifier's word; database codes stay. It needs the
+    logits and class codes that hashlib-nb encoder writes."""
 
     top_n: tuple[int, ...] = ()
     """Cut-offs at which mAP is reported beside the one over the whole database."""
@@ -53,8 +60,14 @@ def main(args: Args) -> None:
     """
     artifacts.check_writable(args.out, artifacts.replaces_json("map", "n_queries"))
     arrays = artifacts.read_npz(args.codes, CODES_AND_LABELS)
-    k = arrays["query_codes"].shape[1] if arrays["query_codes"].ndim == 2 else None  # evaluate refuses other shapes
-    bits = None if args.selection is None else artifacts.read_selection(args.selection, k)
+    graded = args.selection is not None and _is_graded(args.selection)
+    bits, about = None, {"decided": args.decided}
+    if args.selection is not None and not graded:
+        codes = arrays["query_codes"]
+        bits = artifacts.read_selection(args.selection, codes.shape[1] if codes.ndim == 2 else None)
+    if graded or args.decided:
+        made, asks = _of_logits(args, graded)
+        arrays, about = arrays | made, about | asks
     report = evaluate(
         **arrays,
         top_n=args.top_n,
@@ -64,9 +77,52 @@ def main(args: Args) -> None:
         bits=bits,
         leave_one_out=args.leave_one_out,
     )
+    report |= about
     artifacts.save_json(args.out, report | {"codes": str(args.codes)})
     print(_table(report))
+    if args.decided:
+        print("queries: the code of their likeliest class by all outputs; database: codes of its own")
     print(f"report: {args.out}")
+
+
+def _is_graded(selection: Path) -> bool:
+    """Whether a selection's file keeps thermometer bits."""
+    about = artifacts.load_json(selection)
+    return isinstance(about, dict) and about.get("outputs") is not None
+
+
+def _of_logits(args: Args, graded: bool) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Codes of query and database that are made of logits, in place of those at one half, and what the report says.
+
+    Args:
+        args: the command's.
+        graded: whether the selection keeps thermometer bits.
+    """
+    from hashlib_nb import selection, thermometer  # later rooms, which this command alone knows
+
+    needed = ["query_logits", *["database_logits"] * graded, *thermometer.CLASS_ARRAYS * args.decided]
+    try:
+        found = artifacts.read_npz(args.codes, needed)
+    except artifacts.ArtifactError as error:
+        what = "decided queries need class codes" if args.decided else "thermometer bits are made of logits"
+        raise ValueError(f"{what}: {error}, as hashlib-nb encoder writes it") from error
+    outputs, made, about = None, {}, {}
+    if graded:
+        logits = found["query_logits"]
+        outputs, thresholds = thermometer.read_meaning(args.selection, logits.shape[1] if logits.ndim == 2 else None)
+        for side in ("query", "database"):
+            made[f"{side}_codes"] = thermometer.code(found[f"{side}_logits"], outputs, thresholds)
+        bits = artifacts.read_selection(args.selection).tolist()
+        about = {"bits": bits, **selection.meaning(outputs, thresholds)}
+    if args.decided:
+        try:
+            classes = thermometer.ClassCodes.from_arrays(found)
+            made["query_codes"] = thermometer.decide(found["query_logits"], classes, outputs)
+        except ValueError as error:
+            raise ValueError(
+                f"decided queries need class codes, but those of {args.codes} are none ({error})"
+            ) from error
+    return made, about
 
 
 def _table(report: dict) -> str:

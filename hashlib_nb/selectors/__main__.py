@@ -14,9 +14,9 @@ from typing import Annotated
 import numpy as np
 import tyro
 
-from hashlib_nb import artifacts, checks
+from hashlib_nb import artifacts, checks, thermometer
 from hashlib_nb.hamming import MAX_BITS, as_codes, as_labels, pack_bytes
-from hashlib_nb.selection import MAX_QUERIES, MOST, Reward, check_n_bits, random_masks
+from hashlib_nb.selection import MAX_QUERIES, MOST, Reward, check_n_bits, meaning, random_masks
 from hashlib_nb.selectors.registry import METHODS, check, select
 
 
@@ -30,7 +30,8 @@ class Args:
     """
 
     codes: Path
-    """npy or npz file: 0/1 or -1/+1 [n, k], or bytes packed in little bit order, uint8 [n, k/8]; it says which"""
+    """npy or npz file: 0/1 or -1/+1 [n, k], or bytes packed in little bit order, uint8 [n, k/8]; it says which. Of the
+    candidates that hashlib-nb thermometer writes, those that differ are chosen among"""
     n_bits: Annotated[int, tyro.conf.arg(aliases=["--bits"])]
     """p, how many bits to keep"""
     labels: Path | None = None
@@ -50,6 +51,9 @@ class Args:
     `labels`"""
     code_length: int | None = None
     """k of packed codes that are filled up to whole bytes"""
+    decided: bool = True
+    """where hashlib-nb thermometer knew class codes, a query takes the code of its likeliest class, which is a
+    classifier's word, while the rows that it is compared with keep theirs; without, both have codes of one kind"""
     out: Path = Path("selection")
     """folder for bits.npy (kept indices), codes.npy (shrunk codes, packed for binary indexes) and report.json; only
     those of an earlier selection are replaced"""
@@ -77,8 +81,16 @@ def main(args: Args) -> None:
     labels, labels_found = as_labels(_read_labels(args))
     n, k = codes.shape
     print(f"found codes: {codes_found}, {n} rows of {k} bits; labels: {labels_found}")
-    reward = Reward(codes, labels, n_queries=args.n_queries, seed=args.seed)
-    check_n_bits(args.n_bits, k)
+    asked = _Asked.of(args, codes)
+    ids, queries = asked.ids, asked.query_codes
+    reward = Reward(
+        codes[:, ids],
+        labels,
+        query_codes=None if queries is None else queries[:, ids],
+        n_queries=args.n_queries,
+        seed=args.seed,
+    )
+    check_n_bits(args.n_bits, len(ids))
     found = select(
         None,
         None,
@@ -89,12 +101,15 @@ def main(args: Args) -> None:
         reward=reward,
         progress=args.progress,
     )
-    chance = reward(random_masks(k, args.n_bits, RANDOM_SUBSETS, args.seed))
+    bits = ids[found.bits]
+    chance = reward(random_masks(len(ids), args.n_bits, RANDOM_SUBSETS, args.seed))
     report = {
-        "bits": found.bits.tolist(),
+        "bits": bits.tolist(),
+        **asked.meaning(bits),
+        "decided": queries is not None,
         "method": found.method,
         "reward": found.reward,
-        "reward_of_all_bits": reward.of_bits(range(k)),
+        "reward_of_all_bits": reward.of_bits(range(len(ids))),
         "reward_of_random_subsets": {"mean": chance.mean(), "sd": chance.std(ddof=1), "subsets": RANDOM_SUBSETS},
         "calls": found.calls,
         "seconds": found.history["seconds"][-1],
@@ -107,13 +122,54 @@ def main(args: Args) -> None:
         "codes_found": codes_found,
         "labels_found": labels_found,
     }
-    _write(args.out, report, found.bits, pack_bytes(codes[:, found.bits]))
+    _write(args.out, report, bits, pack_bytes(codes[:, bits]))
     print(
-        f"kept {args.n_bits} of {k} bits: {' '.join(map(str, found.bits))}\n"
-        f"reward (mAP) {found.reward:.4f} after {found.calls} calls and {report['seconds']:.1f} s; all {k} bits "
+        f"kept {args.n_bits} of {k} bits: {' '.join(map(str, bits))}\n"
+        f"reward (mAP) {found.reward:.4f} after {found.calls} calls and {report['seconds']:.1f} s; all {len(ids)} bits "
         f"{report['reward_of_all_bits']:.4f}, random subsets {chance.mean():.4f} ± {chance.std(ddof=1):.4f}\n"
         f"saved {artifacts.shown(args.out)}"
     )
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is known of candidates beside their codes: of the bits of other programs, nothing."""
+
+    ids: np.ndarray
+    """int64, those that are chosen among."""
+    outputs: np.ndarray | None = None
+    """int64 [k], the output that each asks."""
+    thresholds: np.ndarray | None = None
+    """float32 [k], in logits."""
+    query_codes: np.ndarray | None = None
+    """{0,1} [n, k], of decided queries."""
+
+    @classmethod
+    def of(cls, args: Args, codes: np.ndarray) -> _Asked:
+        """Read what lies beside `codes` in a file of hashlib-nb thermometer; says what it leaves out."""
+        n, k = codes.shape
+        if args.codes_array not in (None, "codes") or not zipfile.is_zipfile(args.codes):
+            return cls(np.arange(k))
+        arrays = artifacts.read_npz(args.codes)
+        if not {"codes", "outputs", "thresholds"} <= arrays.keys():
+            return cls(np.arange(k))
+        queries = as_codes(arrays["query_codes"])[0] if args.decided and "query_codes" in arrays else None
+        asks = arrays["outputs"], arrays["thresholds"]
+        if any(each.shape != (k,) for each in asks) or queries is not None and queries.shape != codes.shape:
+            raise ValueError(f"codes is {artifacts.shown(args.codes)}, whose arrays do not fit together: make it anew")
+        ids = thermometer.distinct(codes, queries)
+        if not len(ids):
+            raise ValueError(f"codes is {artifacts.shown(args.codes)}, of which no candidate differs on its {n} rows")
+        try:
+            thermometer.check_meaning(asks[0][ids], asks[1][ids])
+        except ValueError as error:
+            raise ValueError(f"codes is {artifacts.shown(args.codes)}, which cannot be used ({error})") from error
+        print(f"{thermometer.remark(len(ids), k, n)}; queries are {'symmetric' if queries is None else 'decided'}")
+        return cls(ids, *asks, queries)
+
+    def meaning(self, bits: np.ndarray) -> dict[str, list]:
+        """What the report says of kept bits."""
+        return {} if self.outputs is None else meaning(self.outputs[bits], self.thresholds[bits])
 
 
 def _read_labels(args: Args) -> np.ndarray:
