@@ -14,6 +14,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,20 +23,25 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from hashlib_nb import artifacts, codes, hamming, plots
+from hashlib_nb.candidates import THESIS as THESIS_BITS
 from hashlib_nb.encoder import Settings
+from hashlib_nb.experiments import questions as asked
 from hashlib_nb.experiments import results
 
 COCO = ("query=1000", "train=4000", "train_from_database=false", "size=160")
-FROZEN = results.Args(settings=Settings(arch="efficientnet_lite0_frozen", size=160))
-TUNED = results.Args(settings=Settings(arch="efficientnet_lite0", size=96), folds=2, direct=False)
+OF_THE_THESIS = results.Args(lengths=(16, 32, 48, 64), thermometer=False)
+FROZEN = replace(OF_THE_THESIS, settings=Settings(arch="efficientnet_lite0_frozen", size=160))
+TUNED = replace(OF_THE_THESIS, settings=Settings(arch="efficientnet_lite0", size=96), folds=2, direct=False)
 TABLES = {
-    "fashion-mini": results.Args(),
+    "fashion-mini": results.Args(workers=2),
     "cifar10-frozen": replace(FROZEN, dataset="cifar10", settings=replace(FROZEN.settings, size=128)),
     "cifar10-tuned": replace(TUNED, dataset="cifar10", seeds=(0,)),
     "coco18-frozen": replace(FROZEN, dataset="coco", options=COCO),
     "coco18-no-person-frozen": replace(FROZEN, dataset="coco", options=(*COCO, "exclude=person")),
 }
 """Name of the JSON file and the arguments of `hashlib_nb.results`, but for `root` and `out`."""
+QUESTIONS = "questions-fashion-mini"
+"""Name of the JSON file that `hashlib-nb questions` makes."""
 LISTS = ("nuswide_21", "nuswide_81_m", "coco")
 """Folders of published lists, each with a train.txt: stage 1 runs on their labels."""
 THESIS = {
@@ -57,9 +63,24 @@ INTRODUCTION = """# Results
 Written by `make results` from the JSON files in this folder. Each holds every row and the command behind it.
 
 mAP over the whole database, ties at their expectation, mean ± standard deviation over seeds. Rows: bits kept by PPO, by
-greedy search, at random (mean of 20 subsets a seed) and from the front; *direct* is an encoder trained for so many
-bits; *random codes* are chance; *class index* is the predicted class, written in as few bits as it takes.
+greedy search, at random (mean of 20 subsets a seed) and from the front. *PPO*, *greedy* and *random* choose among the
+outputs at one half, as the thesis does; *thermometer* rows choose among the same outputs asked at 13 levels each;
+*decided* rows do so for queries that take the code of their likeliest class, which is a classifier's word. *direct* is
+an encoder trained for so many bits; *random codes* are chance; *class index* is the predicted class, written in as few
+bits as it takes. Rows to compare with, and no results: the *oracle* chose its bits on the test pictures; the *ceilings*
+rank by the network's own posteriors, without a code.
 [What each number means](../book/reference/metrics.md)."""
+ASKED = """## What a bit should ask
+
+Fashion-MNIST as above. Each row changes what candidate bits ask; which p of them are kept is greedy's choice on
+out-of-fold codes. *Stage 1*: the dichotomies of the target codes; *halves*: 64 random halves of the ten classes; *one
+against the rest*: one output a class (so at one half there are ten bits). *Quantiles*: levels are shares of the
+out-of-fold outputs instead of posteriors. *p outputs*: an encoder trained for p bits, and the best p of its own
+candidates.
+
+![mAP against bits: decided above symmetric thermometer bits, above one half](../figures/questions_map_by_length.png)"""
+ROWS = """How many rows pay for the choice: out-of-fold training pictures, drawn four times a seed. With few rows the
+reward of the chosen bits rises while their test falls: a choice overfits before a search runs out."""
 NOTES = """## How to read them
 
 - **The course's own data**, first: 6,000 pictures that ship with the package. `make course` prints this table.
@@ -112,7 +133,8 @@ class Args:
     only: tuple[str, ...] = ()
     """tables to make, by the names of their files in results/; by default all whose folder is given"""
     banner: bool = False
-    """draw the README's first picture too, runs/figures/banner.png, from codes of the course (made if missing)"""
+    """draw the README's first picture too, runs/figures/banner.png, from codes of the course (made if missing), and the
+    figure of results/README.md, runs/figures/questions_map_by_length.png"""
 
 
 def folder() -> Path:
@@ -157,18 +179,22 @@ def _say_without_paths(path: Path, stage: str, shown: results.Args | codes.Args)
 
 def map_tables() -> list[str]:
     """mAP by length: a table for each stored file and the thesis' numbers, as lines of markdown."""
-    lengths = [f"{bits} bits" for bits in results.Args().lengths]
     lines = []
     for name, (data, encoder) in SHOWN.items():
         path = folder() / f"{name}.json"
         if path.exists():
             record = artifacts.load_json(path)
             summary = pd.DataFrame(record["summary"]).astype({"map_sd": float})  # null of a single seed becomes NaN
-            table = results.markdown_table(("method", *lengths), _rows(summary))
+            lengths = record["args"]["lengths"]
+            table = results.markdown_table(("method", *_columns(lengths)), _rows(summary, lengths))
             lines += [_caption(data, encoder, record), "", *table, ""]
     numbers = [[data, *(f"{score:.3f}" for score in scores)] for data, scores in THESIS.items()]
     about = "**What the thesis reports** (Table 4.1, AlexNet; mAP@54,000 on CIFAR-10, mAP@5,000 on all of MS-COCO):"
-    return [*lines, about, "", *results.markdown_table(("data", *lengths), numbers)]
+    return [*lines, about, "", *results.markdown_table(("data", *_columns(OF_THE_THESIS.lengths)), numbers)]
+
+
+def _columns(lengths: Sequence[int]) -> list[str]:
+    return [f"{bits} bits" for bits in lengths]
 
 
 def _caption(data: str, encoder: str, record: dict) -> str:
@@ -180,18 +206,20 @@ def _caption(data: str, encoder: str, record: dict) -> str:
     )
 
 
-def _rows(summary: pd.DataFrame) -> list[list[str]]:
+def _rows(summary: pd.DataFrame, lengths: Sequence[int]) -> list[list[str]]:
     """One row a method; the row under PPO's says how far the order of ties could move it."""
-    found = []
-    for method, part in summary.groupby("method", sort=False):
+    found, methods = [], {*summary["method"]}
+    for method in (method for method in results.Args().methods if method in methods):
+        part = summary[summary["method"] == method]
         rows = [row for _, row in part.sort_values("bits").iterrows()]
-        if method in results.FIXED:
-            found.append([f"{method}, {rows[0]['bits']} bits", *[_mean(rows[0])] * len(results.Args().lengths)])
+        if method in (*results.FIXED, *results.CEILINGS):
+            size = f"{rows[0]['bits']} bits" if rows[0]["bits"] else "no code"
+            found.append([f"{method}, {size}", *[_mean(rows[0])] * len(lengths)])
             continue
         found.append([method, *map(_mean, rows)])
-        if method == "PPO":
+        if method.endswith("PPO"):
             bracket = [f"{row['pessimistic']:.3f} to {row['optimistic']:.3f}" for row in rows]
-            found.append(["PPO, all orders of ties", *bracket])
+            found.append([f"{method}, all orders of ties", *bracket])
     return found
 
 
@@ -218,15 +246,78 @@ def lists_table() -> list[str]:
     return results.markdown_table((*columns, "seconds", "memory"), rows)
 
 
+def questions() -> pd.DataFrame | None:
+    """Means over seeds of what `hashlib-nb questions` found; None where it is not stored."""
+    path = folder() / f"{QUESTIONS}.json"
+    return asked.summarize(artifacts.load_json(path)["rows"]) if path.exists() else None
+
+
+def questions_tables() -> list[str]:
+    """What bits should ask, and on how many rows, as lines of markdown."""
+    found = questions()
+    if found is None:
+        return []
+    lengths = sorted({*found.loc[found["study"] == "dichotomies", "bits"]})
+    lines = []
+    for (study, what, kind, levels), part in found.groupby(["study", "what", "kind", "levels"], sort=False):
+        if study == "rows":
+            continue
+        cells = {row["bits"]: results.plus_minus(row["map"], row["map_sd"]) for _, row in part.iterrows()}
+        if not {*cells} & {*lengths} or what in (*results.FIXED, *results.CEILINGS):
+            cells = dict.fromkeys(lengths, *cells.values())
+        words = ", ".join(filter(None, (what, kind, levels if levels == "quantiles" else "")))
+        lines.append([words, *(cells.get(bits, "") for bits in lengths)])
+    rows = found[found["study"] == "rows"]
+    counts = sorted({*rows["rows"]})
+    by_rows = []
+    for kind, part in rows.groupby("kind", sort=False):
+        part = part.set_index("rows")
+        for measure, title in {"reward": "reward", "map": "test"}.items():
+            cells = [results.plus_minus(part.loc[n, measure], part.loc[n, f"{measure}_sd"]) for n in counts]
+            by_rows.append([f"{kind}, {title}", *cells])
+    return [
+        *results.markdown_table(("what is asked", *_columns(lengths)), lines),
+        "",
+        ROWS,
+        "",
+        *results.markdown_table((f"{rows['bits'].iloc[0]} bits", *(f"{int(n):,} rows" for n in counts)), by_rows),
+    ]
+
+
+def questions_figure() -> Figure:
+    """mAP against bits: the ways to ask, a direct encoder, and the rows to compare with."""
+    found = pd.DataFrame(artifacts.load_json(folder() / f"{QUESTIONS}.json")["rows"])
+    fixed = found[(found["study"] != "dichotomies") | ((found["what"] == "stage 1") & (found["levels"] == "fixed"))]
+
+    def line(study: str, **wanted: str) -> np.ndarray:
+        part = fixed[fixed["study"] == study]
+        for column, value in wanted.items():
+            part = part[part[column] == value]
+        return part.pivot_table(index="seed", columns="bits", values="map")[lengths].to_numpy()
+
+    lengths = sorted({*fixed.loc[fixed["study"] == "dichotomies", "bits"]})
+    lines = {
+        "oracle": line("references", what="oracle"),
+        "decided greedy": line("dichotomies", kind="decided"),
+        "thermometer greedy": line("dichotomies", kind="thermometer"),
+        "greedy": line("dichotomies", kind="one half"),
+        "direct": line("direct", kind="one half"),
+        "random codes": line("references", what="chance"),
+    }
+    levels = {name: found.loc[found["what"] == name, "map"].mean() for name in (*results.CEILINGS, *results.FIXED)}
+    return plots.map_by_length(lengths, lines, levels, np.zeros(len(lengths)))
+
+
 def markdown() -> str:
     """The text of results/README.md, from the files in `results/` alone."""
-    return "\n".join([INTRODUCTION, "", *map_tables(), "", *lists_table(), "", NOTES, ""])
+    about = [ASKED, "", *questions_tables(), ""] if questions() is not None else []
+    return "\n".join([INTRODUCTION, "", *map_tables(), "", *about, *lists_table(), "", NOTES, ""])
 
 
 def banner() -> Figure:
     """The drawing at the top of the README: a query of the course, and the first picture at each small distance."""
     setup = TABLES["fashion-mini"].setup(seed=0)
-    made, data, bits = setup.codes(), setup.splits, setup.select("ppo", 16).bits
+    made, data, bits = setup.codes(), setup.splits, setup.select("ppo", 16, THESIS_BITS).bits
     far = hamming.distances(made.query[SNEAKER : SNEAKER + 1, bits], made.database[:, bits])[0]
     distances, first, counts = (found[:5] for found in np.unique(far, return_index=True, return_counts=True))
     right = (data.query.labels[SNEAKER] & data.database.labels[first]).any(axis=1)
@@ -257,6 +348,7 @@ def main(args: Args) -> None:
         measure_lists(args)
     if args.banner:
         plots.save_fig(banner(), "banner")
+        plots.save_fig(questions_figure(), "questions_map_by_length")
     page = folder() / "README.md"
     with artifacts.atomic(page) as partial:
         partial.write_text(markdown(), encoding="utf-8")

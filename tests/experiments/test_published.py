@@ -14,11 +14,12 @@ import pytest
 import tyro
 
 from hashlib_nb import artifacts, codes
-from hashlib_nb.experiments import published, results
+from hashlib_nb.experiments import published, questions, results
 
 ROOT = Path(__file__).resolve().parents[2]
 STORED = sorted((ROOT / "results").glob("*.json"))
-TABLES = [path for path in STORED if not path.stem.startswith("stage1")]
+TABLES = [path for path in STORED if not path.stem.startswith(("stage1", "questions"))]
+QUESTIONS = ROOT / "results" / f"{published.QUESTIONS}.json"
 STAGE1 = [path for path in STORED if path.stem.startswith("stage1")]
 
 
@@ -67,7 +68,30 @@ def test_a_tables_command_means_its_arguments(path):
     assert args == replace(listed, root=root, out=Path("results", path.name))
     assert {row["seed"] for row in record["rows"]} == set(args.seeds)
     methods = {row["method"] for row in record["rows"]}
-    assert methods == {*results.SELECTED, *results.FIXED, "random codes"} - (set() if args.direct else {"direct"})
+    assert methods == {*args.methods}
+
+
+def test_the_stored_questions_are_those_that_their_command_asks():
+    record = artifacts.load_json(QUESTIONS)
+    module, args = arguments(record["command"], questions.Args)
+    assert module == "questions"
+    assert args == questions.Args(out=Path("results", QUESTIONS.name))
+    rows = pd.DataFrame(record["rows"])
+    assert {*rows["seed"]} == {*args.seeds}
+    asked = rows[rows["study"] == "dichotomies"].groupby(["seed", "what", "kind", "levels"])["bits"].agg(list)
+    whole = [bits for (_, what, kind, _), bits in asked.items() if (what, kind) != ("one against the rest", "one half")]
+    assert len(whole) == len(args.seeds) * (2 * 5 + 4)
+    assert all(bits == list(args.lengths) for bits in whole)
+    assert {*rows.loc[rows["study"] == "rows", "rows"]} == {*args.rows}
+
+
+def test_the_stored_table_holds_what_the_readme_claims_of_thermometer_bits():
+    """64 bits decided at the decided ceiling, 8 bits above the thesis' 64, 16 chosen well above 16 at random."""
+    scores = results.summarize(artifacts.load_json(ROOT / "results" / "fashion-mini.json")["rows"])
+    scores = scores.set_index(["method", "bits"])["map"]
+    assert scores["decided PPO", 64] >= scores["decided ceiling", 0] - 0.015
+    assert scores["decided PPO", 8] > scores["all bits", 64]
+    assert scores["decided PPO", 16] >= scores["decided random", 16] + 0.02
 
 
 @pytest.mark.parametrize("path", STAGE1, ids=lambda path: path.stem)
