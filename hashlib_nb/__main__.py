@@ -18,6 +18,7 @@ COMMANDS = {
     "encode": ("search.encode", "codes of picture files: into an index, a file or lines of hex"),
     "search": ("search.__main__", "search an index of pictures"),
     "results": ("experiments.results", "chapter 4's table, what it lacks made first"),
+    "questions": ("experiments.questions", "what a bit should ask: dichotomies, levels, lengths, rows that pay"),
     "comparison": ("experiments.comparison", "every way to choose bits, compared at one budget"),
     "published": ("experiments.published", "the stored tables: made, and shown in results/README.md"),
     "run_course": ("course.lessons", "run the notebooks headless and print the results table"),
@@ -37,7 +38,7 @@ def main() -> None:
 def _run() -> None:
     word, *rest = sys.argv[1:] or ["--help"]
     if word in ("-h", "--help"):
-        lines = [f"  {name:<12}{does}" for name, (_, does) in COMMANDS.items()]
+        lines = [f"  {name:<13}{does}" for name, (_, does) in COMMANDS.items()]
         print("hashlib-nb COMMAND ..., or python -m hashlib_nb COMMAND ...", *lines, sep="\n")
         print("hashlib-nb COMMAND --help explains each option")
         return
