@@ -13,6 +13,7 @@ from benchmarks import summary
 SCRIPTS = (
     "bench_metrics",
     "bench_reward",
+    "bench_candidates",
     "bench_stream",
     "bench_codes",
     "bench_ppo",
