@@ -26,9 +26,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hashlib_nb import artifacts, datasets
+from hashlib_nb import artifacts, datasets, thermometer
 from hashlib_nb.__main__ import COMMANDS, main
-from tests.helpers import ONE_THREAD, ROOT, draw, noisy_codes
+from tests.helpers import ONE_THREAD, ROOT, draw, noisy_codes, stage_2
 
 SECONDS = 30
 """So long a line may take before it counts as hanging; refused lines take under one."""
@@ -82,11 +82,19 @@ def make_world(folder: Path) -> World:
         draw(world.here / "photos" / "ab"[number % 2] / f"{number}.png", number, size=(32, 32))
     np.save(world.here / "labels.npy", labels)
     np.save(world.here / "codes.npy", codes)
-    parts = {"fold": np.arange(40) % 2, "out_of_fold_codes": codes}
-    for part in ("train", "query", "database"):
-        parts |= {f"{part}_codes": codes, f"{part}_labels": labels}
-    artifacts.save_npz(world.here / "codes.npz", parts, made_by="a test")
+    made = stage_2(k=8, sizes=(40, 40, 40))
+    artifacts.save_npz(world.here / "codes.npz", made, made_by="a test")
     artifacts.save_json(world.here / "selection.json", {"bits": [0, 3, 5]})
+    logits, classes = made["out_of_fold_logits"], thermometer.ClassCodes.from_arrays(made)
+    np.save(world.here / "logits.npy", logits)
+    np.save(world.here / "posteriors.npy", thermometer.posteriors(logits, classes))
+    np.save(world.here / "class_codes.npy", classes.codes)
+    asks = dict(zip(("outputs", "thresholds"), thermometer.meanings(8, (0.2, 0.7)), strict=True))
+    candidates = {"codes": thermometer.bits(logits, (0.2, 0.7)), **asks}
+    artifacts.save_npz(world.here / "candidates.npz", candidates, made_by="a test")
+    graded = {"bits": [3, 10], "n_candidates": 16, "outputs": [1, 5], "thresholds": [0.5, -1.5]}
+    artifacts.save_json(world.here / "graded.json", graded)
+    _make_files_that_do_not_fit(world.bad, made, candidates)
     datasets.load("folder", root=world.here / "photos").save_split(world.here / "split.npz")
     _make_bad(world.bad)
     return world
@@ -104,9 +112,23 @@ def add_encoder(world: World) -> None:
     assert made.status == 0, made
 
 
+def _make_files_that_do_not_fit(bad: Path, made: dict[str, np.ndarray], candidates: dict[str, np.ndarray]) -> None:
+    """What PARTICULAR names: of the right kind, and yet of no use."""
+    bad.mkdir()
+    np.save(bad / "half.npy", np.full((40, 4), 0.1))
+    for name in ("class_codes", "logits"):
+        rest = {each: array for each, array in made.items() if not each.endswith(name)}
+        artifacts.save_npz(bad / f"no-{name}.npz", rest, made_by="a test")
+    artifacts.save_npz(bad / "longer.npz", candidates | {"outputs": np.arange(17)}, made_by="a test")
+    artifacts.save_npz(bad / "same.npz", candidates | {"outputs": np.zeros(16, int)}, made_by="a test")
+    artifacts.save_npz(bad / "others.npz", candidates | {"query_codes": np.eye(3, dtype=np.uint8)}, made_by="a test")
+    constant = {"codes": np.ones((40, 16), np.uint8)}
+    artifacts.save_npz(bad / "constant.npz", candidates | constant, made_by="a test")
+
+
 def _make_bad(bad: Path) -> None:
     """The files of BAD and BAD_NPZ, and what else is in the way."""
-    (bad / "folder").mkdir(parents=True)
+    (bad / "folder").mkdir()
     (bad / "folder" / "notes.txt").write_text("somebody's")
     (bad / "empty").write_bytes(b"")
     (bad / "garbage").write_bytes(np.random.default_rng(0).bytes(3000))
@@ -177,7 +199,7 @@ BAD_OPTIONS = ("x", "=", "x=1", "size=x", "size=-1", "size=99999999999", "size",
 """Options of the dataset folder that it does not take."""
 
 OUT_FILES = ("codes.out", "codes.report", "ppo.out", "ppo.checkpoint", "metrics.out", "encode.out", "encode.text",
-             "search.grid", "results.out")  # fmt: skip
+             "search.grid", "results.out", "thermometer.out")  # fmt: skip
 OUT_FOLDERS = ("encoder.out", "ppo.tensorboard", "selectors.out", "encode.index")
 FOLDERS = ("root", "model", "index", "cifar10", "coco", "lists", "course")
 """Options that are folders to read; all others that are paths are files."""
@@ -188,6 +210,7 @@ LINES: Mapping[str, tuple[str, ...]] = {
     "datasets": ("lint", "folder", "--root", "photos"),
     "codes": (*SMALL_DATA, "--bits", "8", "--epochs", "1", "--out", "new/codes.npz"),
     "encoder": (*SMALL_ENCODER, "--out", "new/encoder"),
+    "thermometer": ("--logits", "logits.npy", "--class-codes", "class_codes.npy", "--out", "new/t.npz"),
     "ppo": ("--codes", "codes.npz", "--n-bits", "3", "--total-episodes", "32", "--hidden", "8", "--out", "new/s.json"),
     "selectors": ("--codes", "codes.npy", "--labels", "labels.npy", "--n-bits", "3", "--out", "new/kept"),
     "metrics": ("--codes", "codes.npz", "--out", "new/report.json"),
@@ -208,6 +231,39 @@ ALLOWED: Mapping[str, tuple[str, ...]] = dict.fromkeys(
      "results.top_n"), (MANY,)
 )  # fmt: skip
 """Values that an option takes although they are in the table of its kind."""
+
+
+GRADED = ("metrics", "--selection", "graded.json", "--out", "new/report.json")
+OF_POSTERIORS = ("thermometer", "--out", "new/t.npz", "--posteriors")
+CHOSEN = ("selectors", "--labels", "labels.npy", "--n-bits", "3", "--out", "new/kept")
+PARTICULAR: tuple[tuple[tuple[str, ...], str, str], ...] = (
+    *(
+        ((command, *LINES[command], "--levels", *levels), "levels", levels[0])
+        for command in ("thermometer", "ppo")
+        for levels in (("0", "0.5"), ("0.5", "1"), ("0.5", "0.2"), ("0.2", "0.2"), ("0.7", "0.7000000000001"))
+    ),
+    (("thermometer", "--out", "new/t.npz"), "logits", ""),
+    (("thermometer", *LINES["thermometer"], "--posteriors", "posteriors.npy"), "posteriors", ""),
+    *(
+        ((*OF_POSTERIORS, file), "posteriors", file)
+        for file in ("bad/half.npy", "bad/nans.npy", "bad/cube.npy", "logits.npy", "bad/foreign.npz")
+    ),
+    *(
+        ((*OF_POSTERIORS, "posteriors.npy", "--class-codes", each), "class_codes", each)
+        for each in ("bad/nans.npy", "bad/cube.npy", "logits.npy", "codes.npy")
+    ),
+    (("thermometer", "--logits", "logits.npy", "--class-codes", "labels.npy", "--out", "new/t.npz"), "class_codes", ""),
+    *(((*GRADED, "--codes", f"bad/no-{name}.npz", "--decided"), "codes", f"bad/no-{name}.npz")
+      for name in ("logits", "class_codes")),
+    ((*GRADED, "--codes", "bad/no-logits.npz"), "codes", "bad/no-logits.npz"),
+    ((*GRADED, "--codes", "codes.npz", "--selection", "bad/asks.json"), "selection", "bad/asks.json"),
+    (("metrics", "--codes", "bad/no-class_codes.npz", "--decided", "--out", "new/r.json"), "decided", ""),
+    *(((*CHOSEN, "--codes", file), "codes", file)
+      for file in ("bad/longer.npz", "bad/same.npz", "bad/others.npz", "bad/constant.npz")),
+    (("ppo", *LINES["ppo"], "--codes", "bad/no-logits.npz"), "codes", "codes file"),
+    (("ppo", *LINES["ppo"], "--codes", "bad/no-class_codes.npz"), "codes", "codes file"),
+)  # fmt: skip
+"""Lines of which no single value is wrong in itself, with the option to blame: levels, and files that do not fit."""
 
 
 @dataclass(frozen=True)
@@ -265,6 +321,7 @@ def command_lines() -> Iterator[Line]:
         for option, kind in fields_of(args_type):
             for value in bad_values(command, option, kind):
                 yield Line((command, *_with(command, usual, option, value)), option, value)
+    yield from (Line(*each) for each in PARTICULAR)
 
 
 POSITIONAL = {"datasets.command": 0, "datasets.name": 1, "encode.pictures": 0, "search.pictures": 0, "figures.names": 0}
