@@ -154,7 +154,7 @@ def code(bits: np.ndarray, choice: Choice, used: np.ndarray, posteriors: np.ndar
         _drawing(height + 18, f"The {_plural(len(used), 'bit')} in use: {digits}", bars, ticks),
         "A mark is a bit, at the output that it asks, and as high as its level from 0 to 1: dark is 1, light is 0. The "
         "gray bar says how likely the network holds a 1, and the line is one half. "
-        f"{_plural(len(used), 'bit')} of {len(choice)}:",
+        f"{len(used)} of {_plural(len(choice), 'bit')} in use:",
         " ".join(digits[start : start + 8] for start in range(0, len(digits), 8)),
         asked,
     )
