@@ -40,10 +40,7 @@ class Origin:
         object.__setattr__(self, "k", k)
         outputs = checks.counts(self.outputs, "outputs", least=0, most=k - 1)
         checks.count(len(outputs), "the number of outputs", most=MAX_BITS)
-        with np.errstate(over="ignore"):
-            outputs, thresholds = thermometer.check_meaning(outputs, self.thresholds, k)
-        if not np.isfinite(thresholds).all():
-            raise ValueError(f"thresholds is {checks.shown(self.thresholds)}; give numbers that a float32 can hold")
+        outputs, thresholds = thermometer.check_meaning(outputs, self.thresholds, k)
         object.__setattr__(self, "outputs", tuple(outputs.tolist()))
         object.__setattr__(self, "thresholds", tuple(thresholds.tolist()))
 
