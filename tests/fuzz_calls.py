@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from hashlib_nb import artifacts, baselines, codes, datasets, hamming, metrics, search, selection, selectors
+from hashlib_nb import thermometer as thermo
 from tests.fuzz_tables import BAD_FILES, BAD_FOLDERS, World, bounded, foreign_words, is_shown
 from tests.helpers import noisy_codes
 
@@ -26,6 +27,7 @@ FILE_READERS: dict[str, Callable[[Path], Any]] = {
     "artifacts.read_array codes": lambda path: hamming.as_codes(artifacts.read_array(path, "codes")),
     "artifacts.read_selection": artifacts.read_selection,
     "selection.Selection.load": selection.Selection.load,
+    "thermometer.read_meaning": lambda path: thermo.read_meaning(path, 8),
     "datasets.load split": lambda path: datasets.load("fashion-mini", split=path),
     "datasets.read_list": datasets.read_list,
 }
@@ -39,6 +41,7 @@ FOLDER_READERS: dict[str, Callable[[Path], Any]] = {
     "search.find_pictures": lambda path: search.load_encoder(search.find_pictures([path])[0]),
     "search.load_encoder": search.load_encoder,
     "search.classes_of model": search.classes_of,
+    "thermometer.ClassCodes.load folder": thermo.ClassCodes.load,
 }
 """Functions that read a folder."""
 
@@ -67,6 +70,16 @@ def _map(**given: Any) -> float:
     return metrics.mean_average_precision(**usual | given)
 
 
+LOGITS = np.random.default_rng(0).normal(size=(40, 8))
+CLASSES = thermo.ClassCodes(CODES[:4], np.arange(4))
+POSTERIORS = thermo.posteriors(LOGITS, CLASSES)
+
+
+def _ceiling(**given: Any) -> np.ndarray:
+    usual = {f"{side}_posteriors": POSTERIORS for side in ("query", "database")}
+    return thermo.ceiling(**usual | {f"{side}_labels": LABELS for side in ("query", "database")} | given)
+
+
 ARRAYS: dict[str, Callable[[Any], Any]] = {
     "hamming.pack codes": hamming.pack,
     "hamming.pack_bytes codes": hamming.pack_bytes,
@@ -81,6 +94,34 @@ ARRAYS: dict[str, Callable[[Any], Any]] = {
     "codes.pair_objective codes": lambda value: codes.pair_objective(value, LABELS),
     "selection.Reward codes": lambda value: selection.Reward(value, LABELS),
     "selection.Reward labels": lambda value: selection.Reward(CODES, value),
+    "selection.Reward query_codes": lambda value: selection.Reward(CODES, LABELS, query_codes=value),
+    "thermometer.bits logits": thermo.bits,
+    "thermometer.bits levels": lambda value: thermo.bits(LOGITS, value),
+    "thermometer.bits candidates": lambda value: thermo.bits(LOGITS, thermo.LEVELS, value),
+    "thermometer.code outputs": lambda value: thermo.code(LOGITS, value),
+    "thermometer.code thresholds": lambda value: thermo.code(LOGITS, [0, 1], value),
+    "thermometer.quantiles logits": thermo.quantiles,
+    "thermometer.quantiles levels": lambda value: thermo.quantiles(LOGITS, value),
+    "thermometer.distinct codes": thermo.distinct,
+    "thermometer.distinct query_codes": lambda value: thermo.distinct(CODES, value),
+    "thermometer.ClassCodes codes": lambda value: thermo.ClassCodes(value, np.arange(4)),
+    "thermometer.ClassCodes label_sets": lambda value: thermo.ClassCodes(CODES[:4], value),
+    "thermometer.ClassCodes.of targets": lambda value: thermo.ClassCodes.of(value, LABELS),
+    "thermometer.ClassCodes.of labels": lambda value: thermo.ClassCodes.of(CODES, value),
+    "thermometer.ClassCodes.of logits": lambda value: thermo.ClassCodes.of(CODES, LABELS, value),
+    "thermometer.posteriors logits": lambda value: thermo.posteriors(value, CLASSES),
+    "thermometer.decide logits": lambda value: thermo.decide(value, CLASSES),
+    "thermometer.decide outputs": lambda value: thermo.decide(LOGITS, CLASSES, value),
+    "thermometer.decided_labels posteriors": thermo.decided_labels,
+    "thermometer.logits_of posteriors": lambda value: thermo.logits_of(value, CODES[:4]),
+    "thermometer.logits_of class_codes": lambda value: thermo.logits_of(POSTERIORS, value),
+    "thermometer.predict_classes codes": lambda value: thermo.predict_classes(value, CODES, LABELS),
+    "thermometer.predict_classes targets": lambda value: thermo.predict_classes(CODES, value, LABELS),
+    "thermometer.predict_classes labels": lambda value: thermo.predict_classes(CODES, CODES, value),
+    **{
+        f"thermometer.ceiling {name}": lambda value, name=name: _ceiling(**{name: value})
+        for name in ("query_posteriors", "database_posteriors", "query_labels", "database_labels")
+    },
     "selectors.select codes": lambda value: selectors.select(value, LABELS, 3, method="first"),
     "selectors.select labels": lambda value: selectors.select(CODES, value, 3, method="first"),
     "baselines.class_index_codes classes": lambda value: baselines.class_index_codes(value, 4),
@@ -93,6 +134,10 @@ FITS = {
     *(("artifacts.load_npy", f"bad/{name}.npy") for name in ("strings", "cube", "nans", "scalar")),
     ("hamming.pack codes", "too few"), ("hamming.pack_bytes codes", "too few"), ("hamming.as_codes codes", "too few"),
     ("selection.Reward labels", "texts"),
+    *((name, "None") for name in (
+        "selection.Reward query_codes", "thermometer.bits candidates", "thermometer.code thresholds",
+        "thermometer.distinct query_codes", "thermometer.ClassCodes.of logits", "thermometer.decide outputs",
+    )),
 }  # fmt: skip
 """What these take, although others do not: an array of any kind, for who reads arrays of any kind."""
 

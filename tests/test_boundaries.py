@@ -10,15 +10,17 @@ import numpy as np
 import pytest
 import torch
 
-from hashlib_nb import baselines, codes, datasets, encoder, hamming, metrics, ppo, selection, selectors
+from hashlib_nb import baselines, codes, datasets, encoder, hamming, metrics, ppo, selection, selectors, thermometer
 from hashlib_nb.encoder.networks import Head
 from hashlib_nb.experiments import comparison, pools, results
 from hashlib_nb.machine import threads
+from hashlib_nb.thermometer import __main__ as candidates_of_anybody
 from tests.helpers import noisy_codes
 
 CODES, LABELS = noisy_codes()
 PAIRS = (CODES[:9], CODES[9:], LABELS[:9], LABELS[9:])
 REWARD = selection.Reward(CODES, LABELS)
+POSTERIORS, CLASS = np.eye(4), np.arange(4)
 COUNTS: dict[str, Callable[[Any], Any]] = {
     "hamming.as_codes code_length": lambda value: hamming.as_codes(hamming.pack_bytes(CODES), value),
     "hamming.unpack_bytes code_length": lambda value: hamming.unpack_bytes(hamming.pack_bytes(CODES), value),
@@ -40,6 +42,11 @@ COUNTS: dict[str, Callable[[Any], Any]] = {
     "codes.infer_codes finish_sweeps": lambda value: codes.infer_codes(LABELS, 8, epochs=1, finish_sweeps=value),
     "codes.infer_codes block_size": lambda value: codes.infer_codes(LABELS, 8, epochs=1, block_size=value),
     "codes.lower_bound iterations": lambda value: codes.lower_bound(LABELS, iterations=value),
+    "thermometer.meanings k": lambda value: thermometer.meanings(value, thermometer.HALF),
+    "thermometer.halves n_classes": lambda value: thermometer.halves(value, 1),
+    "thermometer.halves k": lambda value: thermometer.halves(10, value),
+    "thermometer.ceiling top_n": lambda value: thermometer.ceiling(POSTERIORS, POSTERIORS, CLASS, CLASS, top_n=value),
+    "thermometer.Args dichotomies": lambda value: candidates_of_anybody.Args(dichotomies=value),
     "selection.Reward n_queries": lambda value: selection.Reward(CODES, LABELS, n_queries=value),
     "selection.Search n_bits": lambda value: selection.Search(REWARD, value),
     "selection.Search budget": lambda value: selection.Search(REWARD, 3, value),
@@ -79,17 +86,17 @@ COUNTS: dict[str, Callable[[Any], Any]] = {
 """Calls with a whole number, by the name of the argument that it is given as."""
 MAY_BE_NONE = {
     "hamming.as_codes code_length", "metrics.mean_average_precision top_n", "metrics.map_of_masks top_n",
-    "metrics.map_of_flipped top_n", "metrics.evaluate top_n", "codes.infer_codes block_size", "selection.Search budget",
-    "selectors.select budget", "ppo.Args budget", "Settings epochs", "Settings size", "results.Args top_n",
-    "comparison.Args epochs",
+    "metrics.map_of_flipped top_n", "metrics.evaluate top_n", "thermometer.ceiling top_n",
+    "codes.infer_codes block_size", "selection.Search budget", "selectors.select budget", "ppo.Args budget",
+    "Settings epochs", "Settings size", "results.Args top_n", "comparison.Args epochs",
 }  # fmt: skip
 """None is one of the values that these take."""
 UNBOUNDED = {
     "hamming.within_radius radius", "metrics.mean_average_precision top_n", "metrics.map_of_masks top_n",
     "metrics.map_of_flipped top_n", "metrics.precision_within_radius radius", "metrics.evaluate top_n",
-    "metrics.evaluate at_n", "metrics.evaluate radius", "baselines.class_index_codes n_classes",
-    "codes.infer_codes block_size", "codes.lower_bound iterations", "Recipe patience", "results.Args top_n",
-    "results.Args folds", "comparison.Args folds",
+    "metrics.evaluate at_n", "metrics.evaluate radius", "thermometer.ceiling top_n",
+    "baselines.class_index_codes n_classes", "codes.infer_codes block_size", "codes.lower_bound iterations",
+    "Recipe patience", "results.Args top_n", "results.Args folds", "comparison.Args folds",
 }  # fmt: skip
 """However much is asked of these, they take what there is, or a later check knows the limit."""
 SEVERAL = {"metrics.precision_at_n n", "metrics.evaluate top_n", "metrics.evaluate at_n"}
@@ -100,6 +107,8 @@ SEEDS: dict[str, Callable[[Any], Any]] = {
     "codes.discrete_finish seed": lambda value: next(
         codes.discrete_finish(np.ones((4, 3)), codes.LabelSets.of(LABELS), sweeps=1, seed=value)
     ),
+    "thermometer.halves seed": lambda value: thermometer.halves(6, 2, value),
+    "thermometer.Args seed": lambda value: candidates_of_anybody.Args(seed=value),
     "selection.Reward seed": lambda value: selection.Reward(CODES, LABELS, n_queries=9, seed=value),
     "selection.random_masks seed": lambda value: selection.random_masks(9, 3, 2, value),
     "selection.BitSelectionEnv seed": lambda value: selection.BitSelectionEnv(CODES, LABELS, 3, seed=value),
@@ -130,6 +139,7 @@ SIZES: dict[str, Callable[[Any], Any]] = {
         f"Recipe {name}": lambda value, name=name: replace(encoder.SMALL, **{name: value})
         for name in ("lr", "head_lr_factor", "weight_decay", "held_out")
     },
+    "thermometer.ClassCodes beta": lambda value: thermometer.ClassCodes(CODES[:4], CLASS, value),
     "Head dropout": lambda value: Head(dropout=value),
 }  # fmt: skip
 """Calls with a number that need not be whole, and that 0.5 will do for."""

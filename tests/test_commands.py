@@ -14,7 +14,7 @@ from hashlib_nb import __main__ as hashlib_nb_command
 from hashlib_nb.__main__ import COMMANDS
 from tests.helpers import start_python
 
-STAGES = ("datasets", "codes", "encoder", "ppo", "selectors", "metrics", "search")
+STAGES = ("datasets", "codes", "encoder", "thermometer", "ppo", "selectors", "metrics", "search")
 """Commands that `python -m hashlib_nb.<stage>` starts as well."""
 
 

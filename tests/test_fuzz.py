@@ -23,6 +23,8 @@ for _line in fuzz_tables.command_lines():
 
 HEAVY = ("codes", "encoder", "ppo", "encode", "search", "results", "comparison", "classroom")
 """Commands that bring torch, or an encoder to the world, or take long to import."""
+WORKING = ("datasets", "codes", "encoder", "thermometer", "ppo", "selectors", "metrics", "encode", "search")
+"""Commands whose usual line is quickly done."""
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +71,9 @@ def test_each_option_of_a_heavy_command_refuses_what_it_cannot_be(command, world
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("fuzz")
-@pytest.mark.parametrize("command", ["datasets", "codes", "encoder", "ppo", "selectors", "metrics", "encode", "search"])
+@pytest.mark.parametrize(
+    "command", ["datasets", "codes", "encoder", "thermometer", "ppo", "selectors", "metrics", "encode", "search"]
+)
 def test_the_line_that_is_bent_would_have_worked(command, world_with_encoder, tmp_path):
     """Else its refusals would say nothing."""
     outputs = [str(tmp_path / word[4:]) if word.startswith("new/") else word for word in LINES[command]]

@@ -76,6 +76,10 @@ def main(args: Args) -> None:
     if (args.logits is None) == (args.posteriors is None):
         found = "neither is given" if args.logits is None else "both are given"
         raise ValueError(f"candidates are made of logits or of posteriors, but {found}: name one of the two files")
+    for name in ("logits", "posteriors", "class_codes"):
+        array = getattr(args, f"{name}_array")
+        if array is not None and getattr(args, name) is None:
+            raise ValueError(f"{name}_array is {array!r}, but {name} is left out: name the file that holds it")
     artifacts.check_writable(args.out, artifacts.replaces_npz(*ARRAYS))
     logits, class_codes, queries = _asked(args)
     n, k = logits.shape

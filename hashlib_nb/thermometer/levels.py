@@ -88,7 +88,8 @@ def meanings(k: int, levels=LEVELS) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         ValueError: levels that are none, or more candidates than a code may have bits.
     """
-    thresholds = check_levels(levels, checks.count(k, "k", most=MAX_BITS))
+    k = checks.count(k, "k", most=MAX_BITS)
+    thresholds = check_levels(levels, k)
     checks.count(k * thresholds.shape[1], "the number of candidates", most=MAX_BITS, why="k x levels")
     thresholds = np.broadcast_to(thresholds, (k, thresholds.shape[1]))
     return np.repeat(np.arange(k), thresholds.shape[1]), thresholds.reshape(-1).copy()
@@ -174,8 +175,10 @@ def quantiles(logits, levels=LEVELS) -> np.ndarray:
         ValueError: logits that are no finite matrix, or levels that are none.
     """
     logits = check_logits(logits)
-    if np.ndim(levels) > 1:
-        raise ValueError(f"levels is {checks.shown(levels)}; give shares inside (0, 1), one list for all outputs")
+    wanted = "shares inside (0, 1), one list for all outputs"
+    levels = checks.array(levels, "levels", wanted)
+    if levels.ndim > 1:
+        raise ValueError(f"levels is {checks.shown(levels)}; give {wanted}")
     check_levels(levels)
     return np.quantile(logits.astype(np.float64), np.asarray(levels, np.float64), axis=0).T.astype(np.float32)
 
