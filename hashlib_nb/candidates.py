@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from hashlib_nb import artifacts, datasets, hamming, metrics, selection, thermometer
+from hashlib_nb import artifacts, checks, datasets, hamming, metrics, selection, thermometer
 from hashlib_nb.selection import MAX_QUERIES, Reward, Selection
 from hashlib_nb.thermometer import HALF, LEVELS, ClassCodes
 
@@ -36,6 +36,8 @@ class Options:
 
     def __post_init__(self) -> None:
         """Raise ValueError for levels that are none, or an unknown kind of codes."""
+        if getattr(self.levels, "ndim", 1) > 1:  # thresholds, which are of one encoder's outputs
+            raise ValueError(f"levels is {checks.shown(self.levels)}; give posteriors inside (0, 1), one list of them")
         thermometer.check_levels(self.levels)
         object.__setattr__(self, "levels", tuple(map(float, self.levels)))
         selection.check_reward_codes(self.reward_codes)

@@ -205,6 +205,7 @@ def decide(logits, classes: ClassCodes, outputs: Sequence[int] | np.ndarray | No
         ValueError: logits that are no finite matrix of the codes' width, or outputs outside it.
     """
     chosen = classes.codes
+    logits = check_logits(logits, k=chosen.shape[1])
     if outputs is not None:
         chosen = chosen[:, check_ids(outputs, chosen.shape[1], "outputs")]
     return chosen[decided_classes(logits, classes)]
