@@ -92,6 +92,8 @@ def _stored(about: Mapping[str, Any], history: dict[str, np.ndarray]) -> Selecti
     k = checks.count(about["n_candidates"], "n_candidates", most=MAX_BITS)
     asks = (about.get("outputs"), about.get("thresholds"))
     if any(each is not None for each in asks):
+        if any(each is None for each in asks):
+            raise ValueError("it has outputs or thresholds, but not both")
         asks = check_meaning(*asks)
         if len(asks[0]) != len(about["bits"]):
             raise ValueError("outputs has not one number for each of its bits")

@@ -15,7 +15,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hashlib_nb import artifacts, selection
+from hashlib_nb import artifacts, ppo, selection, selectors, thermometer
 from hashlib_nb.artifacts import ArtifactError
 from hashlib_nb.metrics import mean_average_precision
 from hashlib_nb.selection import (
@@ -220,6 +220,74 @@ def test_a_reward_is_the_metric_with_each_row_left_out_of_its_own_ranking(k):
         assert reward.of_bits(np.flatnonzero(masks[0])) == pytest.approx(expected[0], abs=1e-12)
 
 
+def others_map(queries, codes, labels, bits) -> float:
+    """Each query against a database from which its own row was taken, one by one."""
+    found = []
+    for i in range(len(codes)):
+        rest = np.arange(len(codes)) != i
+        if (labels[rest] & labels[i]).any():
+            sides = queries[i : i + 1, bits], codes[rest][:, bits], labels[i : i + 1], labels[rest]
+            found.append(mean_average_precision(*sides))
+    return float(np.mean(found))
+
+
+@given(data=st.data(), seed=st.integers(0, 99))
+@settings(max_examples=25, deadline=None)
+def test_queries_with_codes_of_their_own_leave_their_row_out_where_it_lies(data, seed):
+    rng = np.random.default_rng(seed)
+    n, k = data.draw(st.integers(6, 18)), data.draw(st.sampled_from([3, 9, 70]))
+    codes, labels = noisy_codes(n, k, 3, seed)
+    queries = codes ^ (rng.random((n, k)) < data.draw(st.sampled_from([0.0, 0.3, 1.0]))).astype(np.uint8)
+    reward = Reward(codes, labels, query_codes=queries)
+    masks = random_masks(k, min(k, 3), 3, seed)
+    expected = [others_map(queries, codes, labels, np.flatnonzero(mask)) for mask in masks]
+    np.testing.assert_allclose(reward(masks), expected, atol=1e-12)
+    flipped = masks[0] ^ np.eye(k, dtype=np.uint8)[:3]
+    flipped = flipped[flipped.any(axis=1)]
+    bits = [int(np.flatnonzero(each ^ masks[0])[0]) for each in flipped]
+    expected = [others_map(queries, codes, labels, np.flatnonzero(mask)) for mask in flipped]
+    np.testing.assert_allclose(reward.flipped(masks[0], bits), expected, atol=1e-12)
+
+
+OWN = CODES ^ (np.random.default_rng(5).random(CODES.shape) < 0.2).astype(np.uint8)
+"""Codes of the rows as queries."""
+
+
+def test_queries_that_have_the_rows_own_codes_change_nothing():
+    masks = random_masks(12, 4, 5)
+    for n_queries in (2000, 20):
+        plain, own = (Reward(CODES, LABELS, query_codes=each, n_queries=n_queries) for each in (None, CODES))
+        np.testing.assert_array_equal(own(masks), plain(masks))
+        assert len(own.given) == len(plain.given) + 1
+
+
+def test_drawn_queries_bring_their_own_codes():
+    reward = Reward(CODES, LABELS, query_codes=OWN, n_queries=13, seed=3)
+    order = np.random.default_rng(3).permutation(60)
+    query, rest = order[:13], order[13:]
+    expected = mean_average_precision(OWN[query][:, [1, 2]], CODES[rest][:, [1, 2]], LABELS[query], LABELS[rest])
+    assert reward.of_bits([2, 1]) == pytest.approx(expected, abs=1e-12)
+
+
+def test_all_that_search_take_queries_of_their_own():
+    reward = Reward(CODES, LABELS, query_codes=OWN)
+    env = BitSelectionEnv(CODES, LABELS, 2, query_codes=OWN)
+    env.reset()
+    assert play(env, [5, 1])[-1][1] == reward.of_bits([5, 1]) != Reward(CODES, LABELS).of_bits([5, 1])
+    args = ppo.Args(n_bits=3, total_episodes=32, hidden=8, progress=False)
+    for found in (
+        selectors.select(CODES, LABELS, 3, method="greedy", query_codes=OWN),
+        ppo.train(args, CODES, LABELS, query_codes=OWN),
+    ):
+        assert found.reward == reward.of_bits(found.bits)
+
+
+def test_given_queries_are_measured_against_given_rows():
+    reward = Reward.of_queries(OWN[:9], LABELS[:9], CODES[9:], LABELS[9:])
+    expected = mean_average_precision(OWN[:9], CODES[9:], LABELS[:9], LABELS[9:], bits=[3, 4])
+    assert reward.of_bits([4, 3]) == pytest.approx(expected, abs=1e-12)
+
+
 def test_drawn_queries_are_left_out_of_the_database():
     reward = Reward(CODES, LABELS, n_queries=13, seed=3)
     order = np.random.default_rng(3).permutation(60)
@@ -276,6 +344,8 @@ VECTOR = BitSelectionVectorEnv(Reward(CODES, LABELS), 3, 2)
         (lambda: Reward(CODES, np.arange(60.0)), r"labels is float64 \[60\]; class numbers are integers"),
         (lambda: Reward(CODES, LABELS[1:]), "labels has 59 rows for 60 codes; give one row"),
         (lambda: Reward(CODES[:1], LABELS[:1]), "codes has 1 row; a reward needs at least 2"),
+        (lambda: Reward(CODES, LABELS, query_codes=CODES[1:]), r"query_codes is \[59, 12\] and codes \[60, 12\]; give"),
+        (lambda: Reward(CODES, LABELS, query_codes=2 * CODES), "query_codes has values from 0 to 2"),
         (lambda: Reward(CODES, LABELS, n_queries=0), "n_queries is 0; give a whole number in 1"),
         (lambda: Reward(CODES, LABELS, n_queries=2.5), r"n_queries is 2\.5; give a whole number"),
         (lambda: Reward(CODES, LABELS, n_queries=10**12), "n_queries is 1000000000000; give a whole number in 1"),
@@ -577,6 +647,12 @@ def a_selection(**changes) -> Selection:
     return Selection(**{**about, "history": history, **changes})
 
 
+def graded_selection(**changes) -> Selection:
+    """Thermometer bits: candidate 3 asks output 1 at one threshold, candidate 0 output 0 at another."""
+    thresholds = np.array([np.log(0.7 / 0.3), -np.pi], np.float32)
+    return a_selection(outputs=np.array([1, 0]), thresholds=thresholds, **changes)
+
+
 def test_the_mask_of_a_selection():
     np.testing.assert_array_equal(a_selection().mask, [True, False, False, True, False])
 
@@ -584,7 +660,23 @@ def test_the_mask_of_a_selection():
 def test_a_selection_comes_back_from_json_in_its_order(tmp_path):
     a_selection().save(tmp_path / "s.json")
     assert_same(Selection.load(tmp_path / "s.json"), a_selection())
-    assert json.loads((tmp_path / "s.json").read_text())["bits"] == [3, 0]
+    written = json.loads((tmp_path / "s.json").read_text())
+    assert written["bits"] == [3, 0]
+    assert not {"outputs", "thresholds", "levels"} & {*written}
+
+
+def test_what_kept_bits_ask_comes_back_to_the_last_digit(tmp_path):
+    made = graded_selection()
+    made.save(tmp_path / "s.json")
+    assert_same(Selection.load(tmp_path / "s.json"), made)
+    written = json.loads((tmp_path / "s.json").read_text())
+    assert written["levels"] == pytest.approx([0.7, 1 / (1 + np.exp(np.pi))], rel=1e-5)
+    for _ in range(2):
+        assert_same(selection.load_or_make(tmp_path / "s.npz", {"seed": 0}, graded_selection), made)
+    outputs, thresholds = thermometer.read_meaning(tmp_path / "s.json")
+    assert_same(
+        {"outputs": outputs, "thresholds": thresholds}, {"outputs": made.outputs, "thresholds": made.thresholds}
+    )
 
 
 @pytest.mark.parametrize(
@@ -632,14 +724,14 @@ JUNK = st.one_of(
 
 
 @given(
-    name=st.sampled_from(["bits", "reward", "calls", "method", "n_candidates", "history"]),
+    name=st.sampled_from(["bits", "reward", "calls", "method", "n_candidates", "history", "outputs", "thresholds"]),
     value=JUNK,
     drop=st.booleans(),
 )
 def test_an_edited_file_is_a_selection_all_the_same_or_named(tmp_path_factory, name, value, drop):
     path = tmp_path_factory.getbasetemp() / "edited.json"
     path.unlink(missing_ok=True)
-    a_selection().save(path)
+    graded_selection().save(path)
     about = json.loads(path.read_text())
     del about[name]
     path.write_text(json.dumps(about if drop else about | {name: value}))
@@ -653,21 +745,23 @@ def test_an_edited_file_is_a_selection_all_the_same_or_named(tmp_path_factory, n
         assert len(said.splitlines()) == 1
         return
     assert found.mask.sum() == len(found.bits) > 0
+    assert (found.outputs is None) == (found.thresholds is None)
+    assert found.outputs is None or found.outputs.shape == found.thresholds.shape == found.bits.shape
     assert np.isfinite(found.reward)
     assert found.calls >= 0
 
 
-@pytest.mark.parametrize("name", ["bits", "reward", "calls", "method", "n_candidates"])
+@pytest.mark.parametrize("name", ["bits", "reward", "calls", "method", "n_candidates", "outputs", "thresholds"])
 @pytest.mark.parametrize("value", [None, np.array(["a", "b"]), np.array([7.5]), np.array([-1, 9])])
 def test_a_stored_selection_of_another_form_is_named_and_made_anew(tmp_path, capsys, name, value):
     path = tmp_path / "s.npz"
-    selection.load_or_make(path, {"seed": 0}, a_selection)
+    selection.load_or_make(path, {"seed": 0}, graded_selection)
     arrays, meta = artifacts.load_npz(path)
     arrays.pop(name)
     if value is not None and not (name == "reward" and value.shape == (1,)):
         arrays[name] = value
     artifacts.save_npz(path, arrays, **meta)
-    assert_same(selection.load_or_make(path, {"seed": 0}, a_selection), a_selection())
+    assert_same(selection.load_or_make(path, {"seed": 0}, graded_selection), graded_selection())
     assert "s.npz cannot be used (" in capsys.readouterr().out
 
 
