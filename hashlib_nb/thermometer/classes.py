@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 from hashlib_nb import artifacts, checks
@@ -131,6 +130,8 @@ def fit_beta(logits, classes: ClassCodes, group: np.ndarray) -> float:
         classes: whose beta is not looked at.
         group: int [n], which class each row is of.
     """
+    from scipy.optimize import minimize_scalar  # here, since its import takes longer than a search
+
     logits = check_logits(logits, k=classes.codes.shape[1])
     if len(logits) != len(group):
         raise ValueError(f"logits has {len(logits)} rows for {len(group)} labels; give one row a picture")

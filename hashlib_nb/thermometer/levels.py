@@ -144,14 +144,17 @@ def read_meaning(path: Path, k: int | None = None) -> tuple[np.ndarray, np.ndarr
         k: outputs of the encoder that it is for; None for any.
 
     Raises:
-        ArtifactError: the file is missing, no selection, or asks outputs that are not there.
+        ArtifactError: the file is missing, no selection, or one for another encoder as far as can be told: it asks
+            outputs that are not there, or was chosen on a number of candidates that k outputs cannot make.
     """
     about = artifacts.load_json(path)
-    if not isinstance(about, dict) or about.get("outputs") is None:
+    if not isinstance(about, dict) or (about.get("outputs"), about.get("thresholds")) == (None, None):
         return check_meaning(artifacts.read_selection(path, k), None)
     bits = artifacts.read_selection(path)
-    asks = about["outputs"], about.get("thresholds")
+    asks, chosen_on = (about.get("outputs"), about.get("thresholds")), about.get("n_candidates", about.get("k"))
     try:
+        if None not in (k, chosen_on) and chosen_on % k:
+            raise ValueError(f"it was chosen on {chosen_on} candidates, and {k} outputs at any levels make others")
         if not all(isinstance(numbers, list) and len(numbers) == len(bits) for numbers in asks):
             raise ValueError('"outputs" and "thresholds" must be lists of a number for each of its bits')
         return check_meaning(*asks, k)

@@ -168,6 +168,8 @@ MEANS = {"bits": [84, 7], "n_candidates": 96, "outputs": [7, 0], "thresholds": [
         ({"bits": [9], "n_candidates": 12}, "keeps bits of codes of 12 bits, but these have 8"),
         ({"bits": [9]}, r"bits runs from 9 to 9; indices must lie in 0\.\.7"),
         (MEANS | {"outputs": [8, 0]}, r"cannot be used \(outputs is \[8, 0\]; give whole numbers in 0\.\.7"),
+        (MEANS | {"outputs": None}, '"outputs" and "thresholds" must be lists'),
+        (MEANS | {"n_candidates": 100}, "chosen on 100 candidates, and 8 outputs at any levels make others"),
         (MEANS | {"outputs": [7]}, '"outputs" and "thresholds" must be lists of a number for each'),
         (MEANS | {"outputs": 7}, '"outputs" and "thresholds" must be lists'),
         (MEANS | {"outputs": "70"}, '"outputs" and "thresholds" must be lists'),
