@@ -758,7 +758,8 @@ def test_a_stored_selection_of_another_form_is_named_and_made_anew(tmp_path, cap
     selection.load_or_make(path, {"seed": 0}, graded_selection)
     arrays, meta = artifacts.load_npz(path)
     arrays.pop(name)
-    if value is not None and not (name == "reward" and value.shape == (1,)):
+    these_would_do = (("reward", [7.5]), ("thresholds", [-1, 9]))
+    if value is not None and (name, value.tolist()) not in these_would_do:
         arrays[name] = value
     artifacts.save_npz(path, arrays, **meta)
     assert_same(selection.load_or_make(path, {"seed": 0}, graded_selection), graded_selection())
