@@ -3,7 +3,7 @@
 | pool        | k   | its bits                                                                                      |
 |-------------|-----|-----------------------------------------------------------------------------------------------|
 | 64          | 64  | the course's encoder of 64 outputs, each asked at one half                                    |
-| thermometer | 768 | the same outputs, each asked at twelve levels (less those that never differ); decided queries |
+| thermometer | 832 | the same outputs, asked at thirteen levels (less those that never differ); decided queries    |
 | 256         | 256 | an encoder of 256 outputs: four times as many target codes of the same kind                   |
 | lsh-512     | 512 | random hyperplanes through the mean training picture (Charikar 2002): nothing is learned      |
 | union       | 160 | encoders of 16, 32, 48 and 64 outputs side by side, as HBS-RL chooses from several lengths    |

@@ -9,6 +9,8 @@ import nbformat
 import papermill
 import pytest
 
+from hashlib_nb import artifacts, ppo
+from hashlib_nb.thermometer import LEVELS
 from tests.course.small_lessons import NOTEBOOKS, SMALL, outputs, printed
 from tests.helpers import start_python
 
@@ -64,28 +66,56 @@ def test_a_second_run_from_the_notebooks_own_folder_loads_what_the_first_left(ra
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("selection notebook")
-@pytest.mark.parametrize("bits", [1, 11])
-def test_selection_runs_for_the_shortest_and_the_longest_code(bits, selection_home):
-    executed, complaint = run_selection(selection_home, selection_home, **SMALL[SELECTION] | {"bits": bits})
+def test_selection_runs_for_a_single_bit(selection_home):
+    executed, complaint = run_selection(selection_home, selection_home, **SMALL[SELECTION] | {"bits": 1})
     assert not complaint
-    assert f"{bits} bits in the order kept" in printed(executed)
+    assert "1 bits in the order kept" in printed(executed)
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("selection notebook")
+def test_in_the_thesis_setting_it_keeps_what_ppo_keeps_of_the_codes_alone(selection_home):
+    thesis = {"bits": 11, "thermometer": False, "decided": False}  # the longest code that is a choice
+    executed, complaint = run_selection(selection_home, selection_home, **SMALL[SELECTION] | thesis)
+    assert not complaint
+    (codes,) = (selection_home / "artifacts").glob("*/codes.npz")
+    arrays, _ = artifacts.load_npz(codes)
+    args = ppo.Args(n_bits=11, total_episodes=SMALL[SELECTION]["total_episodes"], progress=False)
+    found = ppo.train(args, arrays["out_of_fold_codes"], arrays["train_labels"])
+    assert f"11 bits in the order kept: {found.bits.tolist()}" in printed(executed)
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("selection notebook")
+def test_as_many_bits_as_there_are_thermometer_bits_are_refused_where_some_of_these_never_differ(selection_home):
+    _, complaint = run_selection(selection_home, selection_home, **SMALL[SELECTION] | {"bits": 12 * 13 - 1})
+    assert re.search(r"bits is 155; it must be a whole number in 1\.\.\d+, for \d+ candidates differ", complaint)
 
 
 @pytest.mark.slow
 def test_bits_outside_the_code_give_one_sentence_before_any_work(tmp_path):
-    _, complaint = run_selection(tmp_path, tmp_path, code_length=12, bits=12)
-    assert "bits is 12; it must be a whole number in 1..11" in complaint
+    _, complaint = run_selection(tmp_path, tmp_path, code_length=12, bits=156)
+    assert "bits is 156; it must be a whole number in 1..155" in complaint
     assert not (tmp_path / "artifacts").exists()
 
 
-@pytest.mark.parametrize("bits", [0, -1, 64, 65, 2.5, "16"])
-def test_the_notebook_refuses_bits_that_cannot_be(bits):
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        *(({"bits": bits}, rf"bits is {bits!r}; .* in 1\.\.831") for bits in (0, -1, 832, 833, 2.5, "16")),
+        *(({"bits": bits, "thermometer": False}, rf"bits is {bits}; .* in 1\.\.63") for bits in (0, 64)),
+        ({"thermometer": "false"}, "thermometer is 'false'; it must be True or False"),
+        ({"decided": 1}, "decided is 1; it must be True or False"),
+        ({"folds": 1}, "folds is 1; it must be a whole number of at least 2"),
+    ],
+)
+def test_the_notebook_refuses_what_cannot_be(given, sentence):
     cells = [cell for cell in nbformat.read(NOTEBOOKS[SELECTION], as_version=4).cells if cell.cell_type == "code"]
     (place,) = [i for i, cell in enumerate(cells) if "parameters" in cell.metadata.get("tags", [])]
-    names: dict[str, object] = {}
+    names: dict[str, object] = {"LEVELS": LEVELS}
     exec(cells[place].source, names)
-    with pytest.raises(ValueError, match=rf"^bits is {bits!r}; it must be a whole number in 1\.\.63"):
-        exec(cells[place + 1].source, names | {"bits": bits})
+    with pytest.raises(ValueError, match=f"^{sentence}"):
+        exec(cells[place + 1].source, names | given)
 
 
 @each
