@@ -100,18 +100,14 @@ class Args:
 def dichotomies(name: str, classes: ClassCodes, k: int, seed: int) -> np.ndarray:
     """Sides {0,1} [C, outputs] of the classes: k of stage 1's or random halves, or C of one against the rest.
 
-    Halves are as even as C allows, and no two of them are equal or opposite as long as there are others.
+    Of halves there may be fewer than k, since no two of them are equal or opposite (`thermometer.halves`).
     """
     n_classes = len(classes.codes)
     if name == "stage 1":
         return classes.codes
     if name == "one against the rest":
         return np.eye(n_classes, dtype=np.uint8)
-    rng, half = np.random.default_rng(seed), (np.arange(n_classes) < n_classes // 2).astype(np.uint8)
-    drawn = np.stack([rng.permutation(half) for _ in range(100 * k)])
-    _, first = np.unique(drawn ^ drawn[:, :1], axis=0, return_index=True)  # of opposite ones, one form
-    distinct = drawn[np.sort(first)]
-    return np.resize(distinct, (k, n_classes)).T if len(distinct) < k else distinct[:k].T
+    return thermometer.halves(n_classes, k, seed)
 
 
 def asked(made: ImageCodes, sides: np.ndarray, options: Options) -> Candidates:
