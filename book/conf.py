@@ -29,6 +29,7 @@ exclude_patterns = ["_build", "extensions"]
 nitpicky = True  # a reference that leads nowhere is an error, too
 # Inventories of other packages are on the net, and the book is built without it: only our own names must resolve.
 nitpick_ignore_regex = [("py:.*", r"(?!hashlib_nb\.).*")]
+nitpick_ignore_regex += [("py:class", r".*\bAnnotated\[.*")]  # an annotation with tyro's notes is no name
 nitpick_ignore = [("py:class", "hashlib_nb.encoder.parallel.Value")]  # a type variable
 
 # Notebooks are shown as they ran, never run by Sphinx.

@@ -7,9 +7,9 @@ that class' name. Asked at several levels it says how sure the network is: candi
 | name            | what                                                                                            |
 |-----------------|-------------------------------------------------------------------------------------------------|
 | thermometer bit | candidate (j, t) of logits; with all levels in order the field's thermometer code                 |
-| class posterior | softmax over classes of beta sum_j log P(T_jc | F_j), beta fitted to rows the network has not seen |
+| class posterior | softmax over c of beta sum_j log P(T_jc given F_j), beta fitted to rows it has not seen            |
 | decided query   | its code is replaced by the code of its likeliest class; database codes stay                      |
-| ceiling         | ranking by the posteriors' P(relevant | query, picture), real-valued: no code                     |
+| ceiling         | ranking by P(relevant) of the posteriors of query and picture, real-valued: no code               |
 
 Kin: several thresholds a projection are double-bit quantization (Kong and Li, AAAI 2012) and Manhattan hashing (Kong,
 Li and Guo, SIGIR 2012); a code map for the query and another for the database, Neyshabur et al. (NIPS 2013) and Gordo

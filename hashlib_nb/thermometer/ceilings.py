@@ -20,7 +20,7 @@ def ceiling(
     top_n: int | None = None,
     ties: str = "expected",
 ) -> np.ndarray:
-    """Average precision of ranking by P(relevant | query, picture), which no code of the same network need reach.
+    """Average precision of ranking by P(relevant) of query and picture, which no code of the same network need reach.
 
     Relevance is sum_c p_c(q) p_c(d) where one label excludes another, and else 1 - prod_c (1 - p_c(q) p_c(d)). With the
     query's labels decided first, `decided_labels`, it is the decided ceiling. It is a row to compare with and no bound:
