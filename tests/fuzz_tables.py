@@ -199,7 +199,7 @@ BAD_OPTIONS = ("x", "=", "x=1", "size=x", "size=-1", "size=99999999999", "size",
 """Options of the dataset folder that it does not take."""
 
 OUT_FILES = ("codes.out", "codes.report", "ppo.out", "ppo.checkpoint", "metrics.out", "encode.out", "encode.text",
-             "search.grid", "results.out", "thermometer.out")  # fmt: skip
+             "search.grid", "results.out", "questions.out", "thermometer.out")  # fmt: skip
 OUT_FOLDERS = ("encoder.out", "ppo.tensorboard", "selectors.out", "encode.index")
 FOLDERS = ("root", "model", "index", "cifar10", "coco", "lists", "course")
 """Options that are folders to read; all others that are paths are files."""
@@ -217,6 +217,18 @@ LINES: Mapping[str, tuple[str, ...]] = {
     "encode": ("photos", "--model", "model", "--out", "new/codes.npz"),
     "search": ("photos/a/0.png", "--index", "index", "--grid", "new/grid.png"),
     "results": (*SMALL_ENCODER, "--lengths", "4", "--seeds", "0", "--total-episodes", "32", "--out", "new/r.json"),
+    "questions": (
+        *SMALL_DATA,
+        "--code-length",
+        "8",
+        "--lengths",
+        "4",
+        "--seeds",
+        "0",
+        "--epochs=1",
+        "--out",
+        "new/q.json",
+    ),
     "comparison": (*SMALL_DATA, "--pools", "64", "--methods", "first", "--lengths", "8", "--seeds", "0", "--folds=2"),
     "published": (),
     "run_course": ("--notebooks", "01", "--parameters", "epochs=1"),

@@ -35,6 +35,7 @@ from hashlib_nb.baselines import random_codes
 from hashlib_nb.candidates import Candidates, Options
 from hashlib_nb.encoder import ImageCodes, Settings, Setup
 from hashlib_nb.experiments import results
+from hashlib_nb.selection import MOST
 from hashlib_nb.thermometer import HALF, ClassCodes
 
 DICHOTOMIES = ("stage 1", "halves", "one against the rest")
@@ -74,10 +75,10 @@ class Args:
 
     def __post_init__(self) -> None:
         """Check what can be checked before any work."""
-        checks.fields(self, checks.count, "code_length", most=hamming.MAX_BITS)
-        checks.fields(self, checks.count, "rows_bits", "draws")
+        checks.fields(self, checks.count, "code_length", "rows_bits", most=hamming.MAX_BITS)
+        checks.fields(self, checks.count, "draws", most=checks.ROUNDS)
         checks.fields(self, checks.counts, "lengths", distinct=True, most=self.code_length)
-        checks.fields(self, checks.counts, "rows", distinct=True, least=2)
+        checks.fields(self, checks.counts, "rows", distinct=True, least=2, most=MOST)
         checks.fields(self, checks.seeds, "seeds")
 
     @property
