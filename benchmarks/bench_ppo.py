@@ -1,11 +1,11 @@
 """Our PPO against sb3-contrib's MaskablePPO, an outside client of the environment BitSelection-v0.
 
-Both choose p of k bits of the same codes, from a fresh `Reward` each, with the same numbers of episodes, of parallel
-environments, of units, of passes and of minibatches, and with the same discount, clipping, entropy weight and falling
-learning rate, on one thread. What differs is what either has of its own: ours brings the rewards of an update to mean 0
-and deviation 1 and lets the entropy weight fall (its restarts are off, for the other has none); MaskablePPO divides
-rewards by a running deviation (`VecNormalize`), and steps through its environments one by one. Rewards are part of the
-time.
+Both choose p of k bits, k being as many as an encoder has outputs, and as many as thermometer bits are made of them: of
+the same codes, from a fresh `Reward` each, with the same numbers of episodes, of parallel environments, of units, of
+passes and of minibatches, and with the same discount, clipping, entropy weight and falling learning rate, on one
+thread. What differs is what either has of its own: ours brings the rewards of an update to mean 0 and deviation 1 and
+lets the entropy weight fall (its restarts are off, for the other has none); MaskablePPO divides rewards by a running
+deviation (`VecNormalize`), and steps through its environments one by one. Rewards are part of the time.
 
 Subsets that were seen before are free on both sides, so "calls" counts distinct ones. The best rewards are compared at
 equal calls: at the number that the more frugal of the two had made in the end. Sides take turns, seed by seed.
@@ -13,6 +13,7 @@ equal calls: at the number that the more frugal of the two had made in the end. 
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,12 +32,12 @@ OURS, THEIRS = "hashlib_nb.ppo", "MaskablePPO"
 
 @dataclass(frozen=True)
 class Args:
-    """Choose 16 of 64 bits on 1,000 codes, with three seeds."""
+    """Choose 16 of 64 and of 768 bits on 1,000 codes, with three seeds."""
 
     codes: int = 1_000
     """codes, each a query against the others"""
-    bits: int = 64
-    """candidates k"""
+    bits: tuple[int, ...] = (64, 768)
+    """candidates k; the figure shows the first"""
     keep: int = 16
     """bits p to keep"""
     episodes: int = 1_024
@@ -49,7 +50,7 @@ class Args:
     def __post_init__(self) -> None:
         """Make it small."""
         if self.quick:
-            timing.shrink(self, codes=60, bits=12, keep=4, episodes=64, seeds=1)
+            timing.shrink(self, codes=60, bits=(12, 30), keep=4, episodes=64, seeds=1)
 
 
 def settings(args: Args, seed: int) -> ppo.Args:
@@ -101,9 +102,9 @@ def curve(rows: list[dict], side: str, calls: np.ndarray) -> np.ndarray:
     return np.mean([trace[np.searchsorted(trace[:, 0], calls, side="right") - 1, 1] for trace in traces], axis=0)
 
 
-def train(side: Callable[[Search, ppo.Args], None], args: Args, seed: int) -> tuple[Search, float]:
+def train(side: Callable[[Search, ppo.Args], None], args: Args, bits: int, seed: int) -> tuple[Search, float]:
     """One training: what was searched, and its seconds."""
-    codes, labels = class_codes(args.codes, args.bits, seed=0)
+    codes, labels = class_codes(args.codes, bits, seed=0)
     search = Search(Reward(codes, labels), args.keep)
     start = time.perf_counter()
     side(search, settings(args, seed))
@@ -111,19 +112,20 @@ def train(side: Callable[[Search, ppo.Args], None], args: Args, seed: int) -> tu
 
 
 def measure(args: Args) -> list[dict]:
-    """One row for each side and seed."""
+    """One row for each number of candidates, side and seed."""
     sides = {OURS: train_ours}
     if timing.installed("sb3_contrib", "sb3-contrib"):
         sides[THEIRS] = train_theirs
+    small = Args(quick=True)
     for side in sides.values():  # compile and load
-        train(side, Args(quick=True), seed=0)
+        train(side, small, small.bits[0], seed=0)
     rows = []
-    for seed in range(args.seeds):
-        made = {name: train(side, args, seed) for name, side in sides.items()}
+    for bits, seed in itertools.product(args.bits, range(args.seeds)):
+        made = {name: train(side, args, bits, seed) for name, side in sides.items()}
         equal = min(search.calls for search, _ in made.values())
         for name, (search, seconds) in made.items():
-            row = {"side": name, "seed": seed, "seconds": seconds, "calls": search.calls, "best": search.best}
-            row["steps_per_second"] = args.episodes * args.keep / seconds
+            row = {"side": name, "bits": bits, "seed": seed, "seconds": seconds, "calls": search.calls}
+            row |= {"best": search.best, "steps_per_second": args.episodes * args.keep / seconds}
             row["trace"] = [(calls, best) for calls, _, best in search.trace]
             rows.append(row | {"equal_calls": equal, "best_at_equal_calls": best_at(search, equal)})
     return rows
@@ -131,20 +133,18 @@ def measure(args: Args) -> list[dict]:
 
 def ratios(args: Args, table: pd.DataFrame) -> list[timing.Ratio]:
     """Medians over seeds."""
-    of = table.drop(columns="trace").groupby("side").median()
-    if THEIRS not in of.index:
-        return []
-    what, seeds = f"PPO, {args.keep} of {args.bits} bits", f"median of {args.seeds} seeds"
-    calls = f"best mAP at equal reward calls (about {of.equal_calls[OURS]:.0f})"
-    episodes = f"best mAP after {args.episodes:,} episodes"
-    return [
-        timing.Ratio(f"{what}: {name}, {seeds}", THEIRS, of[column][OURS], of[column][THEIRS], unit)
+    of = table.drop(columns="trace").groupby(["side", "bits"]).median()
+    found, seeds = [], f"median of {args.seeds} seeds"
+    for bits in args.bits if (THEIRS, args.bits[0]) in of.index else ():
+        ours, theirs, what = of.loc[OURS, bits], of.loc[THEIRS, bits], f"PPO, {args.keep} of {bits} bits"
+        calls = f"best mAP at equal reward calls (about {ours.equal_calls:.0f})"
         for name, column, unit in (
             ("environment steps", "steps_per_second", "steps/s"),
             (calls, "best_at_equal_calls", "mAP"),
-            (episodes, "best", "mAP"),
-        )
-    ]
+            (f"best mAP after {args.episodes:,} episodes", "best", "mAP"),
+        ):
+            found.append(timing.Ratio(f"{what}: {name}, {seeds}", THEIRS, ours[column], theirs[column], unit))
+    return found
 
 
 def main(args: Args) -> None:
@@ -154,6 +154,7 @@ def main(args: Args) -> None:
     table = pd.DataFrame(rows)
     print(table.drop(columns="trace").to_string(index=False, float_format="%.4f"))
     timing.save("ppo", args, rows, ratios(args, table))
+    rows = [row for row in rows if row["bits"] == args.bits[0]]
     calls = np.arange(max(row["trace"][0][0] for row in rows), min(row["calls"] for row in rows) + 1)
     curves = {side: (calls, curve(rows, side, calls)) for side in dict.fromkeys(table.side)}
     timing.figure("bench_ppo", curves, "reward calls", "best mAP, mean over seeds", log=False)
