@@ -18,10 +18,8 @@ nothing is fitted anew. The class of a decided query always comes from all of st
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -224,17 +222,8 @@ def summarize(rows: list[dict]) -> pd.DataFrame:
 
 def save(args: Args, rows: list[dict]) -> None:
     """Write the JSON: command, settings, versions and every row."""
-    settings = asdict(args)
-    settings |= settings.pop("settings")
-    packages = ("hashlib-nb", "numpy", "torch", "numba", "scikit-learn")
-    record = {
-        "command": artifacts.command("questions", args),
-        "args": {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()},
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
-        "rows": rows,
-    }
     with artifacts.locked(args.path):
-        artifacts.save_json(args.path, record)
+        artifacts.save_json(args.path, results.made_by("questions", args) | {"rows": rows})
 
 
 def main(args: Args) -> None:

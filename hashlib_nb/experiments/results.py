@@ -40,7 +40,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -460,20 +460,23 @@ def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> lis
 
 def save(args: Args, rows: list[dict]) -> None:
     """Write the JSON (command, settings, versions, rows and their summary) and the markdown beside it."""
-    settings = asdict(args)
-    settings |= settings.pop("settings")
-    settings = {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()}
-    packages = ("hashlib-nb", "numpy", "torch", "numba", "scikit-learn")
-    record = {
-        "command": artifacts.command("results", args),
-        "args": settings,
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
-        "summary": json.loads(summarize(rows).to_json(orient="records", double_precision=15)),
-        "rows": rows,
-    }
+    summary = json.loads(summarize(rows).to_json(orient="records", double_precision=15))
+    record = made_by("results", args) | {"summary": summary, "rows": rows}
     with artifacts.locked(args.path), artifacts.atomic(args.path.with_suffix(".md")) as partial:
         partial.write_text(markdown(args, rows), encoding="utf-8")
         artifacts.save_json(args.path, record)  # both are whole before either takes its place
+
+
+def made_by(stage: str, args: Any) -> dict[str, Any]:
+    """What a stored table says of its making: the command, its settings, and the versions of packages."""
+    settings = asdict(args)
+    settings |= settings.pop("settings")
+    packages = ("hashlib-nb", "numpy", "torch", "numba", "scikit-learn")
+    return {
+        "command": artifacts.command(stage, args),
+        "args": {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()},
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
+    }
 
 
 def main(args: Args) -> None:
