@@ -302,10 +302,10 @@ def questions_figure() -> Figure:
         "thermometer greedy": line("dichotomies", kind="thermometer"),
         "greedy": line("dichotomies", kind="one half"),
         "direct": line("direct", kind="one half"),
-        "random codes": line("references", what="chance"),
     }
+    chance = line("references", what="chance").mean()
     levels = {name: found.loc[found["what"] == name, "map"].mean() for name in (*results.CEILINGS, *results.FIXED)}
-    return plots.map_by_length(lengths, lines, levels, np.zeros(len(lengths)))
+    return plots.map_by_length(lengths, lines, levels, np.zeros(len(lengths)), chance)
 
 
 def markdown() -> str:

@@ -16,7 +16,11 @@ from hashlib_nb.plots.base import legend_above, level, line, styled, subplots
 
 @styled
 def map_by_length(
-    lengths: Sequence[int], scores: Mapping[str, np.ndarray], levels: Mapping[str, float], spread: np.ndarray
+    lengths: Sequence[int],
+    scores: Mapping[str, np.ndarray],
+    levels: Mapping[str, float],
+    spread: np.ndarray,
+    chance: float | None = None,
 ) -> Figure:
     """mAP against the number of kept bits: mean over seeds with their standard deviation.
 
@@ -25,6 +29,7 @@ def map_by_length(
         scores: for each method [seeds, l].
         levels: for each method whose code length is fixed, its mean; drawn as a horizontal line.
         spread: [l], standard deviation over random subsets of one seed, drawn as a band around "random".
+        chance: mAP of codes drawn at random, said in words: drawn to scale it would leave the others one line.
     """
     fig, ax = subplots(5.6, 3.6)
     if "random" in scores:
@@ -34,7 +39,10 @@ def map_by_length(
     for method, value in levels.items():
         level(ax, value, method)
     ax.set(xlabel="bits kept", ylabel="mAP", xticks=lengths)
-    legend_above(fig)
+    if chance is not None:
+        where = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "right", "fontsize": 8}
+        ax.annotate(f"chance, far below: {chance:.3f}", (1, 0), (-4, 4), **where)
+    legend_above(fig, columns=4 if len(scores) + len(levels) <= 9 else 3)
     return fig
 
 

@@ -400,3 +400,9 @@ def test_losses_are_bars_of_the_seeds_means():
     ax = plots.losses([4, 8], parts).axes[0]
     assert [[bar.get_height() for bar in bars] for bars in ax.containers] == [[2.0, 4.0], [-0.5, 0.5]]
     assert plots.losses([4, 8], {name: part[:1] for name, part in parts.items()}).axes[0].patches[0].get_height() == 1
+
+
+def test_chance_is_said_and_not_drawn_to_scale():
+    ax = plots.map_by_length([4, 8], SEEDS, {"all bits": 0.75}, np.zeros(2), 0.1).axes[0]
+    assert ax.texts[0].get_text() == "chance, far below: 0.100"
+    assert ax.get_ylim()[0] > 0.1
