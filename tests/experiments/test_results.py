@@ -139,7 +139,8 @@ def test_ceilings_rank_by_the_posteriors(made):
 
 @pytest.mark.slow
 def test_workers_find_what_one_process_finds(tmp_path, monkeypatch):
-    args = replace(ARGS, seeds=(0,), lengths=(4,), direct=False, folds=2, subsets=1)
+    settings = replace(QUICK, epochs=2)
+    args = replace(ARGS, seeds=(0,), lengths=(4,), direct=False, folds=2, subsets=1, settings=settings)
     found = []
     for workers in (1, 2):
         monkeypatch.setenv("HASHLIB_NB_HOME", str(tmp_path / str(workers)))
