@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import io
 import os
@@ -145,9 +146,13 @@ def test_an_interrupt_ends_a_process_quietly(words, seconds, tmp_path):
     env = os.environ | {"HASHLIB_NB_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen([sys.executable, *words], env=env, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
     time.sleep(seconds)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == ends.INTERRUPTED, said
+    said = None
+    for _ in range(12):  # code of others that catches everything while it is imported can lose one: press again
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            _, said = process.communicate(timeout=5)
+            break
+    assert process.returncode in (ends.INTERRUPTED, -signal.SIGINT), said  # the second while the first tidies up
     assert b"Traceback" not in said
     assert said.endswith(b"interrupted\n")
 
