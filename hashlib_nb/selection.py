@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 from hashlib_nb import artifacts, checks
 from hashlib_nb.hamming import MAX_BITS, Pairs, check_bits, check_codes, check_labels, mask_of, toggled
 from hashlib_nb.metrics import map_of_flipped, map_of_masks
-from hashlib_nb.thermometer import check_meaning, level_of
+from hashlib_nb.thermometer import check_meaning, meaning
 
 MAX_QUERIES = 2000
 """Of code sets with more rows than this, that many are drawn as queries, unless `n_queries` says otherwise."""
@@ -111,14 +111,6 @@ def _stored(about: Mapping[str, Any], history: dict[str, np.ndarray]) -> Selecti
         outputs=asks[0],
         thresholds=asks[1],
     )
-
-
-def meaning(outputs: np.ndarray | None, thresholds: np.ndarray | None) -> dict[str, list]:
-    """What a file says of thermometer bits beside their ids: outputs, thresholds, and for people the levels."""
-    if outputs is None:
-        return {}
-    levels = [float(f"{level:.6g}") for level in level_of(thresholds)]
-    return {"outputs": outputs.tolist(), "thresholds": thresholds.tolist(), "levels": levels}
 
 
 def load_or_make(path: Path, settings: Mapping[str, Any], make: Callable[[], Selection]) -> Selection:

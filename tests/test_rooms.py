@@ -24,7 +24,6 @@ ORDER = (
 EXCEPTIONS = {
     ("artifacts", "hamming"): "reading a selection checks its bits; who reads other files does without numba",
     ("metrics", "thermometer"): "the command makes codes of a selection's thermometer bits, and of decided queries",
-    ("metrics", "selection"): "the same: what a report says of thermometer bits",
     ("encoder", "selection"): "the key of a run (Setup) also names its selections",
     ("encoder", "candidates"): "the same: Setup.candidates, what they are selections of",
     ("encoder", "ppo"): "the same: Setup.select",

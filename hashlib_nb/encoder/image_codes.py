@@ -184,10 +184,13 @@ class Setup:
         return Encoder.load(self.folder, device=self.settings.device, precision=self.settings.precision)
 
     def candidates(self, options: Options | None = None) -> Candidates:
-        """The bits that stage 3 chooses among, as `options` ask for them; None for the defaults."""
+        """The bits that stage 3 chooses among, as `options` ask for them, None for the defaults; held from then on."""
         from hashlib_nb import candidates
 
-        return candidates.of_arrays(self.codes().arrays, options)
+        options, held = options or candidates.Options(), self.__dict__.setdefault("_candidates", {})
+        if options not in held:
+            held[options] = candidates.of_arrays(self.codes().arrays, options)
+        return held[options]
 
     def select(
         self, method: str, n_bits: int, options: Options | None = None, *, total_episodes: int = EPISODES

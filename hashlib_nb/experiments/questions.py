@@ -122,7 +122,7 @@ def asked(made: ImageCodes, sides: np.ndarray, options: Options) -> Candidates:
         for part in candidates.PARTS:
             posteriors = thermometer.posteriors(arrays[f"{part}_logits"], classes)
             arrays[f"{part}_logits"] = thermometer.logits_of(posteriors, sides)
-            arrays[f"{part}_codes"] = (arrays[f"{part}_logits"] >= 0).astype(np.uint8)
+            arrays[f"{part}_codes"] = thermometer.bits(arrays[f"{part}_logits"], HALF)
     pool = candidates.of_arrays(arrays, replace(options, decided=False))
     if not options.decided:
         return pool

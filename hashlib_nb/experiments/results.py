@@ -350,8 +350,10 @@ def make_rows(args: Args) -> list[dict]:
 
     jobs = [(args, seed, word) for seed in args.seeds for word in args.kinds if args.workers > 1]
     jobs = [job for job in jobs if _lacks_some(*job)]
-    with tqdm(total=len(args.seeds) * (2 + len(args.lengths)) + len(jobs), desc="results table") as bar:
-        for seed in args.seeds:
+    fitted_first = [*dict.fromkeys(seed for _, seed, _ in jobs)]  # here, on all cores, and not in the processes
+    total = len(args.seeds) * (1 + len(args.lengths)) + len(fitted_first) + len(jobs)
+    with tqdm(total=total, desc="results table") as bar:
+        for seed in fitted_first:
             args.setup(seed).codes(progress=False)
             bar.update()
         for _ in in_workers(_select_all, jobs, args.workers):

@@ -98,7 +98,7 @@ def _of_logits(args: Args, graded: bool) -> tuple[dict[str, np.ndarray], dict[st
         args: the command's.
         graded: whether the selection keeps thermometer bits.
     """
-    from hashlib_nb import selection, thermometer  # later rooms, which this command alone knows
+    from hashlib_nb import thermometer  # a later room, which this command alone knows
 
     needed = ["query_logits", *["database_logits"] * graded, *thermometer.CLASS_ARRAYS * args.decided]
     try:
@@ -113,7 +113,7 @@ def _of_logits(args: Args, graded: bool) -> tuple[dict[str, np.ndarray], dict[st
         for side in ("query", "database"):
             made[f"{side}_codes"] = thermometer.code(found[f"{side}_logits"], outputs, thresholds)
         bits = artifacts.read_selection(args.selection).tolist()
-        about = {"bits": bits, **selection.meaning(outputs, thresholds)}
+        about = {"bits": bits, **thermometer.meaning(outputs, thresholds)}
     if args.decided:
         try:
             classes = thermometer.ClassCodes.from_arrays(found)

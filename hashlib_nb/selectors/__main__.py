@@ -16,7 +16,7 @@ import tyro
 
 from hashlib_nb import artifacts, checks, thermometer
 from hashlib_nb.hamming import MAX_BITS, as_codes, as_labels, pack_bytes
-from hashlib_nb.selection import MAX_QUERIES, MOST, Reward, check_n_bits, meaning, random_masks
+from hashlib_nb.selection import MAX_QUERIES, MOST, Reward, check_n_bits, random_masks
 from hashlib_nb.selectors.registry import METHODS, check, select
 
 
@@ -169,7 +169,7 @@ class _Asked:
 
     def meaning(self, bits: np.ndarray) -> dict[str, list]:
         """What the report says of kept bits."""
-        return {} if self.outputs is None else meaning(self.outputs[bits], self.thresholds[bits])
+        return {} if self.outputs is None else thermometer.meaning(self.outputs[bits], self.thresholds[bits])
 
 
 def _read_labels(args: Args) -> np.ndarray:

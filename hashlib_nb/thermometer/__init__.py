@@ -24,12 +24,12 @@ from hashlib_nb.thermometer.classes import (
     predict_classes,
 )  # fmt: skip
 from hashlib_nb.thermometer.levels import (
-    HALF, LEVELS, bits, check_levels, check_meaning, code, distinct, level_of, meanings, quantiles, read_meaning,
-    remark,
+    HALF, LEVELS, bits, check_levels, check_meaning, code, distinct, level_of, meaning, meanings, quantiles,
+    read_meaning, remark,
 )  # fmt: skip
 
 __all__ = [
     "CLASS_ARRAYS", "HALF", "LEVELS", "ClassCodes", "bits", "ceiling", "check_levels", "check_meaning", "code",
     "decide", "decided_classes", "decided_labels", "distinct", "halves", "label_posteriors", "level_of", "logits_of",
-    "meanings", "posteriors", "predict_classes", "quantiles", "read_meaning", "remark",
+    "meaning", "meanings", "posteriors", "predict_classes", "quantiles", "read_meaning", "remark",
 ]  # fmt: skip

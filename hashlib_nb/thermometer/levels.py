@@ -162,6 +162,14 @@ def read_meaning(path: Path, k: int | None = None) -> tuple[np.ndarray, np.ndarr
         raise artifacts.ArtifactError(f"selection: {artifacts.shown(path)} cannot be used ({error})") from error
 
 
+def meaning(outputs: np.ndarray | None, thresholds: np.ndarray | None) -> dict[str, list]:
+    """What a file says of thermometer bits beside their ids: outputs, thresholds, and for people the levels."""
+    if outputs is None:
+        return {}
+    levels = [float(f"{level:.6g}") for level in level_of(thresholds)]
+    return {"outputs": outputs.tolist(), "thresholds": thresholds.tolist(), "levels": levels}
+
+
 def level_of(thresholds) -> np.ndarray:
     """The posterior float64 at which a threshold in logits asks."""
     return expit(np.asarray(thresholds, np.float64))
