@@ -4,14 +4,15 @@ from hashlib_nb.encoder.fitting import cross_fit, fit, folds_of
 from hashlib_nb.encoder.image_codes import ImageCodes, Setup, load_or_encode
 from hashlib_nb.encoder.model import Encoder, new_encoder
 from hashlib_nb.encoder.networks import ARCHS, Head, alexnet, alexnet_small, choose
+from hashlib_nb.encoder.recipes import RECIPES, SMALL, THESIS, TUNED, Recipe
 from hashlib_nb.encoder.settings import Settings
-from hashlib_nb.encoder.training import RECIPES, SMALL, THESIS, Recipe
 
 __all__ = [
     "ARCHS",
     "RECIPES",
     "SMALL",
     "THESIS",
+    "TUNED",
     "Encoder",
     "Head",
     "ImageCodes",

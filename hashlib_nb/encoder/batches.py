@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from hashlib_nb import artifacts, checks
@@ -168,36 +167,3 @@ def _free_shared_memory() -> float:
     except OSError:  # not there: nothing can be shared
         return 0
     return about.f_bavail * about.f_frsize
-
-
-def augment(
-    x: torch.Tensor,
-    shift: int,
-    mirror: bool,
-    generator: torch.Generator,
-    part: slice = slice(None),
-    batch_size: int | None = None,
-) -> torch.Tensor:
-    """Shift every picture by its own offset (edges filled with its border) and mirror half of them.
-
-    Args:
-        x: [b, c, h, w].
-        shift: largest offset, in pixels of x.
-        mirror: whether to mirror.
-        generator: of the offsets and of who is mirrored.
-        part: which pictures of a batch x is, where other processes hold the rest. Numbers are drawn for all of them.
-        batch_size: pictures in the whole batch; None where x is all of it.
-    """
-    b, _, h, w = x.shape
-    drawn = batch_size or b
-    if shift:
-        padded = nn.functional.pad(x, (shift,) * 4, mode="replicate")
-        dy, dx = torch.randint(0, 2 * shift + 1, (2, drawn), generator=generator)[:, part].to(x.device)
-        rows = (dy[:, None] + torch.arange(h, device=x.device))[:, :, None]  # [b, h, 1]
-        columns = (dx[:, None] + torch.arange(w, device=x.device))[:, None, :]  # [b, 1, w]
-        picture = torch.arange(b, device=x.device)[:, None, None]
-        x = padded[picture, :, rows, columns].permute(0, 3, 1, 2)  # [b, c, h, w]
-    if mirror:
-        mirrored = torch.rand(drawn, generator=generator)[part].to(x.device) < 0.5
-        x = torch.where(mirrored[:, None, None, None], x.flip(3), x)
-    return x.contiguous(memory_format=torch.channels_last)

@@ -24,9 +24,11 @@ from tqdm.auto import tqdm
 
 from hashlib_nb import checks
 from hashlib_nb.encoder import batches, networks, parallel
+from hashlib_nb.encoder.heads import Loss, bit_cross_entropy
 from hashlib_nb.encoder.model import Encoder, new_encoder
+from hashlib_nb.encoder.recipes import Recipe
 from hashlib_nb.encoder.settings import Settings
-from hashlib_nb.encoder.training import Loss, Recipe, Rows, Training, bit_cross_entropy
+from hashlib_nb.encoder.training import Rows, Training
 from hashlib_nb.hamming import check_codes
 
 if TYPE_CHECKING:

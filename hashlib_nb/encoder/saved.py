@@ -19,7 +19,7 @@ from hashlib_nb import artifacts, checks
 from hashlib_nb.artifacts import ArtifactError, shown
 from hashlib_nb.encoder import networks
 from hashlib_nb.encoder.networks import Head
-from hashlib_nb.encoder.settings import MAX_SIZE
+from hashlib_nb.encoder.recipes import MAX_SIZE
 from hashlib_nb.hamming import MAX_BITS
 
 WEIGHTS, DESCRIPTION, CODES = "encoder.safetensors", "encoder.json", artifacts.CODES

@@ -1,25 +1,30 @@
-"""How an encoder is fitted: recipes, and a training that can be saved after each epoch and go on later.
+"""A training that can be saved after each epoch and go on later.
 
-A training sees pictures (`batches.read`, augmented) or, where the trunk is
-frozen, its features; several processes share each batch (see `parallel`).
+It sees pictures (`batches.read`, augmented) or, where the trunk is frozen, its features; several processes share each
+batch (see `parallel`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
 from hashlib_nb import artifacts, checks
 from hashlib_nb.encoder import batches, networks, parallel
-from hashlib_nb.encoder.networks import Head, NotFiniteError
+from hashlib_nb.encoder.augmentation import augment, distort
+from hashlib_nb.encoder.heads import Loss, bit_cross_entropy, n_right, smoothed
+from hashlib_nb.encoder.networks import NotFiniteError
+from hashlib_nb.encoder.recipes import Recipe
 from hashlib_nb.machine import threads
 
 if TYPE_CHECKING:
@@ -29,120 +34,28 @@ if TYPE_CHECKING:
 
 THREADS = torch.get_num_threads()
 """Threads of a training: numba's kernels change torch's number, and with another number sums round otherwise."""
-MAX_SHIFT = 256
-"""Most pixels by which augmentation shifts a picture: each is padded by so many on every side."""
-
-
-Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-"""What a training minimizes: of logits and targets of a batch, float32 [b, k] both, a sum over its pictures."""
-
-
-def bit_cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Eq. 3.11: binary cross-entropy of every bit, summed over bits and pictures (CSQ's loss, Yuan et al. 2020)."""
-    return nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How an encoder is optimized; `RECIPES` holds one for each architecture."""
-
-    optimizer: str
-    """"sgd" (without momentum, as the thesis names none) or "adamw"."""
-    lr: float
-    """Peak learning rate of all layers but the last."""
-    head_lr_factor: float
-    """The last layer's learning rate is this many times larger."""
-    batch_size: int
-    """Pictures a step, over all processes."""
-    epochs: int
-    """Passes over the training pictures, unless `fit` is told otherwise."""
-    one_cycle: bool
-    """Warm up and anneal the learning rate (Smith 2018) instead of keeping it constant."""
-    shift: int
-    """Augmentation: shift each picture by up to this many input pixels either way; not for a frozen trunk."""
-    mirror: bool
-    """Augmentation: mirror half of the pictures; a frozen trunk's features are computed of both."""
-    weight_decay: float = 0.0
-    """Decoupled for adamw."""
-    head: Head | None = None
-    """What is trained on a frozen trunk; None where the trunk is trained too."""
-    patience: int = 0
-    """Stop after so many epochs in which no more bits of held-out pictures are right, and return the best epoch's
-    weights; 0 trains to the end and returns the last."""
-    held_out: float = 0.1
-    """Share of the training pictures that `patience` watches and that are not trained on."""
-
-    def __post_init__(self) -> None:
-        if self.optimizer not in ("sgd", "adamw"):
-            raise ValueError(f"optimizer must be 'sgd' or 'adamw', not {self.optimizer!r}")
-        checks.fields(self, checks.finite, "lr", "head_lr_factor", "weight_decay", least=0)
-        checks.fields(self, checks.finite, "held_out", above=0, below=1)
-        checks.fields(self, checks.count, "batch_size", "epochs", most=checks.ROUNDS)
-        checks.fields(self, checks.count, "patience", least=0)
-        checks.fields(self, checks.count, "shift", least=0, most=MAX_SHIFT)
-
-
-THESIS = Recipe("sgd", lr=1e-5, head_lr_factor=10, batch_size=32, epochs=50, one_cycle=False, shift=0, mirror=False)
-"""Section 4.1: all layers fine-tuned at 1e-5, the last from scratch at 1e-4, batches of 32. It names no epoch count."""
-SMALL = Recipe(
-    "adamw",
-    lr=4e-3,
-    head_lr_factor=1,
-    batch_size=64,
-    epochs=20,
-    one_cycle=True,
-    shift=2,
-    mirror=True,
-    weight_decay=0.01,
-)
-"""For `alexnet_small` from random weights."""
-FINE_TUNED = Recipe(
-    "adamw",
-    lr=3e-4,
-    head_lr_factor=10,
-    batch_size=50,
-    epochs=8,
-    one_cycle=True,
-    shift=4,
-    mirror=True,
-    weight_decay=0.01,
-)
-"""For `efficientnet_lite0`, all layers, from ImageNet weights."""
-FROZEN = Recipe(
-    "adamw",
-    lr=2e-3,
-    head_lr_factor=1,
-    batch_size=100,
-    epochs=20,
-    one_cycle=True,
-    shift=0,
-    mirror=True,
-    weight_decay=0.05,
-    head=Head(),
-)
-"""For the head on a frozen trunk."""
-RECIPES = {
-    "alexnet": THESIS,
-    "alexnet_small": SMALL,
-    "vgg19": THESIS,
-    "efficientnet_lite0": FINE_TUNED,
-    "alexnet_frozen": FROZEN,
-    "vgg19_frozen": FROZEN,
-    "efficientnet_lite0_frozen": FROZEN,
-}
 
 
 def optimizer_of(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Two groups of what is trained: all layers but the last, and the last (head) at its own learning rate."""
+    """What is trained, in groups: the last layer (head) has its own learning rate, each block less than the next."""
     last = [module for module in network.modules() if isinstance(module, nn.Linear)][-1]
     head_ids = {id(p) for p in last.parameters()}
     body = [p for p in network.parameters() if id(p) not in head_ids and p.requires_grad]
-    groups = [
-        {"params": body, "lr": recipe.lr},
-        {"params": list(last.parameters()), "lr": recipe.lr * recipe.head_lr_factor},
-    ]
+    groups = [{"params": body, "lr": recipe.lr}]
+    if recipe.lr_decay < 1:
+        groups = _by_block(network, recipe)
+    groups.append({"params": list(last.parameters()), "lr": recipe.lr * recipe.head_lr_factor})
     kinds = {"sgd": torch.optim.SGD, "adamw": torch.optim.AdamW}
     return kinds[recipe.optimizer](groups, weight_decay=recipe.weight_decay)
+
+
+def _by_block(network: nn.Module, recipe: Recipe) -> list[dict]:
+    groups = []
+    for below, part in enumerate(reversed(networks.levels_of(network))):
+        trained = [p for module in part for p in module.parameters() if p.requires_grad]
+        if trained:
+            groups.append({"params": trained, "lr": recipe.lr * recipe.lr_decay**below})
+    return groups
 
 
 def schedule_of(optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
@@ -186,18 +99,25 @@ class Training:
         self.loss = loss
         # The whole target matrix lies on the device, and so do features; pictures go there batch by batch.
         self.device_targets = torch.as_tensor(targets, dtype=torch.float32, device=encoder.device)
+        if recipe.label_smoothing:
+            self.device_targets = smoothed(self.device_targets, recipe.label_smoothing, loss)
         self.features = _features_on(encoder.device, images)
         # Full batches only: batch norm makes a poor estimate from a remainder of two or three pictures.
         self.batch_size = min(recipe.batch_size, len(rows.training))
         if self.batch_size < parallel.count():
             raise ValueError(f"a batch of {self.batch_size} is too small for {parallel.count()} processes: start fewer")
+        if recipe.frozen_blocks:
+            networks.freeze_blocks(encoder.network, recipe.frozen_blocks)
         self.model = parallel.replicate(encoder.network if self.features is None else encoder.network.head)
         self.optimizer = optimizer_of(encoder.network, recipe)
         self.schedule = schedule_of(self.optimizer, recipe, epochs * (len(rows.training) // self.batch_size))
         # Gradients of a sum over the batch are large: torch's first scale, 65,536, would overflow for several steps.
         self.scaler = torch.amp.GradScaler(encoder.device.type, 1024.0, enabled=encoder.precision == "fp16")
         self.generator = torch.Generator().manual_seed(checks.word(seed))
+        average = get_ema_multi_avg_fn(recipe.ema)
+        self.averaged = AveragedModel(encoder.network, multi_avg_fn=average, use_buffers=True) if recipe.ema else None
         self.epoch = 0
+        self.cpu_seconds = 0.0
         self.best: dict = {"epoch": 0, "accuracy": -1.0, "network": {}}
         self.history: dict[str, list[float]] = {"loss": [], "bit_accuracy": []}
         held = artifacts.digest(targets, rows.training, rows.watched, rows.validation)
@@ -217,7 +137,10 @@ class Training:
             NotFiniteError: the loss or the weights after it are not finite.
         """
         threads.limit(THREADS, "torch")
+        start = time.process_time()
         self.encoder.network.train()
+        if self.recipe.frozen_blocks:
+            networks.freeze_blocks(self.encoder.network, self.recipe.frozen_blocks)
         training = self.rows.training
         order = training[torch.randperm(len(training), generator=self.generator).numpy()]
         full = range(0, len(order) - self.batch_size + 1, self.batch_size)
@@ -229,6 +152,7 @@ class Training:
         measures = {"loss": loss, "bit_accuracy": accuracy} | self._measure_held_out()
         for name, value in measures.items():
             self.history.setdefault(name, []).append(value)
+        self.cpu_seconds += time.process_time() - start
         return measures
 
     def check_finite(self, loss: float = 0.0) -> None:
@@ -251,11 +175,9 @@ class Training:
                 bar.update()
 
     def _pictures(self, rows: list[np.ndarray], part: slice) -> Iterator[torch.Tensor]:
-        shift, mirror = self.recipe.shift, self.recipe.mirror
         pin = self.encoder.device.type == "cuda"
         for batch in batches.read(self.images, [each[part] for each in rows], pin=pin):
-            x = self.encoder.prepare(batch)
-            yield batches.augment(x, shift, mirror, self.generator, part, self.batch_size)
+            yield varied(self.encoder, self.recipe, batch, self.generator, part, self.batch_size)
 
     def _features(self, rows: list[np.ndarray], part: slice) -> Iterator[torch.Tensor]:
         """Float32 [b, d], of each picture a view at random: itself or its mirror image."""
@@ -274,36 +196,45 @@ class Training:
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.schedule.step()
-        right = (logits.detach() >= 0) == (target > 0.5)
-        return torch.stack([loss.detach(), right.sum().float()])
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.encoder.network)
+        return torch.stack([loss.detach(), n_right(logits.detach(), target, self.loss).float()])
 
     def _measure_held_out(self) -> dict[str, float]:
         """Bit accuracy on rows that are not trained on; the best epoch so far is kept where early stopping is on."""
         parallel.same_buffers(self.encoder.network)
+        parallel.same_buffers(self.fitted.network)
         measures = {}
         for name in ("watched", "validation"):
             rows = getattr(self.rows, name)
             if len(rows):
-                codes = self.encoder.encode(batches.take(self.images, rows))
-                measures[f"{name}_bit_accuracy"] = float((codes == self.targets[rows]).mean())
+                logits = torch.from_numpy(self.fitted.logits(batches.take(self.images, rows)))
+                right = n_right(logits, torch.as_tensor(self.targets[rows]), self.loss)
+                measures[f"{name}_bit_accuracy"] = float(right) / logits.numel()
         accuracy = measures.get("watched_bit_accuracy", -1.0)
         if accuracy > self.best["accuracy"]:
             network = {name: value.clone() for name, value in self._trained_state().items()}
             self.best = {"epoch": self.epoch, "accuracy": accuracy, "network": network}
         return measures
 
+    @property
+    def fitted(self) -> Encoder:
+        """The encoder as it would be handed on now: with averaged weights where the recipe averages."""
+        return self.encoder if self.averaged is None else replace(self.encoder, network=self.averaged.module)
+
     def _trained_state(self) -> dict[str, torch.Tensor]:
         """The weights without those of a frozen trunk, which every training has from the same file."""
-        state = self.encoder.network.state_dict()
+        return self._own(self.fitted.network.state_dict())
+
+    def _own(self, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         return {name: value for name, value in state.items() if not name.startswith("trunk.")}
 
     def _load_trained(self, state: dict[str, torch.Tensor]) -> None:
         self.encoder.network.load_state_dict(state, strict=not networks.is_frozen(self.encoder.arch))
 
     def take_best(self) -> None:
-        """Go back to the best epoch's weights, where early stopping watched."""
-        if self.best["network"]:
-            self._load_trained(self.best["network"])
+        """Give the encoder its last weights: averaged ones, or the best epoch's where early stopping watched."""
+        self._load_trained(self.best["network"] or self._trained_state())
 
     def save(self, path: Path) -> None:
         """Write everything to `path`, all or nothing; the first process does."""
@@ -315,7 +246,9 @@ class Training:
             "epoch": self.epoch,
             "history": self.history,
             "best": self.best,
-            "network": self._trained_state(),
+            "network": self._own(self.encoder.network.state_dict()),
+            "averaged": self.averaged and self.averaged.state_dict(),
+            "cpu_seconds": self.cpu_seconds,
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "scaler": self.scaler.state_dict(),
@@ -338,6 +271,9 @@ class Training:
             return
         self.epoch, self.history, self.best = state["epoch"], state["history"], state["best"]
         self._load_trained(state["network"])
+        if self.averaged is not None:
+            self.averaged.load_state_dict(state["averaged"])
+        self.cpu_seconds = state["cpu_seconds"]
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.scaler.load_state_dict(state["scaler"])
@@ -353,3 +289,18 @@ def _features_on(device: torch.device, images: Images) -> torch.Tensor | None:
         return None
     features = torch.tensor(images, device=device)
     return features[:, None] if features.ndim == 2 else features
+
+
+def varied(
+    encoder: Encoder,
+    recipe: Recipe,
+    pictures: torch.Tensor,
+    generator: torch.Generator,
+    part: slice = slice(None),
+    batch_size: int | None = None,
+) -> torch.Tensor:
+    """Network inputs [b, c, h, w] of pictures uint8 [b, h, w, c], augmented as a recipe has it; see `augmentation`."""
+    if recipe.distort:
+        pictures = distort(pictures, generator, part, batch_size)
+    shift = recipe.shift + round(recipe.crop * min(encoder.size))
+    return augment(encoder.prepare(pictures), shift, recipe.mirror, generator, part, batch_size)
