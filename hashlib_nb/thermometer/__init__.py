@@ -18,7 +18,7 @@ and Perronnin (CVPR 2011). No torch, and no label of a query or database picture
     python -m hashlib_nb thermometer --logits logits.npy --out thermometer.npz        # see --help
 """
 
-from hashlib_nb.thermometer.ceilings import ceiling  # noqa: I001 (several names a line keep this short)
+from hashlib_nb.thermometer.ceilings import ceiling, ceiling_bracket  # noqa: I001 (several names a line: short)
 from hashlib_nb.thermometer.classes import (
     CLASS_ARRAYS, ClassCodes, decide, decided_classes, decided_labels, halves, label_posteriors, logits_of, posteriors,
     predict_classes,
@@ -29,7 +29,8 @@ from hashlib_nb.thermometer.levels import (
 )  # fmt: skip
 
 __all__ = [
-    "CLASS_ARRAYS", "HALF", "LEVELS", "ClassCodes", "bits", "ceiling", "check_levels", "check_meaning", "code",
-    "decide", "decided_classes", "decided_labels", "distinct", "halves", "label_posteriors", "level_of", "logits_of",
-    "meaning", "meanings", "posteriors", "predict_classes", "quantiles", "read_meaning", "remark",
+    "CLASS_ARRAYS", "HALF", "LEVELS", "ClassCodes", "bits", "ceiling", "ceiling_bracket", "check_levels",
+    "check_meaning", "code", "decide", "decided_classes", "decided_labels", "distinct", "halves",
+    "label_posteriors", "level_of", "logits_of", "meaning", "meanings", "posteriors", "predict_classes",
+    "quantiles", "read_meaning", "remark",
 ]  # fmt: skip

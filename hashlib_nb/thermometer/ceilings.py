@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import numpy as np
 
 from hashlib_nb.hamming import check_labels
-from hashlib_nb.metrics import average_precision_from_histograms
+from hashlib_nb.metrics import TIES, average_precision_from_histograms
 from hashlib_nb.thermometer.classes import check_posteriors
 from hashlib_nb.thermometer.levels import ROWS
 
@@ -26,7 +29,8 @@ def ceiling(
     query's labels decided first, `decided_labels`, it is the decided ceiling. It is a row to compare with and no bound:
     posteriors rank best only where they are calibrated.
 
-    Scores are float64 and tie where they are equal. Memory: a block of queries times n; time: q sorts of n.
+    Scores are float64 and tie where they are equal. Memory: a block of queries times n; time: a sort of n for each
+    query whose posteriors differ from those before it.
 
     Args:
         query_posteriors: [q, m].
@@ -43,6 +47,34 @@ def ceiling(
     Raises:
         ValueError: posteriors or labels that do not fit together.
     """
+    sides = query_posteriors, database_posteriors, query_labels, database_labels
+    return _ceilings(*sides, exclusive, top_n, (ties,))[0]
+
+
+def ceiling_bracket(
+    query_posteriors,
+    database_posteriors,
+    query_labels,
+    database_labels,
+    *,
+    exclusive: bool = True,
+    top_n: int | None = None,
+) -> dict[str, np.ndarray]:
+    """`ceiling` for every order of ties that there is a name for, `metrics.TIES`, from one sort of each query's scores.
+
+    Args, memory, time and errors as of `ceiling`.
+
+    Returns:
+        float64 [q] by the name of the order.
+    """
+    sides = query_posteriors, database_posteriors, query_labels, database_labels
+    return dict(zip(TIES, _ceilings(*sides, exclusive, top_n, TIES), strict=True))
+
+
+def _ceilings(
+    query_posteriors, database_posteriors, query_labels, database_labels, exclusive: bool, top_n: int | None, ties
+) -> np.ndarray:
+    """Average precision float64 [len(ties), q] of each query and each order of ties."""
     sides = [check_posteriors(query_posteriors, "query_posteriors", exclusive=exclusive)]
     sides.append(check_posteriors(database_posteriors, "database_posteriors", exclusive=exclusive))
     labels = [check_labels(query_labels, "query_labels"), check_labels(database_labels, "database_labels")]
@@ -51,15 +83,51 @@ def ceiling(
     for name, side, label in zip(("query", "database"), sides, labels, strict=True):
         if len(side) != len(label):
             raise ValueError(f"{name}_labels has {len(label)} rows for {len(side)} {name}_posteriors; give one a row")
-    found = np.empty(len(sides[0]))
-    step = max(1, ROWS // len(sides[1]))
-    for start in range(0, len(found), step):
-        rows = slice(start, start + step)
-        scores = _relevance(sides[0][rows], sides[1], exclusive=exclusive)
-        for i, score in enumerate(scores, start):
-            relevant = labels[0][i] == labels[1] if labels[0].ndim == 1 else (labels[0][i] & labels[1]).any(axis=1)
-            found[i] = _average_precision(score, relevant, top_n, ties)
+    found = np.empty((len(ties), len(sides[0])))
+    for rows, levels in _levels(*sides, exclusive=exclusive):
+        for row in rows:
+            hits = levels.hits(_relevant(labels[0][row], labels[1]))
+            for number, name in enumerate(ties):
+                asked = {"top_n": top_n, "ties": name}
+                found[number, row] = average_precision_from_histograms(levels.counts[None], hits[None], **asked)[0]
     return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Levels:
+    """One ranking, highest score first: equal scores are one level, as equal distances are."""
+
+    order: np.ndarray
+    """int64 [n], items by falling score."""
+    starts: np.ndarray
+    """int64 [levels], where each level begins in it."""
+    counts: np.ndarray
+    """int64 [levels], its items."""
+
+    @classmethod
+    def of(cls, scores: np.ndarray) -> _Levels:
+        order = np.argsort(-scores)
+        starts = np.flatnonzero(np.append(True, np.diff(scores[order]) != 0))
+        return cls(order, starts, np.diff(np.append(starts, len(scores))))
+
+    def hits(self, relevant: np.ndarray) -> np.ndarray:
+        """int64 [levels], how many of its items are relevant, bool [n]."""
+        return np.add.reduceat(relevant[self.order].astype(np.int64), self.starts)
+
+
+def _levels(query: np.ndarray, database: np.ndarray, *, exclusive: bool) -> Iterator[tuple[np.ndarray, _Levels]]:
+    """The rows of queries with equal posteriors, and what these rank: decided queries are as many as classes."""
+    _, first, group = np.unique(query, axis=0, return_index=True, return_inverse=True)
+    rows = np.split(np.argsort(group.reshape(-1), kind="stable"), np.cumsum(np.bincount(group.reshape(-1)))[:-1])
+    step = max(1, ROWS // len(database))
+    for start in range(0, len(first), step):
+        scores = _relevance(query[first[start : start + step]], database, exclusive=exclusive)
+        yield from zip(rows[start : start + step], map(_Levels.of, scores), strict=True)
+
+
+def _relevant(label: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """bool [n], which items share a label with a query."""
+    return label == labels if labels.ndim == 1 else labels[:, np.flatnonzero(label)].any(axis=1)
 
 
 def _relevance(query: np.ndarray, database: np.ndarray, *, exclusive: bool) -> np.ndarray:
@@ -72,13 +140,3 @@ def _relevance(query: np.ndarray, database: np.ndarray, *, exclusive: bool) -> n
         else:
             total *= 1 - both
     return total if exclusive else 1 - total
-
-
-def _average_precision(scores: np.ndarray, relevant: np.ndarray, top_n: int | None, ties: str) -> float:
-    """AP of one ranking by scores [n], highest first, equal ones tied: a level for each score, as for a distance."""
-    order = np.argsort(-scores)
-    new = np.append(True, np.diff(scores[order]) != 0)
-    starts = np.flatnonzero(new)
-    counts = np.diff(np.append(starts, len(scores)))
-    hits = np.add.reduceat(relevant[order].astype(np.int64), starts)
-    return average_precision_from_histograms(counts[None], hits[None], top_n=top_n, ties=ties)[0]

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hashlib_nb import metrics, thermometer
-from hashlib_nb.thermometer import ceiling
+from hashlib_nb.thermometer import ceiling, ceiling_bracket
 
 
 def relevance(query, item, exclusive: bool) -> float:
@@ -98,6 +98,34 @@ def test_the_order_of_rows_changes_no_ceiling():
     np.testing.assert_allclose(
         ceiling(QUERY, twice[order], ONE_HOT[0], ONE_HOT[1][order]), ceiling(QUERY, twice, *ONE_HOT), rtol=1e-12
     )
+
+
+@given(data=st.data(), exclusive=st.booleans(), as_numbers=st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_a_bracket_is_three_ceilings_from_one_sort(data, exclusive, as_numbers):
+    """To the last bit, also where several queries share their posteriors and scores tie."""
+    draw = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    q, n = data.draw(st.integers(1, 9)), data.draw(st.integers(1, 40))
+    sides = [draw.dirichlet(np.ones(3), rows).round(data.draw(st.sampled_from([1, 12]))) for rows in (q, n)]
+    sides = [side / side.sum(axis=1, keepdims=True) for side in sides]
+    sides[0] = sides[0][draw.integers(0, q, q)]
+    labels = [draw.integers(0, 3, rows) for rows in (q, n)]
+    if not as_numbers:
+        labels = [np.eye(3, dtype=np.uint8)[each] | (draw.random((len(each), 3)) < 0.2) for each in labels]
+    asked = {"exclusive": exclusive, "top_n": data.draw(st.sampled_from([None, 1, 5]))}
+    found = ceiling_bracket(*sides, *labels, **asked)
+    assert [*found] == [*metrics.TIES]
+    for name, values in found.items():
+        np.testing.assert_array_equal(values, ceiling(*sides, *labels, ties=name, **asked))
+        apart = [ceiling(sides[0][[i]], sides[1], labels[0][[i]], labels[1], ties=name, **asked)[0] for i in range(q)]
+        np.testing.assert_array_equal(values, apart)
+
+
+def test_queries_of_equal_posteriors_are_sorted_once(monkeypatch):
+    sorts, argsort = [], np.argsort
+    monkeypatch.setattr(np, "argsort", lambda *args, **kwargs: sorts.append(len(args[0])) or argsort(*args, **kwargs))
+    ceiling_bracket(thermometer.decided_labels(QUERY), DATABASE, *ONE_HOT)
+    assert sorts.count(len(DATABASE)) == len(np.unique(QUERY.argmax(axis=1)))
 
 
 def test_a_query_without_a_relevant_picture_has_none():
