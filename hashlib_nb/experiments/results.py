@@ -18,12 +18,16 @@ A row is one code of one method from one seed, measured with the query pictures 
 | class index       | the number of the predicted class in ceil(log2 C) bits (Sablayrolles et al. 2016)            |
 | ceiling           | no code: ranking by the posteriors' P(relevant), `thermometer.ceiling`                       |
 | decided ceiling   | the same with the query's class decided first                                                |
+| mirrored ...      | the same bits, of logits averaged over a picture and its mirror image: encoded twice         |
 
 A decided query is a classifier's word, so such rows are named. The oracle and the ceilings are rows to compare with,
 and no bounds. The index' class is the one whose target code is nearest to the picture's code of k bits, the first one
 where several are equally near (with several labels a picture, read "label set" for "class"). At p = k nothing is left
 to choose of the outputs: PPO, greedy, random, first p and direct are all bits. No row but the oracle has seen a label
 of a query or database picture.
+
+A row belongs to an experiment: a training seed on a split of the pictures. Each is saved as it is finished, and a table
+that was cut off goes on with those that are missing.
 
     python -m hashlib_nb results --lengths 16 32 --seeds 0        # see --help
 """
@@ -33,24 +37,23 @@ from __future__ import annotations
 import io
 import itertools
 import json
-import platform
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
-from dataclasses import asdict, dataclass, replace
-from functools import partial
-from importlib.metadata import version
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 import pandas as pd
 import tyro
 from tqdm.auto import tqdm
 
-from hashlib_nb import artifacts, checks, hamming, metrics, ppo, selection, selectors, thermometer
+from hashlib_nb import artifacts, candidates, checks, datasets, hamming, metrics, ppo, selection, selectors, thermometer
 from hashlib_nb.baselines import class_index_codes, random_codes
 from hashlib_nb.candidates import Candidates, Options
 from hashlib_nb.encoder import Settings, Setup
+from hashlib_nb.experiments.provenance import differences, made_by
 from hashlib_nb.experiments.workers import MAX_WORKERS, in_workers
 from hashlib_nb.thermometer import HALF, LEVELS, ClassCodes, predict_classes
 
@@ -75,6 +78,10 @@ CEILINGS = ("decided ceiling", "ceiling")
 """Methods without a code."""
 FIXED = ("all bits", "class index")
 """Methods whose code length does not depend on p."""
+MIRRORED = "mirrored "
+"""What begins the name of a row of logits that are averaged over pictures and their mirror images."""
+TWICE = tuple(f"{word}{selectors.METHODS[name].title}" for word in KINDS if word for name in SEARCHES)
+"""Rows of p bits that have a mirrored one beside them."""
 CHANCE = "random codes"
 MEASURES = ("map", "pessimistic", "optimistic", "precision_radius2", "empty_ball_rate", "reward", "calls")
 """Columns of a row that are averaged over draws and seeds."""
@@ -123,6 +130,10 @@ class Args:
     """posteriors at which thermometer bits ask"""
     workers: int = 1
     """processes that search at once, each on one core; their number changes nothing but the time"""
+    mirrored: bool = False
+    """rows of mirrored logits as well: a second encoding of query and database pictures"""
+    splits: tuple[int, ...] = (0,)
+    """seeds of the pictures' splits, each with every training seed; 0 is the data set's own"""
     settings: Annotated[Settings, tyro.conf.arg(name="")] = Settings()
 
     def __post_init__(self) -> None:
@@ -135,7 +146,7 @@ class Args:
         checks.fields(self, checks.count, "top_n", optional=True)
         checks.fields(self, checks.count, "folds", least=0)
         checks.fields(self, checks.counts, "lengths", distinct=True)
-        checks.fields(self, checks.seeds, "seeds")
+        checks.fields(self, checks.seeds, "seeds", "splits")
         if max(self.lengths) > self.code_length:
             raise ValueError(
                 f"lengths has {max(self.lengths)}, but code_length is {self.code_length}; keep at most all bits"
@@ -157,21 +168,52 @@ class Args:
     def methods(self) -> tuple[str, ...]:
         """The table's rows in their order."""
         graded = (*(f"{word}{row}" for word in KINDS if word for row in CHOSEN), *GRADED, *CEILINGS)
-        left_out = {*(() if self.thermometer else graded), *(() if self.direct else ("direct",))}
-        return tuple(row for row in (*SELECTED, CHANCE, *CEILINGS, *FIXED) if row not in left_out)
+        rows = (*SELECTED, *_mirrored(TWICE), CHANCE, *CEILINGS, *_mirrored(CEILINGS), *FIXED, *_mirrored(FIXED))
+        left_out = {*(() if self.thermometer else (*graded, *_mirrored(graded)))}
+        left_out |= {*(() if self.direct else ("direct",))}
+        return tuple(row for row in rows if row not in left_out and (self.mirrored or not row.startswith(MIRRORED)))
 
-    def setup(self, seed: int, n_bits: int | None = None) -> Setup:
-        """The key of a seed's k-bit codes; with `n_bits`, of an encoder trained for so many bits, without folds."""
+    @property
+    def experiments(self) -> list[tuple[int, int]]:
+        """Split and training seed of each."""
+        return [*itertools.product(self.splits, self.seeds)]
+
+    def setup(self, seed: int, n_bits: int | None = None, split: int = 0) -> Setup:
+        """The key of a seed's k-bit codes on a split; with `n_bits`, of an encoder for so many bits, without folds."""
         return Setup(
             self.dataset,
             self.root,
             self.options,
+            split=self.split_path(split) if split else None,
             code_length=self.code_length if n_bits is None else n_bits,
             seed=seed,
             target_codes="literal" if self.literal else "repaired",
             folds=self.folds if n_bits is None else 0,
             settings=self.settings,
         )
+
+    def split_path(self, split: int) -> Path:
+        """The file of the split that is drawn with the seed `split`, made where it is missing."""
+        options = datasets.typed_options(self.dataset, self.options)
+        label = datasets.label(self.dataset, root=self.root, options=options)
+        path = artifacts.project_root() / "artifacts" / f"{label}-splits" / f"split{split}.npz"
+        if not path.exists():
+            datasets.load(self.dataset, root=self.root, seed=split, **dict(options)).save_split(path)
+        return path
+
+
+def _mirrored(methods: Sequence[str]) -> tuple[str, ...]:
+    return tuple(f"{MIRRORED}{method}" for method in methods)
+
+
+def without_code(method: str) -> bool:
+    """Whether a row is a ranking without a code."""
+    return method.removeprefix(MIRRORED) in CEILINGS
+
+
+def of_one_length(method: str) -> bool:
+    """Whether a row has nothing to do with p."""
+    return without_code(method) or method.removeprefix(MIRRORED) in FIXED
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,6 +240,7 @@ def codes_of_length(args: Args, setup: Setup, n_bits: int) -> Iterator[Code]:
     made, k = setup.codes(progress=False), args.code_length
     for word, options in args.kinds.items():
         pool = setup.candidates(options)
+        twice = candidates.of_arrays(mirrored_codes(setup).arrays, options) if args.mirrored and word else None
 
         def kept(method: str, bits: np.ndarray, pool: Candidates = pool, **about) -> Code:
             return Code(method, *pool.test_codes(bits), **about)
@@ -206,16 +249,15 @@ def codes_of_length(args: Args, setup: Setup, n_bits: int) -> Iterator[Code]:
             continue
         for name in SEARCHES:
             method = f"{word}{selectors.METHODS[name].title}"
-            if n_bits == pool.k:
-                yield kept(method, np.arange(n_bits) if pool.ids is None else pool.ids)
-            else:
-                found = select(args, setup, name, n_bits, options)
-                yield kept(method, found.bits, selection=found)
-                if options.decided and name == SEARCHES[0]:
-                    yield decided_by_kept_bits(pool, found.bits, made.classes)
+            found = None if n_bits == pool.k else select(args, setup, name, n_bits, options)
+            bits = pool.searched if found is None else found.bits
+            yield kept(method, bits, selection=found)
+            if twice is not None:
+                yield Code(f"{MIRRORED}{method}", *twice.test_codes(bits), selection=found)
+            if found is not None and options.decided and name == SEARCHES[0]:
+                yield decided_by_kept_bits(pool, bits, made.classes)
         for draw, mask in enumerate(selection.random_masks(pool.k, n_bits, args.subsets, setup.seed)):
-            bits = np.flatnonzero(mask)
-            yield kept(f"{word}random", bits if pool.ids is None else pool.ids[bits], draw=draw)
+            yield kept(f"{word}random", pool.searched[np.flatnonzero(mask)], draw=draw)
         if options.decided:
             path = setup.selection_path("oracle", n_bits, options)
             seen = {"data": pool.digest(), "test": artifacts.digest(*pool.test_codes(slice(None))), "n_bits": n_bits}
@@ -225,10 +267,24 @@ def codes_of_length(args: Args, setup: Setup, n_bits: int) -> Iterator[Code]:
     if n_bits <= k:
         yield Code("first p", made.query[:, :n_bits], made.database[:, :n_bits])
     if args.direct:
-        direct = made if n_bits == k else args.setup(setup.seed, n_bits).codes(progress=False)
+        direct = made if n_bits == k else direct_setup(setup, n_bits).codes(progress=False)
         yield Code("direct", direct.query, direct.database)
     coins = random_codes(len(made.query) + len(made.database), n_bits, setup.seed)
     yield Code(CHANCE, coins[: len(made.query)], coins[len(made.query) :])
+
+
+def direct_setup(setup: Setup, n_bits: int) -> Setup:
+    """The key of an encoder that is trained for so many bits, on the pictures and seed of another, without folds."""
+    return replace(setup, code_length=n_bits, folds=0)
+
+
+@lru_cache(maxsize=1)  # a setup reads its file each time, and every length asks
+def mirrored_codes(setup: Setup) -> ImageCodes:
+    """The codes of logits averaged over query and database pictures and their mirror images."""
+    arrays = setup.mirrored()
+    return replace(
+        setup.codes(progress=False), query=arrays["query_codes"], database=arrays["database_codes"], arrays=arrays
+    )
 
 
 def decided_by_kept_bits(pool: Candidates, bits: np.ndarray, classes: ClassCodes) -> Code:
@@ -241,8 +297,7 @@ def decided_by_kept_bits(pool: Candidates, bits: np.ndarray, classes: ClassCodes
 
 def oracle(pool: Candidates, n_bits: int, seed: int = 0) -> selection.Selection:
     """The candidates that greedy keeps where the test pictures' own labels pay: what a perfect reward could find."""
-    chosen = np.arange(pool.k) if pool.ids is None else pool.ids
-    queries, database = pool.test_codes(chosen)
+    queries, database = pool.test_codes(pool.searched)
     reward = selection.Reward.of_queries(queries, pool.query_labels, database, pool.database_labels)
     return pool.named(selectors.select(None, None, n_bits, method="greedy", reward=reward, seed=seed))
 
@@ -270,25 +325,28 @@ def select(args: Args, setup: Setup, name: str, n_bits: int, options: Options | 
     return setup.select(name, n_bits, options, total_episodes=args.total_episodes)
 
 
-def _select_all(args: Args, seed: int, word: str) -> None:
-    """In a process of its own: leave the selections of a seed and a kind of candidates where `select` finds them."""
+def _select_all(args: Args, split: int, seed: int, word: str) -> None:
+    """In a process of its own: leave the selections of an experiment and a kind of candidates where `select` looks."""
     with redirect_stdout(io.StringIO()):
-        setup, options = args.setup(seed), args.kinds[word]
+        setup, options = args.setup(seed, split=split), args.kinds[word]
         k = setup.candidates(options).k
         for name, n_bits in itertools.product(SEARCHES, args.lengths):
             if n_bits < k:
                 select(args, setup, name, n_bits, options)
 
 
-def _lacks_some(args: Args, seed: int, word: str) -> bool:
-    """Whether a selection of a seed and a kind of candidates lies nowhere yet."""
-    setup, options, sought = args.setup(seed), args.kinds[word], itertools.product(SEARCHES, args.lengths)
-    paths = [
-        setup.selection_path(name, n_bits, options, total_episodes=args.total_episodes)
-        for name, n_bits in sought
+def selection_paths(args: Args, setup: Setup, word: str) -> list[Path]:
+    """Where the selections of an experiment and a kind of candidates lie, or will."""
+    return [
+        setup.selection_path(name, n_bits, args.kinds[word], total_episodes=args.total_episodes)
+        for name, n_bits in itertools.product(SEARCHES, args.lengths)
         if word or n_bits < args.code_length  # of k outputs nothing is left to choose
     ]
-    return not all(path.exists() for path in paths)
+
+
+def _lacks_some(args: Args, split: int, seed: int, word: str) -> bool:
+    """Whether a selection of an experiment and a kind of candidates lies nowhere yet."""
+    return not all(path.exists() for path in selection_paths(args, args.setup(seed, split=split), word))
 
 
 def ceilings(made: ImageCodes, splits: Splits, top_n: int | None = None) -> Iterator[dict]:
@@ -299,9 +357,25 @@ def ceilings(made: ImageCodes, splits: Splits, top_n: int | None = None) -> Iter
     labels = splits.query.labels, splits.database.labels
     asked = {"exclusive": classes.exclusive, "top_n": top_n}
     for method, side in zip(CEILINGS, (thermometer.decided_labels(query), query), strict=True):
-        scores = {ties: thermometer.ceiling(side, database, *labels, ties=ties, **asked) for ties in metrics.TIES}
+        scores = thermometer.ceiling_bracket(side, database, *labels, **asked)
         means = {ties: float(np.nanmean(values)) for ties, values in scores.items()}
         yield _row(method, 0, means, splits, scores["expected"])
+
+
+def accuracy(made: ImageCodes, splits: Splits) -> dict[str, float]:
+    """How often the query pictures' decided labels are right.
+
+    Returns:
+        `accuracy`, the share of pictures whose decided class is theirs; or where pictures have several labels
+        `label_overlap`, the mean over pictures of decided labels that are right, as a share of all that are decided or
+        right (Jaccard's index).
+    """
+    classes = made.classes
+    posteriors = thermometer.posteriors(made.arrays["query_logits"], classes)
+    decided = thermometer.decided_labels(thermometer.label_posteriors(posteriors, classes))
+    right = splits.query.labels
+    overlap = (decided & right).sum(axis=1) / np.maximum((decided | right).sum(axis=1), 1)
+    return {"accuracy" if classes.exclusive else "label_overlap": float(overlap.mean())}
 
 
 def measure(code: Code, splits: Splits, top_n: int | None = None) -> dict:
@@ -334,51 +408,95 @@ def _row(method: str, bits: int, scores: dict[str, float], splits: Splits, per_q
     }
 
 
-def make_rows(args: Args) -> list[dict]:
-    """Every row: `measure` of every method, length, seed and draw.
+def data_digest(splits: Splits) -> str:
+    """What identifies the pictures and labels of all parts, by their content."""
+    parts = [getattr(splits, name) for name in datasets.PARTS]
+    images = [each.images.digest if isinstance(each.images, datasets.Pictures) else artifacts.digest(each.images)
+              for each in parts]  # fmt: skip
+    return artifacts.digest_of_text(" ".join([*images, artifacts.digest(*(each.labels for each in parts))]))
+
+
+Experiment = tuple[dict, list[dict]]
+"""An experiment's split and seed with what `describe` says of it, and its rows."""
+
+
+def measure_experiment(args: Args, setup: Setup) -> Iterator[list[dict]]:
+    """The rows of an experiment, some at a time: those of each length, then those of one length and without a code."""
+    splits, made = setup.splits, setup.codes(progress=False)
+    for n_bits in args.lengths:
+        yield [measure(code, splits, args.top_n) for code in codes_of_length(args, setup, n_bits)]
+    rows = []
+    for word, codes in {"": made, **({MIRRORED: mirrored_codes(setup)} if args.mirrored else {})}.items():
+        found = [measure(code, splits, args.top_n) for code in codes_of_fixed_length(codes)]
+        found += ceilings(codes, splits, args.top_n) if args.thermometer else []
+        rows += [row | {"method": f"{word}{row['method']}"} for row in found]
+    yield rows
+
+
+def describe(args: Args, setup: Setup) -> dict:
+    """What is said of an experiment beside its rows.
+
+    Returns:
+        `data` (digest of pictures and labels), what `accuracy` gives, with "mirrored_" before the name
+        for mirrored logits, and `cpu_hours` of fitting the encoder of k outputs and its folds and of encoding, None
+        where the codes' file does not say.
+    """
+    splits, made = setup.splits, setup.codes(progress=False)
+    about = {"data": data_digest(splits), **accuracy(made, splits)}
+    if args.mirrored:
+        about |= {f"mirrored_{name}": value for name, value in accuracy(mirrored_codes(setup), splits).items()}
+    seconds = made.arrays.get("cpu_seconds")
+    return about | {"cpu_hours": None if seconds is None else float(seconds) / 3600}
+
+
+def run(args: Args, finished: Sequence[Experiment] = ()) -> Iterator[Experiment]:
+    """Every experiment in its order, from `finished` or measured.
 
     Raises:
         ValueError: settings that a later stage would refuse, before the first one starts.
     """
     for n_bits in args.lengths:
         ppo.Args(n_bits=n_bits, total_episodes=args.total_episodes)
-    rows = []
-
-    def add(seed: int, found: Iterator[dict]) -> None:
-        rows.extend({"seed": seed, **row} for row in found)
-        bar.update()
-
-    jobs = [(args, seed, word) for seed in args.seeds for word in args.kinds if args.workers > 1]
+    there = {(about["split"], about["seed"]): (about, rows) for about, rows in finished}
+    missing = [key for key in args.experiments if key not in there]
+    jobs = [(args, *key, word) for key in missing for word in args.kinds if args.workers > 1]
     jobs = [job for job in jobs if _lacks_some(*job)]
-    fitted_first = [*dict.fromkeys(seed for _, seed, _ in jobs)]  # here, on all cores, and not in the processes
-    total = len(args.seeds) * (1 + len(args.lengths)) + len(fitted_first) + len(jobs)
+    fitted_first = [*dict.fromkeys((split, seed) for _, split, seed, _ in jobs)]  # here, on all cores
+    total = len(missing) * (1 + len(args.lengths)) + len(fitted_first) + len(jobs)
     with tqdm(total=total, desc="results table") as bar:
-        for seed in fitted_first:
-            args.setup(seed).codes(progress=False)
+        for split, seed in fitted_first:
+            args.setup(seed, split=split).codes(progress=False)
             bar.update()
         for _ in in_workers(_select_all, jobs, args.workers):
             bar.update()
-        for seed in args.seeds:
-            setup = args.setup(seed)
-            splits, made = setup.splits, setup.codes(progress=False)
-            for n_bits in args.lengths:
-                add(seed, (measure(code, splits, args.top_n) for code in codes_of_length(args, setup, n_bits)))
-            add(seed, (measure(code, splits, args.top_n) for code in codes_of_fixed_length(made)))
-            if args.thermometer:
-                rows.extend({"seed": seed, **row} for row in ceilings(made, splits, args.top_n))
-    return rows
+        for split, seed in args.experiments:
+            if (split, seed) in there:
+                yield there[split, seed]
+                continue
+            setup, name, rows = args.setup(seed, split=split), {"split": split, "seed": seed}, []
+            for part in measure_experiment(args, setup):
+                rows += [name | row for row in part]
+                bar.update()
+            yield name | describe(args, setup), rows
+
+
+def make_rows(args: Args) -> list[dict]:
+    """Every row: `measure` of every method, length, experiment and draw. Raises ValueError as `run` does."""
+    return [row for _, rows in run(args) for row in rows]
 
 
 def summarize(rows: list[dict]) -> pd.DataFrame:
-    """One line a method and code length: means over seeds of the means over draws, and standard deviations.
+    """One line a method and code length: means over experiments of the means over draws, and standard deviations.
 
     Returns:
-        A frame with `method`, `bits`, `seeds` (how many), the `MEASURES`, and standard deviations with n - 1 in the
-        denominator: `map_sd` and `precision_radius2_sd` over seeds, `map_draw_sd` over the draws of a seed (the mean of
-        the seeds'). NaN where there is one seed, one draw, or no search.
+        A frame with `method`, `bits`, `seeds` (how many experiments), the `MEASURES`, and standard deviations with
+        n - 1 in the denominator: `map_sd` and `precision_radius2_sd` over experiments, `map_draw_sd` over the draws of
+        one (their mean). NaN where there is one experiment, one draw, or no search.
     """
     by_seed = pd.DataFrame(rows).astype(dict.fromkeys(MEASURES, float))
-    by_seed = by_seed.groupby(["method", "bits", "seed"], sort=False)
+    if "split" not in by_seed:
+        by_seed["split"] = 0  # tables that were stored before there were several
+    by_seed = by_seed.groupby(["method", "bits", "split", "seed"], sort=False)
     seeds = by_seed[list(MEASURES)].mean().groupby(["method", "bits"], sort=False)
     summary = seeds.mean()
     summary.insert(0, "seeds", seeds.size())
@@ -387,16 +505,22 @@ def summarize(rows: list[dict]) -> pd.DataFrame:
     return summary.join(deviations).join(draws).reset_index()
 
 
-def markdown(args: Args, rows: list[dict]) -> str:
-    """The table for people: mAP by method and p, then every measure of every code length."""
+def markdown(args: Args, rows: list[dict], abouts: Sequence[dict] = ()) -> str:
+    """The table for people: mAP by method and p, then every measure of every code length.
+
+    Args:
+        args: of the table.
+        rows: of its experiments.
+        abouts: what `describe` says of each of them, for the caption.
+    """
     summary = summarize(rows).set_index(["method", "bits"])
     lengths = [f"{n_bits} bits" for n_bits in args.lengths]
     by_length = [[name, *cells] for name, cells in _by_length(args, summary)]
-    detail = [_detail(method, bits, line) for (method, bits), line in summary.iterrows() if method not in CEILINGS]
+    detail = [_detail(method, bits, line) for (method, bits), line in summary.iterrows() if bits]
     columns = ("method", "bits", "mAP", "pessimistic to optimistic", "P@H<=2", "empty balls")
     return "\n".join(
         [
-            _caption(args, rows[0]),
+            _caption(args, rows, abouts),
             "",
             *markdown_table(("method", *lengths), by_length),
             "",
@@ -408,17 +532,48 @@ def markdown(args: Args, rows: list[dict]) -> str:
     )
 
 
-def _caption(args: Args, row: dict) -> str:
+def _caption(args: Args, rows: list[dict], abouts: Sequence[dict]) -> str:
     """What was measured on what; the sizes are the same in every row."""
-    scope = f"the first {args.top_n:,} items" if args.top_n else "the whole database"
+    row, scope = rows[0], f"the first {args.top_n:,} items" if args.top_n else "the whole database"
     data = " ".join([args.dataset, *args.options])
     return (
         f"**{data}**: {row['n_queries']:,} queries ({row['queries_without_relevant']} without a relevant picture left "
         f"out), {row['n_database']:,} database pictures, training pictures "
         f"{'among them' if row['training_in_database'] else 'not among them'}. mAP over {scope}, tied items in "
-        f"expectation; mean ± standard deviation over seeds {', '.join(map(str, args.seeds))}. Bits are kept of "
-        f"{args.code_length}.{' Target codes: literal.' if args.literal else ''}"
+        f"expectation; mean ± standard deviation over {spread_over(rows)}. Bits are kept of "
+        f"{args.code_length}.{' Target codes: literal.' if args.literal else ''}{in_words(abouts)}"
     )
+
+
+def spread_over(rows: list[dict]) -> str:
+    """The experiments of some rows, in words: "seeds 0, 1, 2"."""
+    found = []
+    for name in ("seed", "split"):
+        values = [*dict.fromkeys(row.get(name, 0) for row in rows)]
+        if name == "seed" or values != [0]:
+            found.append(f"{name if len(values) == 1 else f'{name}s'} {', '.join(map(str, values))}")
+    return " and ".join(reversed(found))
+
+
+OF_EXPERIMENTS = {"accuracy": "accuracy of the decided class", "label_overlap": "overlap of decided and right labels"}
+"""What `accuracy` finds, in words; the overlap is Jaccard's index."""
+
+
+def in_words(abouts: Sequence[dict]) -> str:
+    """What `describe` says of experiments, as a sentence with a space before it; nothing of none."""
+    found = pd.DataFrame([*abouts])
+    said = []
+    for name, words in OF_EXPERIMENTS.items():
+        both = {column: plus_minus(found[column].mean(), found[column].std())
+                for column in (name, f"mirrored_{name}") if column in found}  # fmt: skip
+        said += [f"{words} {value}" for column, value in both.items() if column == name]
+        said += [f"with mirrored logits {value}" for column, value in both.items() if column != name]
+    if "cpu_hours" in found and found["cpu_hours"].notna().all():
+        said.append(f"{found['cpu_hours'].mean():.2g} CPU hours each for fitting and encoding")
+    if not said:
+        return ""
+    sentence = ", ".join(said)
+    return f" {sentence[0].upper()}{sentence[1:]}."
 
 
 def _by_length(args: Args, summary: pd.DataFrame) -> Iterator[tuple[str, list[str]]]:
@@ -426,7 +581,7 @@ def _by_length(args: Args, summary: pd.DataFrame) -> Iterator[tuple[str, list[st
     for method in args.methods:
         if method not in summary.index:
             continue
-        if method in (*FIXED, *CEILINGS):
+        if of_one_length(method):
             (bits, line), *_ = summary.loc[method].iterrows()
             size = f"{bits} bits" if bits else "no code"
             yield f"{method} ({size})", [plus_minus(line["map"], line["map_sd"])] * len(args.lengths)
@@ -460,25 +615,74 @@ def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> lis
     return [f"| {' | '.join(cells)} |" for cells in (columns, ["---"] * len(columns), *rows)]
 
 
-def save(args: Args, rows: list[dict]) -> None:
-    """Write the JSON (command, settings, versions, rows and their summary) and the markdown beside it."""
+def save(args: Args, rows: list[dict], abouts: Sequence[dict] = (), *, shown: Args | None = None) -> None:
+    """Write the JSON (how it was made, experiments, rows and their summary) and the markdown beside it.
+
+    Args:
+        args: of the table.
+        rows: of the experiments that are finished.
+        abouts: what `describe` says of each.
+        shown: the arguments as the file should say them, for one that goes to others; None for `args`.
+    """
     summary = json.loads(summarize(rows).to_json(orient="records", double_precision=15))
-    record = made_by("results", args) | {"summary": summary, "rows": rows}
+    record = made_by("results", shown or args) | {"experiments": [*abouts], "summary": summary, "rows": rows}
     with artifacts.locked(args.path), artifacts.atomic(args.path.with_suffix(".md")) as partial:
-        partial.write_text(markdown(args, rows), encoding="utf-8")
+        partial.write_text(markdown(args, rows, abouts), encoding="utf-8")
         artifacts.save_json(args.path, record)  # both are whole before either takes its place
 
 
-def made_by(stage: str, args: Any) -> dict[str, Any]:
-    """What a stored table says of its making: the command, its settings, and the versions of packages."""
-    settings = asdict(args)
-    settings |= settings.pop("settings")
-    packages = ("hashlib-nb", "numpy", "torch", "numba", "scikit-learn")
-    return {
-        "command": artifacts.command(stage, args),
-        "args": {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()},
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
-    }
+def finished(args: Args) -> list[Experiment]:
+    """The experiments in the file of a table that was cut off, or asked for fewer, where they are those of `args`.
+
+    Of a table that lacks none there are none: it is measured anew. What is taken is said, and why something is not.
+    """
+    if not args.path.exists():
+        return []
+    name = artifacts.shown(args.path)
+    try:
+        record = artifacts.load_json(args.path)
+        there = {(about["split"], about["seed"]): about for about in record.get("experiments", ())}
+        rows = {key: [row for row in record["rows"] if (row["split"], row["seed"]) == key] for key in there}
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        print(f"{name} cannot be used ({error}); its seeds are measured anew")
+        return []
+    asked = [key for key in args.experiments if key in there]
+    if not asked or len(asked) == len(args.experiments):
+        return []
+    if differ := differences(record, args, but=("seeds", "splits")):
+        print(f"{name} was made with other settings ({differ}); its seeds are measured anew")
+        return []
+    return [(there[key], rows[key]) for key in asked if _same_data(args, there[key], name)]
+
+
+def _same_data(args: Args, about: dict, name: str) -> bool:
+    """Whether an experiment of a file was measured on the pictures that there are now; says so."""
+    words = f"seed {about['seed']}" + (f" of split {about['split']}" if args.splits != (0,) else "")
+    same = about["data"] == data_digest(args.setup(about["seed"], split=about["split"]).splits)
+    print(f"{words}: loaded from {name}" if same else f"{words}: {name} has it of other data; it is measured anew")
+    return same
+
+
+def make_table(args: Args, *, keep: bool = True, shown: Args | None = None) -> tuple[list[dict], list[dict]]:
+    """Rows, and what `describe` says of each experiment; the file is written after each, and read by `finished`.
+
+    Args:
+        args: of the table.
+        keep: whether there is to be a file.
+        shown: as of `save`.
+    """
+    rows, abouts = [], []
+    for about, found in run(args, finished(args) if keep else ()):
+        rows, abouts = rows + found, [*abouts, about]
+        try:
+            if keep:
+                save(args, rows, abouts, shown=shown)
+        except artifacts.WriteError as error:
+            if args.out is not None:
+                raise
+            print(f"left out: {error}")  # nobody asked for the file by its name
+            keep = False
+    return rows, abouts
 
 
 def main(args: Args) -> None:
@@ -486,16 +690,11 @@ def main(args: Args) -> None:
     if args.out is not None:
         artifacts.check_writable(args.out, artifacts.replaces_json("rows", "summary"))
         artifacts.check_writable(args.out.with_suffix(".md"), artifacts.replaces_lines(r"\*\*.+\*\*: .* queries .*"))
-    rows = make_rows(args)
-    print(markdown(args, rows))
-    try:
-        if args.out is not None or artifacts.or_dropped(args.path):
-            save(args, rows)
-            print(f"every row: {artifacts.shown(args.path)}")
-    except artifacts.WriteError as error:
-        if args.out is not None:
-            raise
-        print(f"left out: {error}")
+    keep = args.out is not None or artifacts.or_dropped(args.path) is not None
+    rows, abouts = make_table(args, keep=keep)
+    print(markdown(args, rows, abouts))
+    if keep:
+        print(f"every row: {artifacts.shown(args.path)}")
 
 
 if __name__ == "__main__":

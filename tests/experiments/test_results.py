@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +23,9 @@ from hashlib_nb.experiments import results
 from hashlib_nb.experiments.results import Args
 
 QUICK = Settings(arch="alexnet_small", epochs=12)
-ARGS = Args(code_length=12, lengths=(4, 12), seeds=(0, 1), total_episodes=32, subsets=3, folds=2, settings=QUICK)
+ARGS = Args(
+    code_length=12, lengths=(4, 12), seeds=(0, 1), total_episodes=32, subsets=3, folds=2, mirrored=True, settings=QUICK
+)
 
 
 @dataclass(frozen=True)
@@ -30,16 +33,26 @@ class Made:
     home: Path
     splits: Splits
     rows: list[dict]
+    abouts: list[dict]
 
 
-def tiny_splits() -> Splits:
-    everything = datasets.load("fashion-mini").database
+LOAD = datasets.load
+
+
+def tiny_splits(seed: int = 0) -> Splits:
+    everything = LOAD("fashion-mini").database
     classes = everything.labels.argmax(axis=1)
     rows = np.concatenate([np.flatnonzero(classes == c)[:20] for c in range(10)])
     names = tuple("abcdefghij")
     return split_by_class(
-        everything.images[rows], classes[rows], names, query_per_class=3, train_per_class=8, seed=0, name="tiny"
+        everything.images[rows], classes[rows], names, query_per_class=3, train_per_class=8, seed=seed, name="tiny"
     )
+
+
+def load_tiny(name: str, *, root: Path | None = None, seed: int = 0, split: Path | None = None) -> Splits:
+    """What takes the place of `datasets.load`."""
+    drawn = tiny_splits(seed)
+    return drawn if split is None else drawn.pool.split_as_saved(split, artifacts.load_npz(split))
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +61,8 @@ def made(tmp_path_factory):
     home, splits = tmp_path_factory.mktemp("home"), tiny_splits()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HASHLIB_NB_HOME", str(home))
-        patch.setattr(datasets, "load", lambda name, *, root=None: splits)
-        rows = results.make_rows(ARGS)
-        results.save(ARGS, rows)
-        yield Made(home, splits, rows)
+        patch.setattr(datasets, "load", load_tiny)
+        yield Made(home, splits, *results.make_table(ARGS))
 
 
 def codes_file(made: Made, seed: int = 0) -> dict[str, np.ndarray]:
@@ -66,12 +77,14 @@ def row_of(made: Made, **wanted) -> dict:
 def test_every_row_is_there_once(made):
     per_length = [("first p", 0), ("direct", 0), ("random codes", 0), ("decided by p bits", 0), ("oracle", 0)]
     per_length += [(f"{word}{row}", 0) for word in ("", "thermometer ", "decided ") for row in ("PPO", "greedy")]
+    per_length += [(f"mirrored {word}{row}", 0) for word in ("thermometer ", "decided ") for row in ("PPO", "greedy")]
     per_length += [(f"{word}random", draw) for word in ("", "thermometer ", "decided ") for draw in range(3)]
     expected = {
         (method, bits, seed, draw) for (method, draw), bits, seed in itertools.product(per_length, (4, 12), (0, 1))
     }
     fixed = (("all bits", 12), ("class index", 4), ("ceiling", 0), ("decided ceiling", 0))
-    expected |= {(method, bits, seed, 0) for method, bits in fixed for seed in (0, 1)}
+    expected |= {(f"{word}{method}", bits, seed, 0) for method, bits in fixed for seed in (0, 1)
+                 for word in ("", "mirrored ")}  # fmt: skip
     assert {method for method, *_ in expected} == {*ARGS.methods}
     found = [(row["method"], row["bits"], row["seed"], row["draw"]) for row in made.rows]
     assert len(found) == len(set(found))
@@ -137,6 +150,157 @@ def test_ceilings_rank_by_the_posteriors(made):
         assert row_of(made, method=method, seed=0)["map"] == pytest.approx(expected)
 
 
+def mirrored_arrays(made: Made, seed: int = 0) -> dict[str, np.ndarray]:
+    """Codes of logits averaged over pictures and their mirror images, from the encoder itself."""
+    fitted, arrays = ARGS.setup(seed).encoder(), dict(codes_file(made, seed))
+    for part in ("query", "database"):
+        images = getattr(made.splits, part).images
+        arrays[f"{part}_logits"] = (fitted.logits(images) + fitted.logits(images[:, :, ::-1])) / 2
+        arrays[f"{part}_codes"] = (arrays[f"{part}_logits"] >= 0).astype(np.uint8)
+    return arrays
+
+
+@pytest.mark.parametrize(("name", "row"), [("ppo", "PPO"), ("greedy", "greedy")])
+@pytest.mark.parametrize("decided", [False, True])
+def test_mirrored_rows_are_the_same_bits_of_logits_averaged_over_mirror_images(made, name, row, decided):
+    arrays, options = mirrored_arrays(made, seed=1), Options(decided=decided)
+    bits = artifacts.load_npz(ARGS.setup(1).selection_path(name, 4, options, total_episodes=32))[0]["bits"]
+    query, database = (thermometer.bits(arrays[f"{part}_logits"])[:, bits] for part in ("query", "database"))
+    if decided:
+        likeliest = (arrays["query_logits"] @ arrays["class_codes"].T).argmax(axis=1)
+        query = arrays["class_codes"][likeliest][:, bits // len(thermometer.LEVELS)]
+    score = metrics.mean_average_precision(query, database, arrays["query_labels"], arrays["database_labels"])
+    method = f"mirrored {'decided' if decided else 'thermometer'} {row}"
+    assert row_of(made, method=method, bits=4, seed=1)["map"] == pytest.approx(score, abs=2e-3)  # sums round otherwise
+    assert (
+        row_of(made, method=method, bits=4, seed=1)["reward"]
+        == row_of(made, method=method.removeprefix("mirrored "), bits=4, seed=1)["reward"]
+    )
+
+
+def test_mirrored_rows_without_a_choice_are_those_of_the_mirrored_logits(made):
+    arrays = mirrored_arrays(made)
+    sides = {part: arrays[f"{part}_codes"] for part in ("query", "database")}
+    codes = replace(ARGS.setup(0).codes(), **sides, arrays=arrays)
+    rows = [results.measure(code, made.splits) for code in results.codes_of_fixed_length(codes)]
+    for row in [*rows, *results.ceilings(codes, made.splits)]:
+        found = row_of(made, method=f"mirrored {row['method']}", seed=0)
+        assert found["map"] == pytest.approx(row["map"], abs=2e-3)
+        assert found["bits"] == row["bits"]
+
+
+def test_accuracy_is_the_share_of_queries_whose_likeliest_class_is_theirs(made):
+    for arrays, name in ((codes_file(made, seed=1), "accuracy"), (mirrored_arrays(made, seed=1), "mirrored_accuracy")):
+        likeliest = (arrays["query_logits"] @ arrays["class_codes"].T).argmax(axis=1)
+        right = arrays["class_labels"][likeliest].argmax(axis=1) == arrays["query_labels"].argmax(axis=1)
+        assert made.abouts[1][name] == pytest.approx(right.mean(), abs=1 / 30 if name != "accuracy" else 1e-12)
+
+
+def test_of_several_labels_the_overlap_is_told():
+    """Decided {a, b}, right {b, c}: one of three labels; and {a} of {a}."""
+    sets = np.array([[1, 1, 0], [1, 0, 0], [0, 1, 1]], np.uint8)
+    classes = thermometer.ClassCodes(np.eye(3, dtype=np.uint8), sets)
+    arrays = {"query_logits": 9 * np.eye(3, dtype=np.float32)[:2], **classes.arrays()}
+    none = np.zeros((2, 3), np.uint8)
+    codes = encoder.ImageCodes(none, none, none, none, none, np.zeros(2, int), {}, arrays)
+    right = datasets.Split(np.zeros((2, 4, 4, 1), np.uint8), np.array([[0, 1, 1], [1, 0, 0]], np.uint8))
+    splits = Splits(right, right, right, ("a", "b", "c"), {})
+    assert results.accuracy(codes, splits) == {"label_overlap": pytest.approx((1 / 3 + 1) / 2)}
+
+
+def test_cpu_hours_are_those_of_the_codes_file(made):
+    for about in made.abouts:
+        assert about["cpu_hours"] == float(codes_file(made, about["seed"])["cpu_seconds"]) / 3600
+
+
+class CutOffError(Exception):
+    """What stands for a killed process."""
+
+
+def cut_off_after_the_first_seed(args: Args, monkeypatch) -> None:
+    describe = results.describe
+
+    def stop(args, setup):
+        if setup.seed == args.seeds[1]:
+            raise CutOffError
+        return describe(args, setup)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(results, "describe", stop)
+        with pytest.raises(CutOffError):
+            results.make_table(args)
+
+
+def measured_seeds(args: Args, monkeypatch) -> tuple[list[int], tuple]:
+    """Which seeds a run measures, and what it returns."""
+    measured, measure = [], results.measure_experiment
+    with monkeypatch.context() as patch:
+        spy = lambda args, setup: measured.append(setup.seed) or measure(args, setup)  # noqa: E731
+        patch.setattr(results, "measure_experiment", spy)
+        return measured, results.make_table(args)
+
+
+def test_a_run_that_was_cut_off_goes_on_with_the_seeds_that_are_missing(made, monkeypatch, tmp_path, capsys):
+    args = replace(ARGS, out=tmp_path / "table.json")
+    cut_off_after_the_first_seed(args, monkeypatch)
+    record = artifacts.load_json(args.out)
+    assert record["rows"] == [row for row in made.rows if row["seed"] == 0]
+    assert record["experiments"] == made.abouts[:1]
+    measured, found = measured_seeds(args, monkeypatch)
+    assert measured == [1]
+    assert found == (made.rows, made.abouts)
+    assert artifacts.load_json(args.out)["rows"] == made.rows
+    assert "seed 0: loaded from" in capsys.readouterr().out
+    assert measured_seeds(args, monkeypatch)[0] == [0, 1]  # a whole table is measured anew
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda record: record["args"].update(subsets=4), r"made with other settings \(subsets=4, now 3\)"),
+        (lambda record: record["args"].update(epochs=11), r"made with other settings \(epochs=11, now 12\)"),
+        (lambda record: record["experiments"][0].update(data="0" * 12), "has it of other data; it is measured anew"),
+        (lambda record: record.update(experiments=[None]), "cannot be used"),
+        (lambda record: record.pop("rows"), "cannot be used"),
+    ],
+)
+def test_seeds_of_another_table_are_measured_anew(made, monkeypatch, tmp_path, capsys, change, sentence):
+    args = replace(ARGS, out=tmp_path / "table.json")
+    results.save(args, made.rows[: len(made.rows) // 2], made.abouts[:1])
+    record = artifacts.load_json(args.out)
+    change(record)
+    artifacts.save_json(args.out, record)
+    assert results.finished(args) == []
+    assert re.search(sentence, capsys.readouterr().out)
+
+
+def test_where_the_files_lie_is_no_other_setting(made, tmp_path):
+    args = replace(ARGS, out=tmp_path / "table.json")
+    results.save(args, made.rows[: len(made.rows) // 2], made.abouts[:1], shown=replace(args, root=Path("DATA")))
+    assert artifacts.load_json(args.out)["args"]["root"] == "DATA"
+    ((about, rows),) = results.finished(replace(args, workers=2))
+    assert about == made.abouts[0]
+    assert rows == [row for row in made.rows if row["seed"] == 0]
+
+
+def test_a_table_over_splits_has_rows_of_each_and_their_spread(made, tmp_path):
+    args = replace(ARGS, seeds=(0,), splits=(0, 1), lengths=(4,), direct=False, thermometer=False, mirrored=False,
+                   out=tmp_path / "table.json")  # fmt: skip
+    rows, abouts = results.make_table(args)
+    assert [(about["split"], about["seed"]) for about in abouts] == [(0, 0), (1, 0)]
+    drawn = tiny_splits(1)
+    assert [about["data"] for about in abouts] == [results.data_digest(each) for each in (made.splits, drawn)]
+    assert abouts[0]["data"] != abouts[1]["data"]
+    codes = args.setup(0, split=1).codes()
+    score = metrics.mean_average_precision(codes.query, codes.database, drawn.query.labels, drawn.database.labels)
+    whole = [row["map"] for row in rows if row["method"] == "all bits"]
+    assert whole == pytest.approx([row_of(made, method="all bits", seed=0)["map"], score])
+    (line,) = [line for line in results.summarize(rows).to_dict("records") if line["method"] == "all bits"]
+    assert line["map"] == pytest.approx(np.mean(whole))
+    assert line["map_sd"] == pytest.approx(np.std(whole, ddof=1))
+    assert "over splits 0, 1 and seed 0" in results.markdown(args, rows, abouts)
+
+
 @pytest.mark.slow
 def test_workers_find_what_one_process_finds(tmp_path, monkeypatch):
     settings = replace(QUICK, epochs=2)
@@ -151,6 +315,7 @@ def test_workers_find_what_one_process_finds(tmp_path, monkeypatch):
 def test_without_thermometer_the_thesis_rows_are_left(made):
     rows = [row for row in made.rows if row["method"] in replace(ARGS, thermometer=False).methods]
     table = results.markdown(replace(ARGS, thermometer=False), rows)
+    assert {"mirrored all bits", "mirrored class index"} < {*replace(ARGS, thermometer=False).methods}
     assert "thermometer" not in table
     assert "decided" not in table
     assert "ceiling" not in table
@@ -218,10 +383,12 @@ def cells_of(markdown: str) -> list[list[str]]:
 def test_json_and_markdown_say_the_same(made):
     record = artifacts.load_json(made.home / "runs" / "results.json")
     assert record["rows"] == made.rows
+    assert record["experiments"] == made.abouts
+    assert {"cpu", "threads", "commit", "versions"} < {*record}
     summary = {(line["method"], line["bits"]): line for line in record["summary"]}
     rows = cells_of((made.home / "runs" / "results.md").read_text(encoding="utf-8"))
     detail = {(row[0], int(row[1])): row for row in rows if len(row) == 6 and row[0] != "method"}
-    assert set(detail) == {key for key in summary if key[0] not in results.CEILINGS}
+    assert set(detail) == {key for key in summary if not results.without_code(key[0])}
     for key, (_, _, score, bracket, ball, empty) in detail.items():
         line = summary[key]
         shown = [*score.split(" ± "), *bracket.split(" to "), *ball.split(" ± ")]
@@ -249,7 +416,9 @@ def test_the_caption_says_what_was_measured(made):
     caption = (made.home / "runs" / "results.md").read_text(encoding="utf-8").splitlines()[0]
     assert "30 queries (0 without a relevant picture left out), 90 database pictures" in caption
     assert "training pictures not among them. mAP over the whole database" in caption
-    assert "seeds 0, 1. Bits are kept of 12." in caption
+    assert "seeds 0, 1. Bits are kept of 12. Accuracy of the decided class 0." in caption
+    assert caption.endswith("CPU hours each for fitting and encoding.")
+    assert "ccuracy" not in results.markdown(ARGS, made.rows)
     assert "mAP over the first 7 items" in results.markdown(replace(ARGS, top_n=7), made.rows)
 
 
@@ -291,16 +460,26 @@ def test_from_the_shell_it_prints_what_it_writes(made, capsys, tmp_path):
 
 
 def test_a_table_that_cannot_be_kept_is_printed_all_the_same(made, capsys, monkeypatch):
-    monkeypatch.setattr(results, "make_rows", lambda _: made.rows)
     monkeypatch.setattr(artifacts, "or_dropped", lambda path: None)
     results.main(replace(ARGS, out=None))
-    assert results.markdown(replace(ARGS, out=None), made.rows) in capsys.readouterr().out
+    assert results.markdown(replace(ARGS, out=None), made.rows, made.abouts) in capsys.readouterr().out
+
+
+def test_a_full_disk_ends_no_table_that_nobody_named(made, capsys, monkeypatch, tmp_path):
+    def full(*args, **kwargs):
+        raise artifacts.WriteError("the disk is full")
+
+    monkeypatch.setattr(results, "save", full)
+    assert results.make_table(replace(ARGS, out=None)) == (made.rows, made.abouts)
+    assert "left out: the disk is full" in capsys.readouterr().out
+    with pytest.raises(artifacts.WriteError):
+        results.make_table(replace(ARGS, out=tmp_path / "table.json"))
 
 
 @pytest.mark.parametrize("name", ["mine.json", "mine.md"])
 def test_files_of_somebodys_are_no_place_for_a_table(tmp_path, monkeypatch, name):
     (tmp_path / name).write_text("mine")
-    monkeypatch.setattr(results, "make_rows", lambda _: pytest.fail("began to work"))
+    monkeypatch.setattr(results, "run", lambda *_: pytest.fail("began to work"))
     with pytest.raises(ValueError, match=f"{name} is there and was not written by this command"):
         results.main(replace(ARGS, out=tmp_path / "mine.json"))
     assert (tmp_path / name).read_text() == "mine"
@@ -325,6 +504,7 @@ def test_the_course_prints_the_file_that_is_written_here(monkeypatch, tmp_path):
         ({"lengths": (1.5,)}, r"lengths is 1\.5; give a whole number"),
         ({"seeds": (0, -1)}, r"seeds is -1; give a whole number from 0 to 2\^64 - 1"),
         ({"code_length": None}, "code_length is None; give a whole number"),
+        ({"splits": (0, 0)}, r"splits is \[0, 0\]; give different"),
         ({"folds": -1}, "folds is -1; give a whole number of at least 0"),
     ],
 )

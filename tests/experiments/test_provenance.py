@@ -1,0 +1,84 @@
+"""What a stored table says of its making, on repositories that are made here."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hashlib_nb.encoder import Settings
+from hashlib_nb.experiments import comparison, provenance, questions, results
+
+
+def git(folder: Path, *words: str) -> str:
+    who = ["-c", "user.name=a test", "-c", "user.email=test@localhost"]
+    return subprocess.run(["git", *who, "-C", str(folder), *words], check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """A repository with a package in it, and one commit."""
+    package = tmp_path / "clone" / "package"
+    package.mkdir(parents=True)
+    (package / "code.py").write_text("a = 1\n")
+    git(package.parent, "init", "-q")
+    git(package.parent, "add", ".")
+    git(package.parent, "commit", "-q", "-m", "first")
+    return package
+
+
+@pytest.mark.process
+def test_a_commit_is_the_clones_and_says_whether_its_code_has_changed(clone):
+    first = git(clone, "rev-parse", "HEAD").strip()
+    assert provenance.commit(clone) == first
+    (clone.parent / "notes.txt").write_text("beside the package")
+    assert provenance.commit(clone) == first
+    (clone / "code.py").write_text("a = 2\n")
+    assert provenance.commit(clone) == f"{first}-dirty"
+
+
+@pytest.mark.process
+def test_outside_a_clone_there_is_no_commit(clone, tmp_path, monkeypatch):
+    assert provenance.commit(tmp_path) is None
+    installed = clone.parent / ".venv" / "package"  # inside somebody's clone, and no part of it
+    installed.mkdir(parents=True)
+    (installed / "code.py").write_text("a = 1\n")
+    assert provenance.commit(installed) is None
+    monkeypatch.setenv("PATH", "")
+    assert provenance.commit(clone) is None
+
+
+@pytest.mark.parametrize(
+    ("stage", "args"),
+    [
+        ("results", results.Args(root=Path("DATA"), settings=Settings(arch="alexnet_small"))),
+        ("questions", questions.Args()),
+        ("comparison", comparison.Args()),
+    ],
+)
+def test_a_record_is_json_and_has_every_setting_resolved(stage, args):
+    record = provenance.made_by(stage, args)
+    assert json.loads(json.dumps(record, allow_nan=False)) == record
+    assert record["command"].startswith(f"python -m hashlib_nb {stage}")
+    assert record["versions"]["python"] == platform.python_version()
+    assert record["cpu"]
+    assert min(record["threads"].values()) >= 1
+    if hasattr(args, "settings"):
+        resolved = args.settings.resolved()
+        assert record["args"]["arch"] == resolved.arch
+        assert record["args"]["epochs"] == resolved.epochs
+        assert record["args"]["recipe"]["lr"] == resolved.recipe.lr
+
+
+def test_differences_are_those_that_change_numbers():
+    args = results.Args()
+    record = provenance.made_by("results", replace(args, workers=2, out=Path("somewhere.json")))
+    assert provenance.differences(record, args) == ""
+    assert provenance.differences(record, replace(args, settings=Settings(epochs=3))) == "epochs=20, now 3"
+    assert provenance.differences(record, replace(args, seeds=(0,))) == "seeds=[0, 1, 2], now [0]"
+    assert provenance.differences(record, replace(args, seeds=(0,)), but=("seeds",)) == ""
+    assert "subsets='not set'" in provenance.differences({}, args)
