@@ -19,6 +19,7 @@ COMMANDS = {
     "search": ("search.__main__", "search an index of pictures"),
     "results": ("experiments.results", "chapter 4's table, what it lacks made first"),
     "questions": ("experiments.questions", "what a bit should ask: dichotomies, levels, lengths, rows that pay"),
+    "unseen": ("experiments.unseen", "retrieval of classes that nobody trained on: codes, logits, untouched features"),
     "comparison": ("experiments.comparison", "every way to choose bits, compared at one budget"),
     "published": ("experiments.published", "the stored tables: made, and shown in results/README.md"),
     "run_course": ("course.lessons", "run the notebooks headless and print the results table"),

@@ -199,7 +199,7 @@ BAD_OPTIONS = ("x", "=", "x=1", "size=x", "size=-1", "size=99999999999", "size",
 """Options of the dataset folder that it does not take."""
 
 OUT_FILES = ("codes.out", "codes.report", "ppo.out", "ppo.checkpoint", "metrics.out", "encode.out", "encode.text",
-             "search.grid", "results.out", "questions.out", "thermometer.out")  # fmt: skip
+             "search.grid", "results.out", "questions.out", "unseen.out", "thermometer.out")  # fmt: skip
 OUT_FOLDERS = ("encoder.out", "ppo.tensorboard", "selectors.out", "encode.index")
 FOLDERS = ("root", "model", "index", "cifar10", "coco", "lists", "course")
 """Options that are folders to read; all others that are paths are files."""
@@ -229,6 +229,7 @@ LINES: Mapping[str, tuple[str, ...]] = {
         "--out",
         "new/q.json",
     ),
+    "unseen": ("--code-length=8", "--lengths=4", "--seeds=0", "--epochs=1", "--subsets=2", "--out", "new/u.json"),
     "comparison": (*SMALL_DATA, "--pools", "64", "--methods", "first", "--lengths", "8", "--seeds", "0", "--folds=2"),
     "published": (),
     "run_course": ("--notebooks", "01", "--parameters", "epochs=1"),

@@ -1,3 +1,3 @@
 """Tables, and what must be run for them; only here are several methods known at once."""
 
-__all__ = ["comparison", "pools", "published", "questions", "results", "workers"]
+__all__ = ["comparison", "pools", "published", "questions", "results", "unseen", "workers"]
