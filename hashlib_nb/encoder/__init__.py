@@ -1,5 +1,6 @@
 """Stage 2, pictures to codes: the thesis' Algorithm 2, a CNN fitted to the target codes of stage 1."""
 
+from hashlib_nb.encoder.features import folder_of as features_folder
 from hashlib_nb.encoder.features import of_splits as features_of_splits
 from hashlib_nb.encoder.fitting import cross_fit, fit, folds_of
 from hashlib_nb.encoder.image_codes import ImageCodes, Setup, load_or_encode
@@ -24,6 +25,7 @@ __all__ = [
     "alexnet_small",
     "choose",
     "cross_fit",
+    "features_folder",
     "features_of_splits",
     "fit",
     "folds_of",

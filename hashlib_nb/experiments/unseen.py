@@ -27,9 +27,9 @@ out (`map`), and, of the same codes, on the query and database pictures of the o
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated
 
@@ -38,12 +38,25 @@ import pandas as pd
 import tyro
 from tqdm.auto import tqdm
 
-from hashlib_nb import artifacts, candidates, checks, codes, encoder, hamming, metrics, ppo, selection, selectors
+from hashlib_nb import (
+    artifacts,
+    candidates,
+    checks,
+    codes,
+    encoder,
+    hamming,
+    metrics,
+    ppo,
+    selection,
+    selectors,
+    thermometer,
+)  # fmt: skip
 from hashlib_nb.baselines import random_codes
 from hashlib_nb.candidates import THESIS, Candidates, Options
 from hashlib_nb.datasets import PARTS, Pictures, Split, Splits
-from hashlib_nb.encoder import ImageCodes, Settings, Setup
-from hashlib_nb.experiments import results
+from hashlib_nb.encoder import Settings, Setup
+from hashlib_nb.experiments import provenance, results
+from hashlib_nb.thermometer import HALF
 
 KINDS = {"": THESIS, "thermometer ": Options(decided=False)}
 """What there is to choose from, by the word that begins a row's name; queries are symmetric."""
@@ -51,8 +64,6 @@ SIDES = {"map": False, "map_seen": True}
 """What a row is measured on: whether query and database pictures are those of the classes that were seen."""
 FIXED = ("all bits", "thermometer all bits")
 """Rows of codes whose length does not depend on p."""
-FREE = ("root", "out", "seeds")
-"""Settings that change no row: where files lie, and which draws are made."""
 LEAST_SEEN = 2
 """Classes that must be left to fit to: of one alone there is nothing to tell apart."""
 
@@ -193,36 +204,57 @@ class Draw:
         columns = "-".join(map(str, self.classes))
         return self.setup.folder.with_name(f"{self.setup.folder.name}-without-{columns}")
 
-    @property
-    def splits(self) -> Splits:
-        """All query and database pictures, so that one encoding serves both sides, and the training pictures left."""
-        train = self.whole.train.take(kept_rows(self.whole, self.classes)["train"])
-        return replace(self.whole, train=train, rows=None, pool=None)
+    @cached_property
+    def features(self) -> dict[str, np.ndarray] | None:
+        """A frozen trunk's, of each part with all classes, float16 [n, d], of training pictures [n, views, d].
 
-    def codes(self) -> ImageCodes:
-        """Codes of all pictures by an encoder that was fitted to those of the classes that are seen: found, or made."""
-        splits, setup = self.splits, self.setup
-        preset, path = codes.PRESETS[setup.target_codes], self.folder / "target_codes.npz"
-        targets = codes.load_or_infer(path, splits.train.labels, setup.code_length, seed=setup.seed, **preset).codes
-        run = {"folds": setup.folds, "seed": setup.seed, "cache": self.features_folder, "progress": False}
-        return encoder.load_or_encode(self.folder, splits, targets, setup.settings, **run)
+        Computed once for all draws, and shared with other tables of the data set. None where the trunk is trained too.
+        """
+        settings = self.setup.settings
+        if settings.recipe.head is None:
+            return None
+        trunk = encoder.new_encoder(self.whole.train.images, 1, settings)
+        folder = encoder.features_folder(self.setup.label, settings.arch, trunk.size[0])
+        return encoder.features_of_splits(folder, trunk, self.whole, mirror=settings.recipe.mirror)
 
-    @property
-    def features_folder(self) -> Path:
-        """A frozen trunk's features: of query and database for all draws, of the training pictures for the last one."""
-        arch, size = self.setup.settings.arch, self.setup.settings.size
-        words = [self.setup.label, arch, *([f"px{size}"] if size else []), "unseen"]
-        return self.setup.folder.with_name("-".join(words))
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What stage 2 leaves in `codes.npz`, of an encoder that was fitted to the training pictures that are left.
+
+        Query and database pictures are all of them, so that one encoding serves both sides.
+        """
+        setup, rows = self.setup, kept_rows(self.whole, self.classes)["train"]
+        train, path = self.whole.train.take(rows), self.folder / "target_codes.npz"
+        preset, run = codes.PRESETS[setup.target_codes], {"seed": setup.seed, "folds": setup.folds}
+        targets = codes.load_or_infer(path, train.labels, setup.code_length, seed=setup.seed, **preset).codes
+        if self.features is None or setup.settings.outputs == "labels":
+            splits = replace(self.whole, train=train, rows=None, pool=None)
+            return encoder.load_or_encode(self.folder, splits, targets, setup.settings, progress=False, **run).arrays
+        read = dict(self.features) | {"train": self.features["train"][rows]}
+        about = {"features": artifacts.digest(*read.values()), "targets": artifacts.digest(targets)} | run
+        about |= {"arch": setup.settings.arch, "recipe": str(setup.settings.recipe)} | setup.settings.words()
+        make = partial(_fit_to_features, read, targets, setup)
+        made = artifacts.load_or_make(self.folder / "codes.npz", about, make, made_by="hashlib_nb.experiments.unseen")
+        return made | {"train_labels": train.labels}
 
     def untouched(self) -> tuple[str, dict[str, np.ndarray]]:
-        """What the network started from, float32 [n, d] of each part: "features" of a frozen trunk, or "pixels"."""
-        settings, splits = self.setup.settings, self.splits
-        if settings.recipe.head is None:
-            return "pixels", {part: _pixels(getattr(splits, part).images) for part in PARTS}
-        trunk = encoder.new_encoder(splits.train.images, 1, settings)
-        found = encoder.features_of_splits(self.features_folder, trunk, splits, mirror=False, progress=False)
-        found["train"] = found["train"][:, 0]  # of the one view
-        return "features", {part: values.astype(np.float32) for part, values in found.items()}
+        """What the network started from: "features" of a frozen trunk, or "pixels", float32 [n, d] of each part."""
+        rows = kept_rows(self.whole, self.classes)["train"]
+        if self.features is None:
+            what, found = "pixels", {part: _pixels(getattr(self.whole, part).images) for part in PARTS}
+        else:
+            what, found = "features", dict(self.features) | {"train": self.features["train"][:, 0]}
+        found["train"] = found["train"][rows]
+        return what, {part: np.asarray(values, np.float32) for part, values in found.items()}
+
+
+def _fit_to_features(read: Mapping[str, np.ndarray], targets: np.ndarray, setup: Setup) -> dict[str, np.ndarray]:
+    """Logits and codes of a head on a frozen trunk's features of query, train and database, as stage 2 names them."""
+    run = {"seed": setup.seed, "progress": False}
+    fitted = encoder.fit(read["train"], targets, setup.settings, **run)
+    logits = {part: fitted.logits(read[part]) for part in PARTS}
+    logits["out_of_fold"], fold, _ = encoder.cross_fit(read["train"], targets, setup.settings, folds=setup.folds, **run)
+    arrays = {f"{part}_logits": values for part, values in logits.items()} | {"targets": targets, "fold": fold}
+    return arrays | {f"{part}_codes": thermometer.bits(values, HALF) for part, values in logits.items()}
 
 
 def _pixels(images: np.ndarray | Pictures) -> np.ndarray:
@@ -304,9 +336,9 @@ class Side:
         query, database = (vectors[part][self.rows[part]] for part in ("query", "database"))
         return float(np.nanmean(cosine_precision(query, database, *self.labels)))
 
-    def pool(self, made: ImageCodes, options: Options) -> Candidates:
+    def pool(self, made: Mapping[str, np.ndarray], options: Options) -> Candidates:
         """The candidates, to be tested on this side. What pays for a choice among them is the same on both."""
-        arrays = dict(made.arrays)
+        arrays = dict(made)
         for part, labels in zip(("query", "database"), self.labels, strict=True):
             arrays |= {f"{part}_{what}": arrays[f"{part}_{what}"][self.rows[part]] for what in ("logits", "codes")}
             arrays[f"{part}_labels"] = labels
@@ -317,16 +349,16 @@ def rows_of(args: Args, seed: int, whole: Splits) -> Iterator[dict]:
     """Every row of one draw; `whole` is the data set, loaded once for all of them."""
     draw = Draw(args.setup(seed), whole, drawn_classes(len(whole.class_names), args.n_unseen, seed))
     sides = {column: Side.of(whole, draw.classes, seen=seen) for column, seen in SIDES.items()}
-    made = draw.codes()
+    made = draw.arrays()
     about = {"seed": seed, "classes": [whole.class_names[column] for column in draw.classes]}
-    about["n_train"] = len(made.train)
+    about["n_train"] = len(made["train_labels"])
     for column, side in sides.items():
         about |= {f"n_{part}{column.removeprefix('map')}": len(side.rows[part]) for part in ("query", "database")}
     for row in (*_choices(args, made, sides, seed), *_references(args, draw, made, sides)):
         yield about | row
 
 
-def _choices(args: Args, made: ImageCodes, sides: Mapping[str, Side], seed: int) -> Iterator[dict]:
+def _choices(args: Args, made: Mapping[str, np.ndarray], sides: Mapping[str, Side], seed: int) -> Iterator[dict]:
     """Rows of codes whose bits are chosen, and of all that there are to choose from."""
     for word, options in KINDS.items():
         pools = {column: side.pool(made, options) for column, side in sides.items()}
@@ -356,10 +388,10 @@ def _tested(
     return about | {column: pool.test_map(bits) for column, pool in pools.items()}
 
 
-def _references(args: Args, draw: Draw, made: ImageCodes, sides: Mapping[str, Side]) -> Iterator[dict]:
+def _references(args: Args, draw: Draw, made: Mapping[str, np.ndarray], sides: Mapping[str, Side]) -> Iterator[dict]:
     """Rows of codes that learn nothing, and of rankings without a code."""
     what, vectors = draw.untouched()
-    seed, sizes = draw.setup.seed, (len(made.query), len(made.database))
+    seed, sizes = draw.setup.seed, (len(vectors["query"]), len(vectors["database"]))
     about = {"draw": 0, "reward": None, "calls": None}
     for n_bits in args.lengths:
         coins = np.split(random_codes(sum(sizes), n_bits, seed), sizes[:1])
@@ -367,7 +399,7 @@ def _references(args: Args, draw: Draw, made: ImageCodes, sides: Mapping[str, Si
         for method, each in {"random codes": coins, f"LSH of {what}": hyperplanes(vectors, n_bits, seed)}.items():
             scores = {column: side.of_codes(each) for column, side in sides.items()}
             yield {"method": method, "bits": n_bits} | about | scores
-    logits = {part: made.arrays[f"{part}_logits"] for part in ("query", "database")}
+    logits = {part: made[f"{part}_logits"] for part in ("query", "database")}
     for method, each in {f"cosine of {what}": vectors, "cosine of logits": logits}.items():
         scores = {column: side.of_vectors(each) for column, side in sides.items()}
         yield {"method": method, "bits": 0} | about | scores
@@ -454,14 +486,12 @@ def finished(args: Args, data: str) -> list[dict]:
         return []
     try:
         record = artifacts.load_json(path)
-        then, rows = record["args"] | {"data": record["data"]}, list(record["rows"])
-    except (artifacts.ArtifactError, KeyError, TypeError):
-        print(f"{artifacts.shown(path)} holds no rows of unseen classes; making them anew")
-        return []
-    now = json.loads(json.dumps(results.made_by("unseen", args)["args"])) | {"data": data}
-    then, now = ({name: value for name, value in each.items() if name not in FREE} for each in (then, now))
-    if changed := artifacts.differences(then, now):
-        print(f"{artifacts.shown(path)} was made with other settings ({changed}); making it anew")
+        rows, changed = list(record["rows"]), provenance.differences(record, args, but=("seeds",))
+        changed = changed or "other pictures or labels" * (record["data"] != data)
+    except (artifacts.ArtifactError, AttributeError, KeyError, TypeError):
+        changed = "it is damaged, or another table"
+    if changed:
+        print(f"{artifacts.shown(path)} holds other rows ({changed}); making them anew")
         return []
     rows = [row for row in rows if row["seed"] in args.seeds]
     for seed in dict.fromkeys(row["seed"] for row in rows):
@@ -472,7 +502,7 @@ def finished(args: Args, data: str) -> list[dict]:
 def save(args: Args, data: str, rows: list[dict]) -> None:
     """Write the JSON: command, settings, versions, the data's content, and every row."""
     with artifacts.locked(args.path):
-        artifacts.save_json(args.path, results.made_by("unseen", args) | {"data": data, "rows": rows})
+        artifacts.save_json(args.path, provenance.made_by("unseen", args) | {"data": data, "rows": rows})
 
 
 def main(args: Args) -> None:
