@@ -80,6 +80,13 @@ def _ceiling(**given: Any) -> np.ndarray:
     return thermo.ceiling(**usual | {f"{side}_labels": LABELS for side in ("query", "database")} | given)
 
 
+def _cosines(**given: Any) -> np.ndarray:
+    from hashlib_nb.experiments.unseen import cosine_precision  # here, since it brings torch
+
+    usual = {"query": LOGITS, "database": LOGITS, "query_labels": LABELS, "database_labels": LABELS}
+    return cosine_precision(**usual | given)
+
+
 ARRAYS: dict[str, Callable[[Any], Any]] = {
     "hamming.pack codes": hamming.pack,
     "hamming.pack_bytes codes": hamming.pack_bytes,
@@ -121,6 +128,10 @@ ARRAYS: dict[str, Callable[[Any], Any]] = {
     **{
         f"thermometer.ceiling {name}": lambda value, name=name: _ceiling(**{name: value})
         for name in ("query_posteriors", "database_posteriors", "query_labels", "database_labels")
+    },
+    **{
+        f"unseen.cosine_precision {name}": lambda value, name=name: _cosines(**{name: value})
+        for name in ("query", "database", "query_labels", "database_labels")
     },
     "selectors.select codes": lambda value: selectors.select(value, LABELS, 3, method="first"),
     "selectors.select labels": lambda value: selectors.select(CODES, value, 3, method="first"),

@@ -10,7 +10,7 @@ since there is no class to decide for, and a choice of bits is paid on out-of-fo
 |--------------------------|-----------------------------------------------------------------------------------------|
 | all bits                 | all k outputs at one half                                                               |
 | thermometer all bits     | all thermometer bits that differ on the rows that pay                                     |
-| PPO, greedy, random      | p of the k outputs at one half: `subsets` draws at random                                 |
+| PPO, greedy, random      | p of the k outputs at one half; *random* is `subsets` draws                               |
 | thermometer PPO and so on| p of the thermometer bits                                                               |
 | random codes             | p coin flips for each picture: chance                                                   |
 | LSH of features          | p random hyperplanes through the mean training picture, in what the network started from  |
@@ -19,7 +19,8 @@ since there is no class to decide for, and a choice of bits is paid on out-of-fo
 
 What a network with a frozen trunk starts from are the trunk's features. Another one's weights have all been fitted, so
 its untouched rows rank by pixels, and are named after them. Each row is measured twice: on the classes that were left
-out (`map`), and, of the same codes, on the query and database pictures of the others (`map_seen`).
+out (`map`), and, of the same codes, on the query and database pictures of the others (`map_seen`). Rows that choose as
+many bits as there are to choose from, or more, are left out.
 
     python -m hashlib_nb unseen --seeds 0 --lengths 16        # see --help
 """
@@ -56,6 +57,7 @@ from hashlib_nb.candidates import THESIS, Candidates, Options
 from hashlib_nb.datasets import PARTS, Pictures, Split, Splits
 from hashlib_nb.encoder import Settings, Setup
 from hashlib_nb.experiments import provenance, results
+from hashlib_nb.hamming import check_labels
 from hashlib_nb.thermometer import HALF
 
 KINDS = {"": THESIS, "thermometer ": Options(decided=False)}
@@ -281,34 +283,46 @@ def cosine_precision(query, database, query_labels, database_labels) -> np.ndarr
     is scored once. Memory: one query against the database at a time.
 
     Args:
-        query: float [q, d].
-        database: float [n, d]; a vector of zeros has a cosine of 0.
-        query_labels: {0,1} [q, m].
-        database_labels: {0,1} [n, m].
+        query: [q, d], finite.
+        database: [n, d]; a vector of zeros has a cosine of 0.
+        query_labels: {0,1} [q, m]; relevant means that at least one label is shared. Or class numbers int [q].
+        database_labels: {0,1} [n, m], or class numbers int [n].
 
     Returns:
         float64 [q]; NaN where the database holds no relevant item.
 
     Raises:
-        ValueError: vectors of different lengths, or another number of labels than vectors.
+        ValueError: what is no matrix of finite numbers, or vectors and labels that do not fit together.
     """
-    query, database = np.asarray(query, np.float64), np.asarray(database, np.float64)
-    shapes = [np.shape(each) for each in (query, database, query_labels, database_labels)]
-    (q, d), (n, d_too), (q_too, m), (n_too, m_too) = shapes
-    if (q, d, n, m) != (q_too, d_too, n_too, m_too):
-        raise ValueError(f"query, database and their labels are {shapes}; give [q, d], [n, d], [q, m] and [n, m]")
+    sides = [_vectors(query, "query"), _vectors(database, "database")]
+    labels = [check_labels(query_labels, "query_labels"), check_labels(database_labels, "database_labels")]
+    if sides[0].shape[1] != sides[1].shape[1] or labels[0].shape[1:] != labels[1].shape[1:]:
+        raise ValueError("query and database differ in the length of vectors, or of rows of labels; give both the same")
+    for name, side, label in zip(("query", "database"), sides, labels, strict=True):
+        if len(side) != len(label):
+            raise ValueError(
+                f"{name}_labels has {len(label)} rows for {len(side)} vectors of {name}; give one row each"
+            )
     number: dict[bytes, int] = {}
-    place = np.array([number.setdefault(row.tobytes(), len(number)) for row in database + 0.0])  # -0.0 is 0.0
-    different = database[np.unique(place, return_index=True)[1]]
+    place = np.array([number.setdefault(row.tobytes(), len(number)) for row in sides[1]])
+    different = sides[1][np.unique(place, return_index=True)[1]]
     norms = np.maximum(np.linalg.norm(different, axis=1), np.finfo(float).tiny)
-    relevant = (np.asarray(query_labels, np.float32) @ np.asarray(database_labels, np.float32).T) > 0
-    scores = np.empty(q)
-    for i, row in enumerate(query):
+    scores = np.empty(len(sides[0]))
+    for i, row in enumerate(sides[0]):
         level = np.unique(-(different @ row) / norms, return_inverse=True)[1][place]
+        relevant = labels[0][i] == labels[1] if labels[0].ndim == 1 else (labels[0][i] & labels[1]).any(axis=1)
         counts = np.bincount(level)
-        hits = np.bincount(level[relevant[i]], minlength=len(counts))
+        hits = np.bincount(level[relevant], minlength=len(counts))
         scores[i] = metrics.average_precision_from_histograms(counts[None], hits[None])[0]
     return scores
+
+
+def _vectors(values, name: str) -> np.ndarray:
+    """Vectors as float64 [n, d]; -0.0 is 0.0, so that equal ones have equal bytes."""
+    found = checks.array(values, name, "a row of numbers for each picture")
+    if found.ndim != 2 or not found.size or found.dtype.kind not in "iuf" or not np.isfinite(found).all():
+        raise ValueError(f"{name} is {checks.shown(found)}; give a row of finite numbers for each picture")
+    return found.astype(np.float64) + 0.0
 
 
 @dataclass(frozen=True, eq=False)
