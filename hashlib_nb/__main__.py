@@ -18,6 +18,10 @@ COMMANDS = {
     "encode": ("search.encode", "codes of picture files: into an index, a file or lines of hex"),
     "search": ("search.__main__", "search an index of pictures"),
     "results": ("experiments.results", "chapter 4's table, what it lacks made first"),
+    "reward_rows": (
+        "experiments.reward_rows",
+        "which rows should pay for a choice of bits, and what a layer is fitted to",
+    ),
     "questions": ("experiments.questions", "what a bit should ask: dichotomies, levels, lengths, rows that pay"),
     "unseen": ("experiments.unseen", "retrieval of classes that nobody trained on: codes, logits, untouched features"),
     "comparison": ("experiments.comparison", "every way to choose bits, compared at one budget"),

@@ -31,7 +31,7 @@ class Options:
     decided: bool = True
     """a query takes the code of its likeliest class, which is a classifier's word, while database codes stay; without,
     queries and database have codes of the same kind (symmetric)"""
-    reward_codes: Literal["crossfit", "holdout", "in_sample"] = "crossfit"
+    reward_codes: Literal["crossfit", "views", "holdout", "in_sample"] = "crossfit"
     """which codes of the training pictures give the reward (`selection.reward_codes`)"""
 
     def __post_init__(self) -> None:
@@ -74,7 +74,8 @@ class Candidates:
     in_sample_codes: np.ndarray
     """[n, k], the same pictures coded by encoders that were fitted to them; equal where nothing is learned."""
     fold: np.ndarray
-    """int64 [n], which fold's encoder made a row of `reward_codes`; all 0 where nothing is learned."""
+    """int64 [n], which fold's encoder made a row of `reward_codes`; all 0 where nothing is learned, or one encoder made
+    all."""
     query_codes: np.ndarray
     """[q, k], for the test alone."""
     query_labels: np.ndarray
@@ -148,11 +149,12 @@ class Candidates:
         return replace(self, reward_queries=None, in_sample_queries=None, decided_codes=None)
 
     def codes_for(self, kind: str) -> tuple[np.ndarray, np.ndarray]:
-        """Codes and labels that pay the reward: "crossfit", "holdout" or "in_sample" (`selection.reward_codes`)."""
+        """Codes and labels that pay the reward: one of `selection.REWARD_CODES`."""
         return self._of_kind(kind, self.in_sample_codes, self.reward_codes)
 
     def _of_kind(self, kind: str, in_sample: np.ndarray, out_of_fold: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         arrays = {"train_codes": in_sample, "out_of_fold_codes": out_of_fold, "fold": self.fold}
+        arrays["view_codes"] = out_of_fold  # a pool has either
         return selection.reward_codes(kind, arrays | {"train_labels": self.reward_labels})
 
     def rewarded_by(self, kind: str) -> Candidates:
@@ -209,30 +211,34 @@ def of_arrays(
     """
     options = options or Options()
     _check(arrays, options)
+    paid = paying_part(options.reward_codes)
+    parts = (*datasets.PARTS, paid)
     if not options.graded:
-        codes = {part: arrays[f"{part}_codes"] for part in PARTS}
+        codes = {part: arrays[f"{part}_codes"] for part in parts}
         outputs = thresholds = None
     else:
-        levels = thermometer.quantiles(_unseen(arrays), options.levels) if options.quantiles else options.levels
+        levels = options.levels
+        if options.quantiles:
+            levels = thermometer.quantiles(thermometer.unseen(arrays), levels)
         outputs, thresholds = thermometer.meanings(arrays["train_logits"].shape[1], levels)
-        codes = {part: _bits(arrays[f"{part}_logits"], levels, len(outputs)) for part in PARTS}
-    decided: dict[str, np.ndarray | None] = dict.fromkeys(PARTS)
+        codes = {part: _bits(arrays[f"{part}_logits"], levels, len(outputs)) for part in parts}
+    decided: dict[str, np.ndarray | None] = dict.fromkeys(parts)
     if options.decided:
         classes = ClassCodes.from_arrays(arrays)
-        for part in ("out_of_fold", "train", "query"):
+        for part in (paid, "train", "query"):
             logits = arrays[f"{part}_logits"]
             decided[part] = thermometer.decide(logits, classes, outputs) if len(logits) else codes[part]
     pool = Candidates(
         name,
-        reward_codes=codes["out_of_fold"],
+        reward_codes=codes[paid],
         reward_labels=arrays["train_labels"],
         in_sample_codes=codes["train"],
-        fold=arrays["fold"],
+        fold=np.zeros(len(codes[paid]), np.int64) if paid == "view" else arrays["fold"],
         query_codes=codes["query"],
         query_labels=arrays["query_labels"],
         database_codes=codes["database"],
         database_labels=arrays["database_labels"],
-        reward_queries=decided["out_of_fold"],
+        reward_queries=decided[paid],
         in_sample_queries=decided["train"],
         decided_codes=decided["query"],
         outputs=outputs,
@@ -249,28 +255,25 @@ def of_arrays(
     return pool
 
 
-PARTS = ("query", "train", "database", "out_of_fold")
-"""Pictures whose codes and logits `codes.npz` holds."""
+def paying_part(kind: str) -> str:
+    """Which arrays of `codes.npz` pay the reward, by what their names begin with; `kind` as of `reward_codes`."""
+    return "view" if kind == "views" else "out_of_fold"
 
 
 def _check(arrays: Mapping[str, np.ndarray], options: Options) -> None:
-    needed = {*(f"{part}_codes" for part in PARTS), *(f"{part}_labels" for part in datasets.PARTS), "fold"}
+    parts = (*datasets.PARTS, paying_part(options.reward_codes))
+    needed = {*(f"{part}_codes" for part in parts), *(f"{part}_labels" for part in datasets.PARTS), "fold"}
     if missing := sorted(needed - {*arrays}):
         raise ValueError(
             f"the codes file has no {', '.join(missing)}: give the codes.npz that hashlib-nb encoder writes"
         )
-    needed = {f"{part}_logits" for part in PARTS} if options.graded or options.decided else set()
+    needed = {f"{part}_logits" for part in parts} if options.graded or options.decided else set()
     needed |= {*thermometer.CLASS_ARRAYS} if options.decided else set()
     if missing := sorted(needed - {*arrays}):
         raise ValueError(
             f"the codes file has no {', '.join(missing)}, which thermometer bits and decided queries are made of: make "
             "it anew with hashlib-nb encoder, or ask for the codes that it has with --levels 0.5 --no-decided"
         )
-
-
-def _unseen(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Logits of pictures that the network was not fitted to, where there are any."""
-    return arrays["out_of_fold_logits"] if len(arrays["out_of_fold_logits"]) else arrays["train_logits"]
 
 
 def _bits(logits: np.ndarray, levels, total: int) -> np.ndarray:

@@ -392,7 +392,7 @@ def _keys(masks: np.ndarray) -> list[bytes]:
     return [mask.tobytes() for mask in np.packbits(masks, axis=1)]
 
 
-REWARD_CODES = ("crossfit", "holdout", "in_sample")
+REWARD_CODES = ("crossfit", "views", "holdout", "in_sample")
 """Which codes of the training pictures a reward is computed on (see `reward_codes`)."""
 
 
@@ -410,24 +410,27 @@ def reward_codes(kind: str, arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarra
       perfect, so the reward saturates.
     - "holdout": codes of the first fold's pictures, from the encoder that was fitted to the other folds.
     - "crossfit": every training picture's code from the one fold encoder that did not see it.
+    - "views": codes of an augmented view of each training picture, from the encoder that was fitted to such views.
 
     Raises:
         ValueError: an unknown kind, or arrays of another origin.
     """
     check_reward_codes(kind)
-    needed = {"train_labels", "train_codes" if kind == "in_sample" else "out_of_fold_codes", "fold"}
+    unseen = kind in ("crossfit", "holdout")
+    rewarded = {"in_sample": "train_codes", "views": "view_codes"}.get(kind, "out_of_fold_codes")
+    needed = {"train_labels", rewarded} | ({"fold"} if unseen else set())
     if missing := sorted(needed - set(arrays)):
         raise ValueError(
             f"the codes file has no {', '.join(missing)}: give the codes.npz that hashlib_nb.encoder writes"
+            + (" with a recipe that makes views, such as tuned" if rewarded in missing and kind == "views" else "")
         )
-    if not len(arrays["fold"]) and kind != "in_sample":
-        raise ValueError(
-            f"the codes were made with folds=0, so there are none for reward_codes={kind!r}: set folds to 2 or more"
-        )
-    rewarded = arrays["train_codes" if kind == "in_sample" else "out_of_fold_codes"]
-    if len(rewarded) != len(arrays["train_labels"]) or kind != "in_sample" and len(arrays["fold"]) != len(rewarded):
+    if unseen and not len(arrays["fold"]):
+        remedy = "set reward_codes to views" if "view_codes" in arrays else "set folds to 2 or more"
+        raise ValueError(f"the codes were made with folds=0, so there are none for reward_codes={kind!r}: {remedy}")
+    rewarded = arrays[rewarded]
+    if len(rewarded) != len(arrays["train_labels"]) or unseen and len(arrays["fold"]) != len(rewarded):
         raise ValueError("the codes file has not one label and fold for each training picture: it must be made anew")
-    if kind == "in_sample":
+    if not unseen:
         return rewarded, arrays["train_labels"]
     rows = arrays["fold"] == 0 if kind == "holdout" else np.ones(len(arrays["fold"]), dtype=bool)
     return rewarded[rows], arrays["train_labels"][rows]

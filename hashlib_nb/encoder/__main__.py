@@ -15,7 +15,7 @@ import tyro
 
 from hashlib_nb import artifacts
 from hashlib_nb.encoder import parallel
-from hashlib_nb.encoder.image_codes import FOLDS, Setup
+from hashlib_nb.encoder.image_codes import Setup
 from hashlib_nb.encoder.settings import Settings
 
 
@@ -35,8 +35,9 @@ class Args:
     """length k of the codes, where the target codes are made here"""
     targets: Path | None = None
     """npz of stage 1 (`hashlib-nb codes --out`); by default stage 1's artifact, made where it is missing"""
-    folds: int = FOLDS
-    """encoders for the out-of-fold codes that stage 3's reward uses; 0 leaves those out"""
+    folds: int | None = None
+    """encoders for the out-of-fold codes that stage 3's reward uses; 0 leaves those out; by default 3, and 0 where the
+    recipe lets codes of augmented views pay the reward"""
     seed: int = 0
     """of weights, batches, augmentation and folds"""
     out: Path | None = None

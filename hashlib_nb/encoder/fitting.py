@@ -28,11 +28,14 @@ from hashlib_nb.encoder.heads import Loss, bit_cross_entropy
 from hashlib_nb.encoder.model import Encoder, new_encoder
 from hashlib_nb.encoder.recipes import Recipe
 from hashlib_nb.encoder.settings import Settings
-from hashlib_nb.encoder.training import Rows, Training
+from hashlib_nb.encoder.training import Rows, Training, varied
 from hashlib_nb.hamming import check_codes
 
 if TYPE_CHECKING:
     from hashlib_nb.encoder.batches import Images
+
+VIEW = 1_000_003
+"""What is added to a training's seed for the views that `view_of` draws."""
 
 
 def fit(
@@ -83,7 +86,29 @@ def fit(
         run = Training(encoder, settings, images, targets, rows, seed, loss=loss, progress=progress)
         _run(run, None if checkpoint is None else Path(checkpoint), progress)
     encoder.network.eval()
-    return replace(encoder, history={name: np.array(values) for name, values in run.history.items()})
+    history = {name: np.array(values) for name, values in run.history.items()}
+    return replace(encoder, history=history, cpu_seconds=run.cpu_seconds)
+
+
+def view_of(encoder: Encoder, recipe: Recipe, images: Images, *, seed: int = 0, progress: bool = False) -> np.ndarray:
+    """Last-layer outputs float32 [n, k or m] of an augmented view of each picture, as the recipe augments.
+
+    A network that was fitted to such views is not as sure of a further one as of the pictures themselves.
+
+    Args:
+        encoder: fitted with the recipe.
+        recipe: how pictures are augmented.
+        images: uint8 [n, h, w, c] or `datasets.Pictures`.
+        seed: of the views; other ones than the training had.
+        progress: show a bar.
+    """
+    generator = torch.Generator().manual_seed(checks.word(seed, VIEW))
+
+    def vary(batch: torch.Tensor, part: slice, total: int) -> torch.Tensor:
+        return varied(encoder, recipe, batch, generator, part, total)
+
+    step = max(1, recipe.batch_size // parallel.count())  # a step's numbers are drawn for all processes
+    return encoder.last_layer(images, vary=vary, batch_size=step, progress=progress)
 
 
 def _check(images: Images, targets: np.ndarray, settings: Settings) -> None:

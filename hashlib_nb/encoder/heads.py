@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import nn
-
-from hashlib_nb.thermometer import ClassCodes
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """What a training minimizes: of logits and targets of a batch, float32 [b, k] both, a sum over its pictures."""
@@ -52,19 +51,20 @@ class LabelHead(nn.Module):
         F_j = log sum_s p_s T_sj - log sum_s p_s (1 - T_sj).
     """
 
-    def __init__(self, network: nn.Module, classes: ClassCodes, dichotomies: torch.Tensor):
+    def __init__(self, network: nn.Module, label_sets: np.ndarray, dichotomies: np.ndarray, beta: float):
         """Put questions to a network.
 
         Args:
             network: pictures, or features, to [b, m].
-            classes: the label sets as codes {0,1} [C, m], with their beta.
+            label_sets: {0,1} [C, m].
             dichotomies: {0,1} [C, k], T.
+            beta: how sure the outputs are; see `thermometer.ClassCodes`.
         """
         super().__init__()
         self.network = network
-        self.register_buffer("label_sets", torch.as_tensor(classes.codes, dtype=torch.uint8))
-        self.register_buffer("dichotomies", torch.as_tensor(dichotomies, dtype=torch.uint8))
-        self.register_buffer("beta", torch.tensor(classes.beta, dtype=torch.float64))
+        self.register_buffer("label_sets", torch.tensor(label_sets, dtype=torch.uint8))
+        self.register_buffer("dichotomies", torch.tensor(dichotomies, dtype=torch.uint8))
+        self.register_buffer("beta", torch.tensor(beta, dtype=torch.float64))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits float32 [b, k] of whatever the network takes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -13,11 +14,13 @@ import numpy as np
 from hashlib_nb import artifacts, checks, codes, datasets
 from hashlib_nb.datasets import PARTS
 from hashlib_nb.encoder import batches, features, networks, parallel, saved
-from hashlib_nb.encoder.fitting import check_folds, cross_fit, fit, folds_of
+from hashlib_nb.encoder.fitting import check_folds, cross_fit, fit, folds_of, view_of
+from hashlib_nb.encoder.heads import LabelHead, Loss, bit_cross_entropy, class_cross_entropy
 from hashlib_nb.encoder.model import Encoder, codes_of, new_encoder
+from hashlib_nb.encoder.recipes import NAMED
 from hashlib_nb.encoder.settings import Settings
 from hashlib_nb.hamming import MAX_BITS
-from hashlib_nb.thermometer import CLASS_ARRAYS, ClassCodes
+from hashlib_nb.thermometer import CLASS_ARRAYS, ClassCodes, unseen
 
 if TYPE_CHECKING:
     from hashlib_nb.candidates import Candidates, Options
@@ -85,14 +88,15 @@ class Setup:
     """Of target codes, weights, batches, augmentation and folds."""
     target_codes: str | Path = "repaired"
     """A preset of stage 1 (`codes.PRESETS`), or an npz file with the array `codes`."""
-    folds: int = FOLDS
-    """Encoders for the out-of-fold codes that stage 3's reward uses; 0 leaves those out."""
+    folds: int | None = None
+    """Encoders for the out-of-fold codes that stage 3's reward uses; 0 leaves those out. None takes 3, and 0 where the
+    recipe has codes of augmented views to pay the reward."""
     settings: Settings = Settings()
     """How the encoder is fitted."""
 
     def __post_init__(self) -> None:
         checks.fields(self, checks.count, "code_length", most=MAX_BITS)
-        checks.fields(self, checks.count, "folds", least=0)
+        checks.fields(self, checks.count, "folds", least=0, optional=True)
         checks.fields(self, checks.seed, "seed")
         if self.folds == 1:
             raise ValueError("folds is 1; give 0 for no out-of-fold codes, or at least 2")
@@ -105,8 +109,15 @@ class Setup:
             "options": datasets.typed_options(self.dataset, self.options),
             "settings": self.settings.resolved(echo=lambda _: None),
         }
+        if self.folds is None:
+            resolved["folds"] = usual_folds(resolved["settings"])
         for name, value in resolved.items():
             object.__setattr__(self, name, value)
+
+    @property
+    def reward_codes(self) -> str:
+        """Which codes of the training pictures pay the reward by default: "crossfit" or "views"."""
+        return "views" if self.settings.recipe.views and not self.folds else "crossfit"
 
     @property
     def label(self) -> str:
@@ -129,9 +140,12 @@ class Setup:
     def _words(self) -> list[str]:
         """What of the run is not as by default, as short words in a fixed order."""
         asked = self.settings.words()
-        words = [f"px{asked.pop('size')}"] if "size" in asked else []
+        words = [asked.pop("recipe")] if asked.get("recipe") in NAMED else []
+        words += [f"px{asked.pop('size')}"] if "size" in asked else []
         words += [f"e{asked.pop('epochs')}"] if "epochs" in asked else []
-        words += ["direct"] if self.folds == 0 else [] if self.folds == FOLDS else [f"f{self.folds}"]
+        words += [asked.pop("outputs")] if "outputs" in asked else []
+        if self.folds != usual_folds(self.settings):
+            words.append(f"f{self.folds}" if self.folds else "direct")
         if isinstance(self.target_codes, Path):
             words.append(f"t{artifacts.digest(self.targets())}")
         elif self.target_codes != "repaired":
@@ -172,9 +186,7 @@ class Setup:
         if folder not in held:
             if self.folds:
                 check_folds(self.folds, len(self.splits.train))  # before target codes are made
-            size = self.settings.size or networks.DEFAULT_SIZE
-            cache = features.folder_of(self.label, self.settings.arch, size)
-            where = {"folds": self.folds, "seed": self.seed, "cache": cache, "progress": progress}
+            where = {"folds": self.folds, "seed": self.seed, "cache": self._cache, "progress": progress}
             held[folder] = load_or_encode(folder or self.folder, self.splits, self.targets(), self.settings, **where)
         return held[folder]
 
@@ -183,11 +195,46 @@ class Setup:
         self.codes()
         return Encoder.load(self.folder, device=self.settings.device, precision=self.settings.precision)
 
+    def mirrored(self, *, progress: bool = True) -> dict[str, np.ndarray]:
+        """Arrays of `codes` in which the logits of query and database pictures are means over a picture and its mirror.
+
+        That takes a second encoding of all of them, which is kept beside the codes. What pays a reward, and what is
+        chosen by it, stays as it is.
+        """
+        arrays = self.codes(progress=progress).arrays
+        images = {part: getattr(self.splits, part).images for part in ("query", "database")}
+
+        def make() -> dict[str, np.ndarray]:
+            start, encoder, found = time.process_time(), self.encoder(), {}
+            for part, each in images.items():
+                said = arrays[f"{part}_logits" if encoder.label_head is None else f"{part}_labels_said"]
+                mirrored = self._last_layer_of_mirrored(encoder, part, each, progress)
+                found[f"{part}_logits"] = encoder.asked((said + mirrored) / 2)
+                found[f"{part}_codes"] = codes_of(found[f"{part}_logits"])
+            return found | {"mirrored_cpu_seconds": np.array(time.process_time() - start)}
+
+        made_from = {"encoder": str(arrays["encoder"]), "data": " ".join(map(batches.digest, images.values()))}
+        return arrays | artifacts.load_or_make(
+            self.folder / "mirrored.npz", made_from, make, made_by="hashlib_nb.encoder"
+        )
+
+    def _last_layer_of_mirrored(self, encoder: Encoder, part: str, images: Images, progress: bool) -> np.ndarray:
+        if not networks.is_frozen(encoder.arch):
+            return encoder.last_layer(images, mirrored=True, progress=progress)
+        path = self._cache / f"{part}-mirrored.npy"
+        return encoder.last_layer(features.load_or_compute(path, encoder, images, mirrored=True, progress=progress))
+
+    @property
+    def _cache(self) -> Path:
+        """Where a frozen trunk's features lie."""
+        return features.folder_of(self.label, self.settings.arch, self.settings.size or networks.DEFAULT_SIZE)
+
     def candidates(self, options: Options | None = None) -> Candidates:
         """The bits that stage 3 chooses among, as `options` ask for them, None for the defaults; held from then on."""
         from hashlib_nb import candidates
 
-        options, held = options or candidates.Options(), self.__dict__.setdefault("_candidates", {})
+        options = options or candidates.Options(reward_codes=self.reward_codes)
+        held = self.__dict__.setdefault("_candidates", {})
         if options not in held:
             held[options] = candidates.of_arrays(self.codes().arrays, options)
         return held[options]
@@ -225,9 +272,15 @@ class Setup:
         """Where `select` keeps what it finds; arguments as there."""
         from hashlib_nb.candidates import Options
 
-        words = [method, f"p{n_bits}", *(options or Options()).words]
+        options = options or Options(reward_codes=self.reward_codes)
+        words = [method, f"p{n_bits}", *options.words]
         words += [f"t{total_episodes}"] * (total_episodes != EPISODES)
         return self.folder / f"{'-'.join(words)}.npz"
+
+
+def usual_folds(settings: Settings) -> int:
+    """Encoders for out-of-fold codes where nothing else is asked for; `settings` are resolved."""
+    return 0 if settings.recipe.views else FOLDS
 
 
 def load_or_encode(
@@ -236,7 +289,7 @@ def load_or_encode(
     targets: np.ndarray,
     settings: Settings | None = None,
     *,
-    folds: int = FOLDS,
+    folds: int | None = None,
     seed: int = 0,
     cache: Path | None = None,
     progress: bool = True,
@@ -249,13 +302,14 @@ def load_or_encode(
         splits: the data set.
         targets: target codes of `splits.train`, uint8 [n, k].
         settings: how the encoder is fitted; None takes the defaults.
-        folds: encoders for the out-of-fold codes; 0 leaves those out.
+        folds: encoders for the out-of-fold codes; 0 leaves those out; None as of `Setup`.
         seed: of everything.
         cache: folder of a frozen trunk's features (see `features`); None keeps them in `folder`.
         progress: show bars.
         **changes: fields of `Settings` in place of those in `settings`.
     """
     settings = replace(settings or Settings(), **changes).resolved()
+    folds = usual_folds(settings) if folds is None else folds
     if folds:
         folds_of(targets, folds, seed)  # a number of folds that cannot be is named before the first encoder is fitted
     checkpoints, used = Path(folder) / "checkpoints", []
@@ -267,10 +321,9 @@ def load_or_encode(
         if networks.is_frozen(settings.arch):
             trunk, mirror = new_encoder(splits.train.images, 1, settings), settings.recipe.mirror
             inputs = features.of_splits(Path(cache or folder), trunk, splits, mirror=mirror, progress=progress)
-        arrays = _fit_and_encode(Path(folder), inputs, targets, checkpoints, folds, seed, settings, progress)
         labels = splits.train.labels
-        unseen = arrays["out_of_fold_logits"] if folds else arrays["train_logits"]  # of these, a beta that is too sure
-        arrays |= ClassCodes.of(targets, labels, unseen).arrays()
+        arrays = _fit_and_encode(Path(folder), inputs, targets, labels, checkpoints, folds, seed, settings, progress)
+        arrays |= ClassCodes.of(targets, labels, unseen(arrays)).arrays()
         return arrays | {f"{name}_labels": getattr(splits, name).labels for name in PARTS}
 
     def load_or(make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
@@ -305,28 +358,54 @@ def _fit_and_encode(
     folder: Path,
     inputs: Mapping[str, Images],
     targets: np.ndarray,
+    labels: np.ndarray,
     checkpoints: Path,
     folds: int,
     seed: int,
     settings: Settings,
     progress: bool,
 ) -> dict[str, np.ndarray]:
-    """All of `codes.npz` but the labels, from pictures or features of query, train and database."""
-    run = {"seed": seed, "progress": progress}
-    encoder = fit(inputs["train"], targets, settings, checkpoint=checkpoints / "final.pt", **run)
-    unseen, fold, histories = np.zeros((0, targets.shape[1]), np.float32), np.zeros(0, dtype=np.int64), []
+    """All of `codes.npz` but labels and class codes, from pictures or features of query, train and database."""
+    run, start = {"seed": seed, "progress": progress}, time.process_time()
+    fitted_to, loss = _fitted_to(settings, targets, labels)
+    encoder = fit(inputs["train"], fitted_to, settings, loss=loss, checkpoint=checkpoints / "final.pt", **run)
+    earlier = encoder.cpu_seconds - (time.process_time() - start)  # of a run that was killed
+    said = {"out_of_fold": np.zeros((0, fitted_to.shape[1]), np.float32)}
+    fold, histories = np.zeros(0, dtype=np.int64), []
     if folds:
-        unseen, fold, histories = cross_fit(
-            inputs["train"], targets, settings, folds=folds, checkpoint=checkpoints, **run
-        )
-    identity = encoder.save(folder) if parallel.is_first() else ""
-    logits = {name: encoder.logits(inputs[name], progress=progress) for name in PARTS} | {"out_of_fold": unseen}
-    arrays = {f"{name}_logits": values for name, values in logits.items()}
+        how = {"folds": folds, "loss": loss, "checkpoint": checkpoints}
+        said["out_of_fold"], fold, histories = cross_fit(inputs["train"], fitted_to, settings, **how, **run)
+    said |= {name: encoder.last_layer(inputs[name], progress=progress) for name in PARTS}
+    if settings.recipe.views:
+        said["view"] = view_of(encoder, settings.recipe, inputs["train"], **run)
+    arrays = {}
+    if settings.outputs == "labels":
+        arrays = {f"{name}_labels_said": values for name, values in said.items()}
+        encoder = _asking(encoder, targets, labels, unseen(arrays, "labels_said"))
+    logits = {name: encoder.asked(values) for name, values in said.items()}
+    arrays |= {f"{name}_logits": values for name, values in logits.items()}
     arrays |= {f"{name}_codes": codes_of(values) for name, values in logits.items()}
+    identity = encoder.save(folder) if parallel.is_first() else ""
     arrays |= {"targets": targets, "fold": fold, "encoder": np.array(identity)}
     arrays |= {f"history_{name}": values for name, values in encoder.history.items()}
     arrays["history_validation_bit_accuracy"] = _side_by_side([h["validation_bit_accuracy"] for h in histories])
+    arrays["cpu_seconds"] = np.array(max(earlier, 0.0) + time.process_time() - start)
     return arrays
+
+
+def _fitted_to(settings: Settings, targets: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, Loss]:
+    """What the last layer is fitted to, {0,1} [n, outputs], and with which loss."""
+    if settings.outputs == "bits":
+        return targets, bit_cross_entropy
+    exclusive = bool((labels.sum(axis=1) == 1).all())
+    return labels, class_cross_entropy if exclusive else bit_cross_entropy
+
+
+def _asking(encoder: Encoder, targets: np.ndarray, labels: np.ndarray, said: np.ndarray) -> Encoder:
+    """The encoder with k outputs, the answers of its label outputs to what the target codes ask."""
+    classes = ClassCodes.of(targets, labels)
+    sets = ClassCodes.of(labels, labels, said)  # the same classes in the same order
+    return encoder.asking(lambda network: LabelHead(network, sets.codes, classes.codes, sets.beta), targets.shape[1])
 
 
 def _made_from(splits: datasets.Splits, targets: np.ndarray, settings: Settings) -> dict[str, str]:

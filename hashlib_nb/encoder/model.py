@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,12 +14,15 @@ from tqdm.auto import tqdm
 
 from hashlib_nb import checks
 from hashlib_nb.encoder import batches, networks, parallel, saved
+from hashlib_nb.encoder.heads import LabelHead
 from hashlib_nb.encoder.networks import Frozen, Head
 
 if TYPE_CHECKING:
     from hashlib_nb.encoder.batches import Images
     from hashlib_nb.encoder.settings import Settings
 
+ASKED = 2**22
+"""Posteriors of label sets that `Encoder.asked` holds at a time: 32 MB."""
 INPUT_PIXELS = {"cuda": 2**22, "cpu": 2**19}
 """Pixels of one batch of encoding: what a GPU needs to be busy, and what a CPU has caches for."""
 
@@ -49,6 +52,8 @@ class Encoder:
     """Inside the network: fp32, bf16 or fp16."""
     head: Head | None = None
     """What lies on a frozen trunk."""
+    cpu_seconds: float = 0.0
+    """Of a processor, that the training took; 0 of an encoder that was loaded."""
 
     def __post_init__(self) -> None:
         if len(self.mean) != len(self.std):
@@ -81,6 +86,20 @@ class Encoder:
         with self._autocast():
             return module(x).float()
 
+    @property
+    def label_head(self) -> LabelHead | None:
+        """What makes the k logits of a network that was fitted to labels; None for one that was fitted to codes."""
+        last = self.network.head if isinstance(self.network, Frozen) else self.network
+        return last if isinstance(last, LabelHead) else None
+
+    def asking(self, head: Callable[[nn.Module], LabelHead], bits: int) -> Encoder:
+        """The same network, fitted to labels, with k = `bits` outputs that `head` makes of them."""
+        if isinstance(self.network, Frozen):
+            network = Frozen(self.network.trunk, head(self.network.head))
+        else:
+            network = head(self.network)
+        return replace(self, network=network.to(self.device).eval(), bits=bits)
+
     def _autocast(self) -> torch.autocast:
         dtype = networks.PRECISIONS[self.precision]
         return torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not torch.float32)
@@ -92,7 +111,6 @@ class Encoder:
         else:
             self.network.compile()
 
-    @torch.inference_mode()
     def logits(self, images: Images, *, batch_size: int | None = None, progress: bool = False) -> np.ndarray:
         """F(x), float32 [n, k], in batches: memory beyond the result does not grow with n.
 
@@ -107,15 +125,51 @@ class Encoder:
         Raises:
             ValueError: what is no picture; NotFiniteError where a logit is NaN or infinite.
         """
+        return self.asked(self.last_layer(images, batch_size=batch_size, progress=progress))
+
+    @torch.inference_mode()
+    def asked(self, outputs: np.ndarray) -> np.ndarray:
+        """Logits float32 [n, k] of what `last_layer` gives: that itself, or with a label head its answers to k bits."""
+        head = self.label_head
+        if head is None:
+            return outputs
+        step = max(1, ASKED // max(head.label_sets.shape))
+        parts = [torch.from_numpy(outputs[start : start + step]) for start in range(0, len(outputs), step)]
+        return np.concatenate([head.ask(part.to(self.device)).cpu().numpy() for part in parts])
+
+    @torch.inference_mode()
+    def last_layer(
+        self,
+        images: Images,
+        *,
+        mirrored: bool = False,
+        vary: Callable[[torch.Tensor, slice, int], torch.Tensor] | None = None,
+        batch_size: int | None = None,
+        progress: bool = False,
+    ) -> np.ndarray:
+        """Outputs of the last layer, float32 [n, k], or [n, m] of m labels where it was fitted to those.
+
+        Args:
+            images: as of `logits`.
+            mirrored: of the pictures' mirror images; of features, of their second view.
+            vary: makes network inputs [b, c, h, w] of a batch, the part of it that this process has, and how many
+                pictures it is in all; None for the pictures as they are.
+            batch_size: as of `logits`.
+            progress: as of `logits`.
+
+        Raises:
+            ValueError, NotFiniteError: as of `logits`.
+        """
         if batch_size is not None:
             batch_size = checks.count(batch_size, "batch_size")
-        images = batches.as_images(images)
-        result = np.empty((len(images), self.bits), dtype=np.float32)
+        images, head = batches.as_images(images), self.label_head
+        result = np.empty((len(images), self.bits if head is None else head.label_sets.shape[1]), dtype=np.float32)
         if batches.is_features(images):
             self.check_features(images)
-            outputs = self._outputs_of_features(images, batch_size or 8192)
+            outputs = self._outputs_of_features(images, batch_size or 8192, int(mirrored))
         else:
-            outputs = self.outputs(images, self.forward, batch_size=batch_size, progress=progress)
+            run = {"vary": vary, "batch_size": batch_size, "progress": progress}
+            outputs = self.outputs(images, lambda x: self._last(x.flip(3) if mirrored else x), **run)
         for rows, values in outputs:
             result[rows] = values
         if not np.isfinite(result).all():
@@ -126,12 +180,26 @@ class Encoder:
             )
         return result
 
-    def _outputs_of_features(self, values: np.ndarray, batch_size: int) -> Iterator[tuple[slice, np.ndarray]]:
+    def _last(self, x: torch.Tensor) -> torch.Tensor:
+        """Outputs of the last layer [b, k or m] of prepared pictures or of features."""
+        head = self.label_head
+        if head is None:
+            return self.forward(x)
+        if isinstance(self.network, Frozen) and x.ndim > 2:
+            with self._autocast():
+                x = self.network.features(x).float()
+        return self.forward(x, head.network)
+
+    def _outputs_of_features(
+        self, values: np.ndarray, batch_size: int, view: int = 0
+    ) -> Iterator[tuple[slice, np.ndarray]]:
         self.network.eval()
-        values = values[:, 0] if values.ndim == 3 else values
+        if view and (values.ndim < 3 or values.shape[1] <= view):
+            raise ValueError("images are features without those of mirror images: give [n, 2, d]")
+        values = values[:, view] if values.ndim == 3 else values
         for start in range(0, len(values), batch_size):
             x = torch.tensor(values[start : start + batch_size], device=self.device).float()
-            yield slice(start, start + len(x)), self.forward(x).cpu().numpy()
+            yield slice(start, start + len(x)), self._last(x).cpu().numpy()
 
     @torch.inference_mode()
     def outputs(
@@ -139,12 +207,13 @@ class Encoder:
         images: Images,
         run: Callable[[torch.Tensor], torch.Tensor],
         *,
+        vary: Callable[[torch.Tensor, slice, int], torch.Tensor] | None = None,
         batch_size: int | None = None,
         progress: bool = False,
     ) -> Iterator[tuple[slice, np.ndarray]]:
         """What `run` makes of prepared pictures, batch by batch: rows, and an array with a row for each.
 
-        Arguments as of `logits`.
+        Arguments as of `last_layer`.
 
         Raises:
             ValueError: pictures that the encoder does not take, or a file that is none.
@@ -154,6 +223,7 @@ class Encoder:
         if images.shape[-1] > len(self.mean):
             raise ValueError(f"images have {images.shape[-1]} channels, but the encoder was fitted to gray pictures")
         self.network.eval()
+        prepare = vary or (lambda batch, *_: self.prepare(batch))
         step = (batch_size or self.batch_size_for(images)) * parallel.count()  # each process has its share of a step
         steps = [slice(start, min(start + step, len(images))) for start in range(0, len(images), step)]
         shares = [np.arange(len(images))[rows][parallel.share(rows.stop - rows.start)] for rows in steps]
@@ -161,7 +231,8 @@ class Encoder:
         bar = tqdm(total=len(images), unit=" pictures", desc=self.arch, disable=not (progress and parallel.is_first()))
         with bar:
             for rows, mine in zip(steps, shares, strict=True):
-                values = run(self.prepare(next(read))).cpu().numpy() if len(mine) else None
+                total = rows.stop - rows.start
+                values = run(prepare(next(read), parallel.share(total), total)).cpu().numpy() if len(mine) else None
                 yield rows, np.concatenate([each for each in parallel.gather(values) if each is not None])
                 bar.update(rows.stop - rows.start)
 
@@ -228,6 +299,7 @@ class Encoder:
         """
         about = {"arch": self.arch, "bits": self.bits, "size": self.size, "mean": self.mean, "std": self.std}
         about["head"] = None if self.head is None else asdict(self.head)
+        about["label_sets"] = None if self.label_head is None else list(self.label_head.label_sets.shape)
         about["history"] = {name: np.asarray(values).tolist() for name, values in self.history.items()}
         return saved.write(folder, self.network, about)
 
@@ -241,7 +313,7 @@ class Encoder:
         about = saved.Description.read(folder)
         arch, where = networks.choose(about.arch, device)
         with torch.device("meta"):  # the weights come from the file
-            network = networks.build(arch, about.bits, len(about.mean), head=about.head, weights="random")
+            network = saved.build(about)
         saved.read_into(network, folder, about)
         return cls(
             network.to(where, memory_format=torch.channels_last).eval(),

@@ -82,14 +82,14 @@ class Head:
 class Frozen(nn.Module):
     """A trunk that is not trained, and a head that is."""
 
-    def __init__(self, trunk: nn.Module, head: nn.Sequential):
+    def __init__(self, trunk: nn.Module, head: nn.Module):
         super().__init__()
         self.trunk, self.head = trunk.requires_grad_(False), head
 
     @property
     def width(self) -> int:
         """Number of features."""
-        return next(layer for layer in self.head if isinstance(layer, nn.Linear)).in_features
+        return next(layer for layer in self.head.modules() if isinstance(layer, nn.Linear)).in_features
 
     def train(self, mode: bool = True) -> Frozen:
         """Set the head's mode; the trunk keeps its running statistics and drops nothing."""

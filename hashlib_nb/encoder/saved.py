@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
@@ -18,10 +19,13 @@ from torch import nn
 from hashlib_nb import artifacts, checks
 from hashlib_nb.artifacts import ArtifactError, shown
 from hashlib_nb.encoder import networks
+from hashlib_nb.encoder.heads import LabelHead
 from hashlib_nb.encoder.networks import Head
 from hashlib_nb.encoder.recipes import MAX_SIZE
 from hashlib_nb.hamming import MAX_BITS
 
+MAX_LABEL_SETS = 1 << 20
+"""Most label sets, and labels, of a label head."""
 WEIGHTS, DESCRIPTION, CODES = "encoder.safetensors", "encoder.json", artifacts.CODES
 
 
@@ -45,6 +49,8 @@ class Description:
     """Per channel, above 0."""
     head: Head | None = None
     """What lies on a frozen trunk; None where encoders of version 0.1 had none."""
+    label_sets: tuple[int, int] | None = None
+    """How many label sets a `LabelHead` asks, of how many labels; None for a network that was fitted to codes."""
     history: Mapping[str, list[float]] = field(default_factory=dict)
     """Curves of the training."""
     weights: str | None = None
@@ -68,6 +74,12 @@ class Description:
             raise ValueError(f"mean and std have {len(self.mean)} and {len(self.std)} channels; {self.arch} has 3")
         if self.head is not None and not networks.is_frozen(self.arch):
             raise ValueError(f"head is given, but {self.arch} has no frozen trunk")
+        if self.label_sets is not None:
+            checks.fields(self, checks.counts, "label_sets", most=MAX_LABEL_SETS)
+            if len(self.label_sets) != 2:
+                raise ValueError(
+                    f"label_sets is {checks.shown(self.label_sets)}; give how many, and of how many labels"
+                )
         self._check_history()
         if self.weights is not None and not isinstance(self.weights, str):
             raise ValueError(f"weights is {checks.shown(self.weights)}; give a SHA-256 in hex")
@@ -98,6 +110,19 @@ class Description:
             return cls(**known)
         except ValueError as error:
             raise ArtifactError(f"{shown(path)} describes no encoder ({error}): fit one and save it anew") from error
+
+
+def build(about: Description) -> nn.Module:
+    """The network that a description is of, with weights to be filled in."""
+    channels, head = len(about.mean), about.head
+    if about.label_sets is None:
+        return networks.build(about.arch, about.bits, channels, head=head, weights="random")
+    n_sets, n_labels = about.label_sets
+    network = networks.build(about.arch, n_labels, channels, head=head, weights="random")
+    asked = np.zeros((n_sets, n_labels), np.uint8), np.zeros((n_sets, about.bits), np.uint8)
+    if isinstance(network, networks.Frozen):
+        return networks.Frozen(network.trunk, LabelHead(network.head, *asked, 1.0))
+    return LabelHead(network, *asked, 1.0)
 
 
 def check_folder(folder: Path) -> None:

@@ -121,9 +121,12 @@ class Settings:
 
         Weights on disk are known by their content.
         """
-        usual = Settings(arch=self.arch).resolved(echo=lambda _: None)
+        named = next((name for name, recipe in NAMED.items() if recipe == self.recipe), None)
+        named = None if self.recipe == RECIPES[self.arch] else named
+        usual = Settings(arch=self.arch, recipe=named).resolved(echo=lambda _: None)
         found = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "compile"}
         if self.weights_path is not None:
             networks.check_weights_path(self.weights_path, self.arch)
             found["weights_path"] = artifacts.sha256(self.weights_path).hex()
-        return {name: str(value) for name, value in found.items() if value != getattr(usual, name)}
+        words = {name: str(value) for name, value in found.items() if value != getattr(usual, name)}
+        return words if named is None else {"recipe": named} | words

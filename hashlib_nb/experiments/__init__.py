@@ -1,3 +1,14 @@
 """Tables, and what must be run for them; only here are several methods known at once."""
 
-__all__ = ["comparison", "pools", "published", "questions", "results", "unseen", "workers"]
+__all__ = [
+    "comparison",
+    "plan",
+    "pools",
+    "provenance",
+    "published",
+    "questions",
+    "results",
+    "reward_rows",
+    "unseen",
+    "workers",
+]

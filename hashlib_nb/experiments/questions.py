@@ -28,11 +28,11 @@ import pandas as pd
 import tyro
 from tqdm.auto import tqdm
 
-from hashlib_nb import artifacts, candidates, checks, hamming, metrics, selectors, thermometer
+from hashlib_nb import artifacts, candidates, checks, datasets, hamming, metrics, selectors, thermometer
 from hashlib_nb.baselines import random_codes
 from hashlib_nb.candidates import Candidates, Options
 from hashlib_nb.encoder import ImageCodes, Settings, Setup
-from hashlib_nb.experiments import results
+from hashlib_nb.experiments import plan, results
 from hashlib_nb.selection import MOST
 from hashlib_nb.thermometer import HALF, ClassCodes
 
@@ -69,6 +69,8 @@ class Args:
     replaced"""
     options: tuple[str, ...] = ()
     """what the dataset takes beyond root, as name=value"""
+    plan: bool = False
+    """say what is missing and about how long that would take, and make nothing"""
     settings: Annotated[Settings, tyro.conf.arg(name="")] = Settings()
 
     def __post_init__(self) -> None:
@@ -96,6 +98,13 @@ class Args:
         )
 
 
+def planned(args: Args) -> plan.Plan:
+    """The encoders that all questions are asked of, of k outputs and direct ones."""
+    lengths = [args.code_length, *(args.lengths if args.direct else ())]
+    made = plan.of_setups([args.setup(seed, n_bits) for seed in args.seeds for n_bits in lengths])
+    return replace(made, besides=("searches: a greedy one for each question and seed, not counted",))
+
+
 def dichotomies(name: str, classes: ClassCodes, k: int, seed: int) -> np.ndarray:
     """Sides {0,1} [C, outputs] of the classes: k of stage 1's or random halves, or C of one against the rest.
 
@@ -119,7 +128,7 @@ def asked(made: ImageCodes, sides: np.ndarray, options: Options) -> Candidates:
     """
     classes, arrays = made.classes, dict(made.arrays)
     if sides is not classes.codes:
-        for part in candidates.PARTS:
+        for part in (*datasets.PARTS, candidates.paying_part(options.reward_codes)):
             posteriors = thermometer.posteriors(arrays[f"{part}_logits"], classes)
             arrays[f"{part}_logits"] = thermometer.logits_of(posteriors, sides)
             arrays[f"{part}_codes"] = thermometer.bits(arrays[f"{part}_logits"], HALF)
@@ -127,14 +136,15 @@ def asked(made: ImageCodes, sides: np.ndarray, options: Options) -> Candidates:
     if not options.decided:
         return pool
     outputs = np.arange(sides.shape[1]) if pool.outputs is None else pool.outputs
+    paid = candidates.paying_part(options.reward_codes)
     decided = {
         part: sides[thermometer.decided_classes(made.arrays[f"{part}_logits"], classes)][:, outputs]
-        for part in ("out_of_fold", "train", "query")
+        for part in (paid, "train", "query")
     }
-    ids = thermometer.distinct(pool.reward_codes, decided["out_of_fold"])
+    ids = thermometer.distinct(pool.reward_codes, decided[paid])
     return replace(
         pool,
-        reward_queries=decided["out_of_fold"],
+        reward_queries=decided[paid],
         in_sample_queries=decided["train"],
         decided_codes=decided["query"],
         ids=ids,
@@ -228,6 +238,9 @@ def save(args: Args, rows: list[dict]) -> None:
 
 def main(args: Args) -> None:
     """Measure from the shell; what the seeds that are done have found is saved after each."""
+    if args.plan:
+        plan.show(planned(args))
+        return
     artifacts.check_writable(args.path, artifacts.replaces_json("rows", "command"))
     rows = []
     for seed in args.seeds:

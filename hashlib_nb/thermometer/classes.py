@@ -110,6 +110,16 @@ class ClassCodes:
             raise artifacts.ArtifactError(f"{artifacts.shown(path)} holds no class codes ({error})") from error
 
 
+def unseen(arrays: Mapping[str, np.ndarray], what: str = "logits") -> np.ndarray:
+    """Of the training pictures, what of `codes.npz` is least from an encoder that was fitted to them.
+
+    Out of fold; where there is none, of augmented views; else from the encoder that was fitted to them, which is too
+    sure, and so is what is fitted to it.
+    """
+    names = [f"{part}_{what}" for part in ("out_of_fold", "view", "train")]
+    return next(arrays[name] for name in names if len(arrays.get(name, ())))
+
+
 def posteriors(logits, classes: ClassCodes) -> np.ndarray:
     """Class posteriors p_c float64 [n, C]: softmax over c of beta * sum_j log P(T_jc | F_j).
 

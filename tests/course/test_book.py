@@ -469,10 +469,10 @@ def test_the_methods_are_those_of_the_registry():
 
 def test_the_curves_of_the_encoder_are_those_on_the_page():
     from hashlib_nb import encoder
-    from hashlib_nb.encoder import training
+    from hashlib_nb.encoder import recipes
 
     images = np.random.default_rng(0).integers(0, 256, (30, 28, 28, 1), dtype=np.uint8)
-    recipe = dataclasses.replace(training.SMALL, patience=1)
+    recipe = dataclasses.replace(recipes.SMALL, patience=1)
     settings = {"arch": "alexnet_small", "epochs": 1, "recipe": recipe, "validation": 0.2, "progress": False}
     assert set(encoder.fit(images, CODES, **settings).history) == names_under("scalars", "The encoder")
 

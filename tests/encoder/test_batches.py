@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from hashlib_nb.datasets import Pictures
-from hashlib_nb.encoder import SMALL, Head, batches, cross_fit, fit
-from hashlib_nb.encoder.training import FROZEN
+from hashlib_nb.encoder import SMALL, Head, augmentation, batches, cross_fit, fit
+from hashlib_nb.encoder.recipes import FROZEN
 from tests.helpers import assert_same, draw
 
 N, K = 30, 5
@@ -111,14 +111,14 @@ def test_the_digest_of_files_is_of_names_order_and_content_and_decodes_none(tmp_
 def test_augmentation_shifts_and_mirrors_but_invents_nothing():
     x = torch.arange(2 * 5 * 7, dtype=torch.float32).view(2, 1, 5, 7).expand(2, 3, 5, 7)
     generator = torch.Generator().manual_seed(0)
-    same = batches.augment(x, 0, False, generator)
+    same = augmentation.augment(x, 0, False, generator)
     assert torch.equal(same, x)
     padded = nn.functional.pad(x, (2,) * 4, mode="replicate")
     windows = [padded[:, :, i : i + 5, j : j + 7] for i in range(5) for j in range(5)]
     possible = [[w[b] for w in windows] + [w[b].flip(2) for w in windows] for b in range(2)]
     found = set()
     for _ in range(300):
-        moved = batches.augment(x, 2, True, generator)
+        moved = augmentation.augment(x, 2, True, generator)
         assert moved.shape == x.shape
         for b in range(2):
             places = [i for i, window in enumerate(possible[b]) if torch.equal(moved[b], window)]

@@ -14,7 +14,7 @@ import torch
 from hashlib_nb import datasets
 from hashlib_nb.encoder import Encoder, Head, Settings, cross_fit, features, fit, load_or_encode
 from hashlib_nb.encoder.model import new_encoder
-from hashlib_nb.encoder.training import FROZEN
+from hashlib_nb.encoder.recipes import FROZEN
 from tests.helpers import ONE_THREAD, assert_same, start_python
 
 ARCH, N, K, D = "efficientnet_lite0_frozen", 24, 6, 1280

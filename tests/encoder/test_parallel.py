@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from hashlib_nb.encoder import SMALL, Encoder, Head, Settings, batches, fit, parallel
+from hashlib_nb.encoder import SMALL, Encoder, Head, Settings, augmentation, fit, parallel
 from hashlib_nb.encoder import __main__ as command
-from hashlib_nb.encoder.training import FROZEN
+from hashlib_nb.encoder.recipes import FROZEN
 from tests.helpers import ONE_THREAD, ROOT
 
 N, K, D = 46, 5, 1280
@@ -151,8 +151,8 @@ def test_shares_are_a_partition_of_nearly_equal_parts(monkeypatch, n, processes)
 @pytest.mark.parametrize("part", [slice(0, 3), slice(3, 8)])
 def test_a_share_is_augmented_as_it_is_in_the_whole_batch(part):
     x = torch.rand(8, 2, 9, 9, generator=torch.Generator().manual_seed(0))
-    whole = batches.augment(x, 2, True, torch.Generator().manual_seed(1))
-    mine = batches.augment(x[part], 2, True, torch.Generator().manual_seed(1), part, 8)
+    whole = augmentation.augment(x, 2, True, torch.Generator().manual_seed(1))
+    mine = augmentation.augment(x[part], 2, True, torch.Generator().manual_seed(1), part, 8)
     assert torch.equal(mine, whole[part])
 
 

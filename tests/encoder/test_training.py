@@ -10,7 +10,8 @@ from torch import nn
 
 from hashlib_nb.encoder import RECIPES, SMALL, THESIS, alexnet_small
 from hashlib_nb.encoder.networks import build
-from hashlib_nb.encoder.training import FROZEN, optimizer_of, schedule_of
+from hashlib_nb.encoder.recipes import FROZEN
+from hashlib_nb.encoder.training import optimizer_of, schedule_of
 
 
 def test_the_thesis_recipe_moves_the_last_layer_ten_times_as_fast():
