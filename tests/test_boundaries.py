@@ -46,6 +46,9 @@ COUNTS: dict[str, Callable[[Any], Any]] = {
     "thermometer.halves n_classes": lambda value: thermometer.halves(value, 1),
     "thermometer.halves k": lambda value: thermometer.halves(10, value),
     "thermometer.ceiling top_n": lambda value: thermometer.ceiling(POSTERIORS, POSTERIORS, CLASS, CLASS, top_n=value),
+    "thermometer.ceiling_bracket top_n": lambda value: thermometer.ceiling_bracket(
+        POSTERIORS, POSTERIORS, CLASS, CLASS, top_n=value
+    ),
     "thermometer.Args dichotomies": lambda value: candidates_of_anybody.Args(dichotomies=value),
     "selection.Reward n_queries": lambda value: selection.Reward(CODES, LABELS, n_queries=value),
     "selection.Search n_bits": lambda value: selection.Search(REWARD, value),
@@ -87,15 +90,17 @@ COUNTS: dict[str, Callable[[Any], Any]] = {
 MAY_BE_NONE = {
     "hamming.as_codes code_length", "metrics.mean_average_precision top_n", "metrics.map_of_masks top_n",
     "metrics.map_of_flipped top_n", "metrics.evaluate top_n", "thermometer.ceiling top_n",
-    "codes.infer_codes block_size", "selection.Search budget", "selectors.select budget", "ppo.Args budget",
-    "Settings epochs", "Settings size", "results.Args top_n", "comparison.Args epochs",
+    "thermometer.ceiling_bracket top_n", "codes.infer_codes block_size", "selection.Search budget",
+    "selectors.select budget", "ppo.Args budget",
+    "Settings epochs", "Settings size", "results.Args top_n", "results.Args folds", "comparison.Args epochs",
 }  # fmt: skip
 """None is one of the values that these take."""
 UNBOUNDED = {
     "hamming.within_radius radius", "metrics.mean_average_precision top_n", "metrics.map_of_masks top_n",
     "metrics.map_of_flipped top_n", "metrics.precision_within_radius radius", "metrics.evaluate top_n",
     "metrics.evaluate at_n", "metrics.evaluate radius", "thermometer.ceiling top_n",
-    "baselines.class_index_codes n_classes", "codes.infer_codes block_size", "codes.lower_bound iterations",
+    "thermometer.ceiling_bracket top_n", "baselines.class_index_codes n_classes", "codes.infer_codes block_size",
+    "codes.lower_bound iterations",
     "Recipe patience", "results.Args top_n", "results.Args folds", "comparison.Args folds",
 }  # fmt: skip
 """However much is asked of these, they take what there is, or a later check knows the limit."""
@@ -118,6 +123,7 @@ SEEDS: dict[str, Callable[[Any], Any]] = {
     "Setup seed": lambda value: encoder.Setup(seed=value),
     "folds_of seed": lambda value: encoder.folds_of(CODES, 2, value),
     "results.Args seeds": lambda value: results.Args(seeds=(value,)),
+    "results.Args splits": lambda value: results.Args(splits=(value,)),
     "comparison.Args seeds": lambda value: comparison.Args(seeds=(value,)),
     "comparison.Args pool_seed": lambda value: comparison.Args(pool_seed=value),
     "pools.load seed": lambda value: pools.load("lsh-512", seed=value),

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,8 @@ from tqdm.auto import tqdm
 
 from hashlib_nb import artifacts, checks, datasets
 from hashlib_nb.candidates import Candidates
-from hashlib_nb.experiments import pools
+from hashlib_nb.experiments import plan, pools
+from hashlib_nb.experiments.provenance import made_by
 from hashlib_nb.experiments.workers import MAX_WORKERS, in_workers
 from hashlib_nb.selection import MOST, Search, check_budget
 from hashlib_nb.selectors import METHODS
@@ -121,6 +123,7 @@ def run_grid(
     budget: int | None = 2000,
     workers: int = 2,
     folder: Path,
+    about: Mapping[str, Any] | None = None,
     progress: bool = True,
 ) -> list[Cell]:
     """Every cell of the grid, from `folder` where it was made on the same codes with the same budget.
@@ -133,6 +136,7 @@ def run_grid(
         budget: most distinct subsets a search may evaluate; None for as many as it takes.
         workers: processes, each on one core, at most `MAX_WORKERS`. Their number changes nothing but the time.
         folder: one JSON file a pool and budget, rewritten after each cell.
+        about: what the files say of the run that wrote them last, such as its command (`provenance.made_by`).
         progress: show a bar.
 
     Raises:
@@ -143,7 +147,7 @@ def run_grid(
     lengths, seeds = checks.counts(lengths, "lengths", distinct=True), checks.seeds(seeds)
     budget, workers = check_budget(budget), checks.count(workers, "workers", most=MAX_WORKERS)
     _check(pools, methods, lengths, budget)
-    stores = {pool.name: _Store(Path(folder) / f"{pool.name}-b{budget}.json", pool, budget) for pool in pools}
+    stores = {pool.name: _Store(Path(folder) / f"{pool.name}-b{budget}.json", pool, budget, about) for pool in pools}
     plan = planned(methods, lengths, seeds)
     missing = [(pool, key) for pool in pools for key in plan if key not in stores[pool.name].cells]
     total = len(pools) * len(plan)
@@ -192,8 +196,8 @@ class _Store:
     Several runs may add to one file: each keeps what the others have added.
     """
 
-    def __init__(self, path: Path, pool: Candidates, budget: int | None):
-        self.pool = pool.name
+    def __init__(self, path: Path, pool: Candidates, budget: int | None, about: Mapping[str, Any] | None = None):
+        self.pool, self.about = pool.name, dict(about or {})
         sides = [*pool.paying().values(), pool.query_codes, pool.query_labels, pool.database_codes]
         sides = [side for side in (*sides, pool.database_labels, pool.decided_codes) if side is not None]
         self.path = path
@@ -229,7 +233,7 @@ class _Store:
                 self.cells = self._read(echo=lambda _: None) | self.cells
             self.cells[cell.key] = cell
             cells = [asdict(cell) for cell in self.cells.values()]
-            artifacts.save_json(self.path, {"settings": self.settings, "cells": cells})
+            artifacts.save_json(self.path, self.about | {"settings": self.settings, "cells": cells})
             self.stamp = artifacts.stamp(self.path)
 
 
@@ -342,6 +346,8 @@ class Args:
     """passes over the training pictures where an encoder must be fitted; the architecture's own number if left out"""
     folds: int = 3
     """encoders for the out-of-fold codes, at least 2"""
+    plan: bool = False
+    """say what is missing and about how long that would take, and make nothing"""
 
     def __post_init__(self) -> None:
         """Check what can be checked before any work."""
@@ -366,21 +372,38 @@ class Args:
         return artifacts.project_root() / "artifacts" / f"{label}-comparison-s{self.pool_seed}{variant}"
 
 
+def _of_pools(args: Args) -> dict:
+    """What pools are made of."""
+    settings = {"dataset": args.dataset, "root": args.root, "seed": args.pool_seed}
+    return settings | {"epochs": args.epochs, "folds": args.folds}
+
+
 def make_pools(args: Args) -> dict[str, Candidates]:
     """The pools by name."""
-    settings = {"dataset": args.dataset, "root": args.root, "seed": args.pool_seed}
-    settings |= {"epochs": args.epochs, "folds": args.folds}
-    return {name: pools.load(name, **settings) for name in args.pools}
+    return {name: pools.load(name, **_of_pools(args)) for name in args.pools}
+
+
+def plan_of(args: Args) -> plan.Plan:
+    """The encoders of the pools; of searches, how many there are."""
+    cells = len(args.pools) * len(planned(args.methods, args.lengths, args.seeds))
+    made = plan.of_setups([setup for name in args.pools for setup in pools.setups(name, **_of_pools(args))])
+    searches = (
+        f"searches: {cells:,}, each of at most {args.budget:,} subsets, not counted; those that lie there are kept"
+    )
+    return replace(made, besides=(searches,))
 
 
 def run(args: Args, among: dict[str, Candidates]) -> list[Cell]:
     """Every cell that `args` ask for."""
     what = {name: getattr(args, name) for name in ("methods", "lengths", "seeds", "budget", "workers")}
-    return run_grid([*among.values()], **what, folder=args.folder)
+    return run_grid([*among.values()], **what, folder=args.folder, about=made_by("comparison", args))
 
 
 def main(args: Args) -> None:
     """Run the comparison from the shell and print its tables."""
+    if args.plan:
+        plan.show(plan_of(args))
+        return
     cells = run(args, make_pools(args))
     for measure, title in {"reward": "Reward", "test_map": "mAP on the test pictures"}.items():
         print(f"\n{title}, at most {args.budget} calls, mean of {len(args.seeds)} seeds:\n")

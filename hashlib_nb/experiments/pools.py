@@ -61,13 +61,21 @@ def load(
         raise ValueError(f"name must be one of {', '.join(NAMES)}, not {name!r}")
     if name in HYPERPLANES:
         return of_hyperplanes(datasets.load(dataset, root=root), HYPERPLANES[name], name=name, seed=seed)
-    settings = encoder.Settings(epochs=epochs)
-    setups = [
-        encoder.Setup(dataset, root, code_length=k, seed=seed, folds=folds, settings=settings) for k in ENCODERS[name]
-    ]
+    needed = setups(name, dataset=dataset, root=root, seed=seed, epochs=epochs, folds=folds)
     if name == GRADED:
-        return candidates.of_arrays(setups[0].codes().arrays, name=name)
-    return side_by_side([setup.codes() for setup in setups], name)
+        return candidates.of_arrays(needed[0].codes().arrays, name=name)
+    return side_by_side([setup.codes() for setup in needed], name)
+
+
+def setups(
+    name: str, *, dataset: str = "fashion-mini", root=None, seed: int = 0, epochs: int | None = None, folds: int = 3
+) -> list[encoder.Setup]:
+    """Keys of the encoders whose bits a pool holds, none for hyperplanes; arguments as of `load`."""
+    settings = encoder.Settings(epochs=epochs)
+    return [
+        encoder.Setup(dataset, root, code_length=k, seed=seed, folds=folds, settings=settings)
+        for k in ENCODERS.get(name, ())
+    ]
 
 
 def side_by_side(parts: list[ImageCodes], name: str) -> Candidates:

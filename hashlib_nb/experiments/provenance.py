@@ -20,8 +20,8 @@ from hashlib_nb import artifacts
 
 PACKAGES = ("hashlib-nb", "numpy", "torch", "numba", "scikit-learn")
 """Those whose version can change a number."""
-PLACES = ("root", "out", "workers")
-"""Settings that change no number: where files lie, and how many processes search."""
+PLACES = ("root", "out", "workers", "plan")
+"""Settings that change no number: where files lie, how many processes search, and whether work is planned alone."""
 
 
 def made_by(stage: str, args: Any) -> dict[str, Any]:

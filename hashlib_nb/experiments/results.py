@@ -37,10 +37,10 @@ from __future__ import annotations
 import io
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -53,6 +53,7 @@ from hashlib_nb import artifacts, candidates, checks, datasets, hamming, metrics
 from hashlib_nb.baselines import class_index_codes, random_codes
 from hashlib_nb.candidates import Candidates, Options
 from hashlib_nb.encoder import Settings, Setup
+from hashlib_nb.experiments import plan
 from hashlib_nb.experiments.provenance import differences, made_by
 from hashlib_nb.experiments.workers import MAX_WORKERS, in_workers
 from hashlib_nb.thermometer import HALF, LEVELS, ClassCodes, predict_classes
@@ -105,8 +106,9 @@ class Args:
     """each p: how many bits are kept, within 1..k"""
     seeds: tuple[int, ...] = (0, 1, 2)
     """one experiment each, from the target codes on; the split of the pictures stays the same"""
-    reward_codes: Literal["crossfit", "holdout", "in_sample"] = "crossfit"
-    """which codes of the training pictures PPO and greedy choose on (`selection.reward_codes`)"""
+    reward_codes: Literal["crossfit", "views", "holdout", "in_sample"] | None = None
+    """which codes of the training pictures PPO and greedy choose on (`selection.reward_codes`); by default crossfit,
+    and views where the recipe has them"""
     total_episodes: int = 2048
     """subsets that PPO tries"""
     subsets: int = 20
@@ -115,8 +117,9 @@ class Args:
     """cut-off N of mAP; by default the whole database"""
     literal: bool = False
     """fit the encoders to the thesis' target codes as written (the preset "literal") instead of the repaired ones"""
-    folds: int = 3
-    """encoders for the out-of-fold codes, at least 2 unless `reward_codes` is in_sample"""
+    folds: int | None = None
+    """encoders for the out-of-fold codes, at least 2 unless `reward_codes` is in_sample or views; by default 3, and 0
+    where the recipe has views"""
     out: Path | None = None
     """JSON to write, and markdown beside it; by default runs/results.json, or runs/results-literal.json. A file that is
     no such table is not replaced"""
@@ -134,17 +137,19 @@ class Args:
     """rows of mirrored logits as well: a second encoding of query and database pictures"""
     splits: tuple[int, ...] = (0,)
     """seeds of the pictures' splits, each with every training seed; 0 is the data set's own"""
+    plan: bool = False
+    """say what is missing and about how long that would take, and make nothing"""
     settings: Annotated[Settings, tyro.conf.arg(name="")] = Settings()
 
     def __post_init__(self) -> None:
         """Check what can be checked before any work."""
         checks.fields(self, checks.count, "workers", most=MAX_WORKERS)
-        Options(levels=self.levels, reward_codes=self.reward_codes)
+        Options(levels=self.levels, reward_codes=self.reward_codes or "crossfit")
         checks.fields(self, checks.count, "code_length", most=hamming.MAX_BITS)
         checks.fields(self, checks.count, "total_episodes", most=4 * selection.MOST)
         checks.fields(self, checks.count, "subsets", most=MAX_SUBSETS)
         checks.fields(self, checks.count, "top_n", optional=True)
-        checks.fields(self, checks.count, "folds", least=0)
+        checks.fields(self, checks.count, "folds", least=0, optional=True)
         checks.fields(self, checks.counts, "lengths", distinct=True)
         checks.fields(self, checks.seeds, "seeds", "splits")
         if max(self.lengths) > self.code_length:
@@ -161,7 +166,8 @@ class Args:
     @property
     def kinds(self) -> dict[str, Options]:
         """What there is to choose from, by the word that begins a row's name."""
-        asked = Options(levels=self.levels, reward_codes=self.reward_codes)
+        reward_codes = self.reward_codes or self.setup(self.seeds[0]).reward_codes
+        asked = Options(levels=self.levels, reward_codes=reward_codes)
         return {word: replace(asked, **changes) for word, changes in KINDS.items() if self.thermometer or not word}
 
     @property
@@ -238,9 +244,10 @@ def codes_of_length(args: Args, setup: Setup, n_bits: int) -> Iterator[Code]:
     Where fewer candidates than that are distinct, the rows that choose among them are left out.
     """
     made, k = setup.codes(progress=False), args.code_length
+    again = mirrored_codes(setup) if args.mirrored else None
     for word, options in args.kinds.items():
         pool = setup.candidates(options)
-        twice = candidates.of_arrays(mirrored_codes(setup).arrays, options) if args.mirrored and word else None
+        twice = candidates.of_arrays(again.arrays, options) if again and word else None
 
         def kept(method: str, bits: np.ndarray, pool: Candidates = pool, **about) -> Code:
             return Code(method, *pool.test_codes(bits), **about)
@@ -278,7 +285,6 @@ def direct_setup(setup: Setup, n_bits: int) -> Setup:
     return replace(setup, code_length=n_bits, folds=0)
 
 
-@lru_cache(maxsize=1)  # a setup reads its file each time, and every length asks
 def mirrored_codes(setup: Setup) -> ImageCodes:
     """The codes of logits averaged over query and database pictures and their mirror images."""
     arrays = setup.mirrored()
@@ -325,6 +331,28 @@ def select(args: Args, setup: Setup, name: str, n_bits: int, options: Options | 
     return setup.select(name, n_bits, options, total_episodes=args.total_episodes)
 
 
+def planned(args: Args) -> plan.Plan:
+    """What the table wants made, but for the experiments that are in its file."""
+    there = [(about["split"], about["seed"]) for about, _ in finished(args)]
+    setups = [args.setup(seed, split=split) for split, seed in args.experiments if (split, seed) not in there]
+    shorter = [n_bits for n_bits in args.lengths if args.direct and n_bits < args.code_length]
+    wanted = [each for setup in setups for each in (setup, *(direct_setup(setup, n_bits) for n_bits in shorter))]
+    searches = planned_searches(args, setups, args.kinds)
+    oracles = ("oracles: a greedy search on the test pictures for each length, not counted",)
+    made = plan.of_setups(wanted, mirrored=setups if args.mirrored else (), searches=searches)
+    return replace(made, besides=oracles if args.thermometer and setups else ())
+
+
+def planned_searches(args: Args, setups: Sequence[Setup], words: Iterable[str]) -> list[plan.Search]:
+    """The selections of these experiments, of the kinds of candidates whose names begin with `words`."""
+    return [
+        plan.Search(setup, name, n_bits, args.kinds[word], args.total_episodes)
+        for setup, word in itertools.product(setups, words)
+        for name, n_bits in itertools.product(SEARCHES, args.lengths)
+        if word or n_bits < args.code_length  # of k outputs nothing is left to choose
+    ]
+
+
 def _select_all(args: Args, split: int, seed: int, word: str) -> None:
     """In a process of its own: leave the selections of an experiment and a kind of candidates where `select` looks."""
     with redirect_stdout(io.StringIO()):
@@ -335,18 +363,10 @@ def _select_all(args: Args, split: int, seed: int, word: str) -> None:
                 select(args, setup, name, n_bits, options)
 
 
-def selection_paths(args: Args, setup: Setup, word: str) -> list[Path]:
-    """Where the selections of an experiment and a kind of candidates lie, or will."""
-    return [
-        setup.selection_path(name, n_bits, args.kinds[word], total_episodes=args.total_episodes)
-        for name, n_bits in itertools.product(SEARCHES, args.lengths)
-        if word or n_bits < args.code_length  # of k outputs nothing is left to choose
-    ]
-
-
 def _lacks_some(args: Args, split: int, seed: int, word: str) -> bool:
     """Whether a selection of an experiment and a kind of candidates lies nowhere yet."""
-    return not all(path.exists() for path in selection_paths(args, args.setup(seed, split=split), word))
+    wanted = planned_searches(args, [args.setup(seed, split=split)], [word])
+    return not all(search.there for search in wanted)
 
 
 def ceilings(made: ImageCodes, splits: Splits, top_n: int | None = None) -> Iterator[dict]:
@@ -687,6 +707,9 @@ def make_table(args: Args, *, keep: bool = True, shown: Args | None = None) -> t
 
 def main(args: Args) -> None:
     """Make the table from the shell and print it."""
+    if args.plan:
+        plan.show(planned(args))
+        return
     if args.out is not None:
         artifacts.check_writable(args.out, artifacts.replaces_json("rows", "summary"))
         artifacts.check_writable(args.out.with_suffix(".md"), artifacts.replaces_lines(r"\*\*.+\*\*: .* queries .*"))
