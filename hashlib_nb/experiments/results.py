@@ -458,14 +458,15 @@ def describe(args: Args, setup: Setup) -> dict:
 
     Returns:
         `data` (digest of pictures and labels), what `accuracy` gives, with "mirrored_" before the name
-        for mirrored logits, and `cpu_hours` of fitting the encoder of k outputs and its folds and of encoding, None
-        where the codes' file does not say.
+        for mirrored logits, `frozen` (whether the trunk is), and `cpu_hours` of fitting the encoder of k outputs and
+        its folds and of encoding, a frozen trunk's features apart; None where the codes' file does not say.
     """
     splits, made = setup.splits, setup.codes(progress=False)
     about = {"data": data_digest(splits), **accuracy(made, splits)}
     if args.mirrored:
         about |= {f"mirrored_{name}": value for name, value in accuracy(mirrored_codes(setup), splits).items()}
     seconds = made.arrays.get("cpu_seconds")
+    about["frozen"] = setup.settings.recipe.head is not None
     return about | {"cpu_hours": None if seconds is None else float(seconds) / 3600}
 
 
@@ -589,7 +590,8 @@ def in_words(abouts: Sequence[dict]) -> str:
         said += [f"{words} {value}" for column, value in both.items() if column == name]
         said += [f"with mirrored logits {value}" for column, value in both.items() if column != name]
     if "cpu_hours" in found and found["cpu_hours"].notna().all():
-        said.append(f"{found['cpu_hours'].mean():.2g} CPU hours each for fitting and encoding")
+        apart = ", the features of the frozen trunk apart" if found["frozen"].all() else ""
+        said.append(f"{found['cpu_hours'].mean():.2g} CPU hours each for fitting and encoding{apart}")
     if not said:
         return ""
     sentence = ", ".join(said)
