@@ -5,7 +5,14 @@ from hashlib_nb.plots.codes import class_codes, class_distances, convergence, si
 from hashlib_nb.plots.comparison import anytime, chosen_shares, differences, optimality_gap, reward_and_test
 from hashlib_nb.plots.drawings import banner
 from hashlib_nb.plots.encoder import bit_accuracy, coded_pictures, distance_histogram, thermometer, training_curves
-from hashlib_nb.plots.evaluation import losses, map_by_length, precision_at_n, precision_radius2, precision_recall
+from hashlib_nb.plots.evaluation import (
+    losses,
+    map_by_length,
+    precision_at_n,
+    precision_radius2,
+    precision_recall,
+    unseen_classes,
+)  # fmt: skip
 from hashlib_nb.plots.pictures import neighbors, search_answer, top_matches
 from hashlib_nb.plots.selection import (
     episode,
@@ -22,5 +29,5 @@ __all__ = [
     "kept_candidates", "learning_curve", "losses", "map_by_length", "neighbors", "optimality_gap", "policy_entropy",
     "precision_at_n", "precision_radius2", "precision_recall", "reward_and_test", "reward_correlations",
     "save_fig", "save_png", "search_answer", "similarity_matrices", "style", "thermometer", "top_matches",
-    "training_curves",
+    "training_curves", "unseen_classes",
 ]  # fmt: skip

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-from hashlib_nb.plots.base import legend_above, level, line, styled, subplots
+from hashlib_nb.plots.base import legend_above, level, line, style, styled, subplots
 
 
 @styled
@@ -127,6 +127,37 @@ def precision_at_n(cut_offs: np.ndarray, curves: Mapping[str, np.ndarray], relev
     ax.set(xscale="log", xlabel="N, items looked at", ylabel="precision of the first N")
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     legend_above(fig)
+    return fig
+
+
+@styled
+def unseen_classes(
+    unseen: Mapping[str, np.ndarray], seen: Mapping[str, np.ndarray], chance: tuple[float, float] | None = None
+) -> Figure:
+    """What codes find of classes that were left out of training, and, beside it, of those that were not.
+
+    Methods stand below each other in the order of `unseen`: a small gray dot for each draw of classes, and the mean.
+
+    Args:
+        unseen: for each method mAP [draws] on the classes that were left out.
+        seen: for each of the same methods mAP [draws] on the others.
+        chance: mAP of codes drawn at random, of both.
+    """
+    fig, axes = subplots(6.6, 0.9 + 0.3 * len(unseen), 1, 2, sharey=True)
+    for place, (ax, scores) in enumerate(zip(axes, (unseen, seen), strict=True)):
+        frame = pd.DataFrame([(name, value) for name in unseen for value in np.ravel(scores[name])])
+        frame.columns = ["method", "map"]
+        sns.stripplot(frame, x="map", y="method", order=[*unseen], jitter=False, color="0.7", size=3, zorder=1, ax=ax)
+        for row, name in enumerate(unseen):
+            look = style(name) | {"linestyle": "None", "markersize": 7}
+            ax.plot(
+                np.mean(scores[name]), row, **look | {"marker": "|" if look["marker"] == "None" else look["marker"]}
+            )
+        if chance is not None:
+            ax.axvline(chance[place], color="0.6", linewidth=0.8, linestyle=":", zorder=0)
+            where = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "ha": "center"}
+            ax.annotate("chance", (chance[place], 1), (0, 3), fontsize=8, **where)
+        ax.set(xlabel=f"mAP, {('classes left out', 'classes trained on')[place]}", ylabel="ranking by", xlim=(0, 1))
     return fig
 
 

@@ -81,6 +81,11 @@ CASES = {
     "precision_recall": lambda: plots.precision_recall({"PPO": (np.array([0, 0.5, 1]), np.array([np.nan, 0.9, 0.1]))}),
     "precision_radius2": lambda: plots.precision_radius2([4, 8], SEEDS, {"PPO": np.array([[0.0, 0.2], [0.1, 0.4]])}),
     "precision_at_n": lambda: plots.precision_at_n(np.array([1, 10]), {"PPO": np.array([0.9, 0.5])}, 4.0),
+    "unseen_classes": lambda: plots.unseen_classes(
+        {"all bits": np.array([0.4, 0.6]), "cosine of pixels": np.array([0.7, 0.8])},
+        {"cosine of pixels": np.array([0.5]), "all bits": np.array([0.8])},
+        (0.34, 0.15),
+    ),
     "anytime": lambda: plots.anytime(ANYTIME, xlabel="calls", levels=dict.fromkeys(ANYTIME, 0.5)),
     "reward_and_test": lambda: plots.reward_and_test({"64": (MEANS[0], MEANS[1])}, {"64": FOUND}),
     "differences": lambda: plots.differences(
@@ -400,6 +405,18 @@ def test_losses_are_bars_of_the_seeds_means():
     ax = plots.losses([4, 8], parts).axes[0]
     assert [[bar.get_height() for bar in bars] for bars in ax.containers] == [[2.0, 4.0], [-0.5, 0.5]]
     assert plots.losses([4, 8], {name: part[:1] for name, part in parts.items()}).axes[0].patches[0].get_height() == 1
+
+
+def test_a_draw_of_classes_is_a_dot_and_their_mean_a_mark_in_the_methods_look():
+    fig = CASES["unseen_classes"]()
+    assert read(fig.axes[0].get_yticklabels()) == ["all bits", "cosine of pixels"]
+    for ax, means, draws in zip(fig.axes, ([0.5, 0.75], [0.8, 0.5]), ([0.4, 0.6, 0.7, 0.8], [0.8, 0.5]), strict=True):
+        marks = [line for line in ax.lines if line.get_label() in ("all bits", "cosine of pixels")]
+        np.testing.assert_allclose([mark.get_xydata()[0] for mark in marks], [[means[0], 0], [means[1], 1]])
+        dots = np.concatenate([np.asarray(each.get_offsets()) for each in ax.collections])
+        np.testing.assert_allclose(np.sort(dots[:, 0]), np.sort(draws))
+        assert "chance" in [text.get_text() for text in ax.texts]
+        assert ax.yaxis_inverted()
 
 
 def test_chance_is_said_and_not_drawn_to_scale():
