@@ -199,7 +199,8 @@ BAD_OPTIONS = ("x", "=", "x=1", "size=x", "size=-1", "size=99999999999", "size",
 """Options of the dataset folder that it does not take."""
 
 OUT_FILES = ("codes.out", "codes.report", "ppo.out", "ppo.checkpoint", "metrics.out", "encode.out", "encode.text",
-             "search.grid", "results.out", "questions.out", "unseen.out", "thermometer.out")  # fmt: skip
+             "search.grid", "results.out", "questions.out", "unseen.out", "thermometer.out",
+             "reward_rows.out")  # fmt: skip
 OUT_FOLDERS = ("encoder.out", "ppo.tensorboard", "selectors.out", "encode.index")
 FOLDERS = ("root", "model", "index", "cifar10", "coco", "lists", "course")
 """Options that are folders to read; all others that are paths are files."""
@@ -228,6 +229,25 @@ LINES: Mapping[str, tuple[str, ...]] = {
         "--epochs=1",
         "--out",
         "new/q.json",
+    ),
+    "reward_rows": (
+        *SMALL_DATA,
+        "--code-length",
+        "8",
+        "--lengths",
+        "4",
+        "--judges",
+        "4",
+        "--held-out",
+        "2",
+        "--epochs",
+        "1",
+        "--arch",
+        "efficientnet_lite0",
+        "--size",
+        "32",
+        "--out",
+        "new/rr.json",
     ),
     "unseen": ("--code-length=8", "--lengths=4", "--seeds=0", "--epochs=1", "--subsets=2", "--out", "new/u.json"),
     "comparison": (*SMALL_DATA, "--pools", "64", "--methods", "first", "--lengths", "8", "--seeds", "0", "--folds=2"),

