@@ -67,7 +67,7 @@ class Plan:
     mirrored: tuple[Setup, ...] = ()
     """Keys of those whose query and database pictures are encoded a second time, mirrored."""
     searches: tuple[Search, ...] = ()
-    """Selections of their bits."""
+    """Selections of their bits; none is made where it turns out that fewer candidates differ than bits are wanted."""
     besides: tuple[str, ...] = ()
     """What else it does, in words: not counted."""
 
