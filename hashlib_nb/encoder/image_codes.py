@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hashlib_nb import artifacts, checks, codes, datasets
+from hashlib_nb import artifacts, checks, codes, datasets, thermometer
 from hashlib_nb.datasets import PARTS
 from hashlib_nb.encoder import batches, features, networks, parallel, saved
 from hashlib_nb.encoder.fitting import check_folds, cross_fit, fit, folds_of, view_of
@@ -59,6 +59,17 @@ class ImageCodes:
     def classes(self) -> ClassCodes:
         """The class codes, which decided queries take theirs from."""
         return ClassCodes.from_arrays(self.arrays)
+
+    def posteriors(self, part: str) -> np.ndarray:
+        """Class posteriors float64 [n, C] of a part of the pictures, such as "query"; of a label head, its own.
+
+        Those of `classes` are of the k logits, and so at one remove from label outputs.
+        """
+        said = f"{part}_labels_said"
+        if said not in self.arrays:
+            return thermometer.posteriors(self.arrays[f"{part}_logits"], self.classes)
+        sets = self.classes.label_sets
+        return thermometer.posteriors(self.arrays[said], ClassCodes(sets, sets, float(self.arrays["labels_beta"])))
 
 
 @dataclass(frozen=True)
@@ -207,9 +218,9 @@ class Setup:
         def make() -> dict[str, np.ndarray]:
             start, encoder, found = time.process_time(), self.encoder(), {}
             for part, each in images.items():
-                said = arrays[f"{part}_logits" if encoder.label_head is None else f"{part}_labels_said"]
-                mirrored = self._last_layer_of_mirrored(encoder, part, each, progress)
-                found[f"{part}_logits"] = encoder.asked((said + mirrored) / 2)
+                name = f"{part}_logits" if encoder.label_head is None else f"{part}_labels_said"
+                found[name] = (arrays[name] + self._last_layer_of_mirrored(encoder, part, each, progress)) / 2
+                found[f"{part}_logits"] = encoder.asked(found[name])
                 found[f"{part}_codes"] = codes_of(found[f"{part}_logits"])
             return found | {"mirrored_cpu_seconds": np.array(time.process_time() - start)}
 
@@ -385,6 +396,8 @@ def _fit_and_encode(
     logits = {name: encoder.asked(values) for name, values in said.items()}
     arrays |= {f"{name}_logits": values for name, values in logits.items()}
     arrays |= {f"{name}_codes": codes_of(values) for name, values in logits.items()}
+    if encoder.label_head is not None:
+        arrays["labels_beta"] = encoder.label_head.beta.cpu().numpy()
     identity = encoder.save(folder) if parallel.is_first() else ""
     arrays |= {"targets": targets, "fold": fold, "encoder": np.array(identity)}
     arrays |= {f"history_{name}": values for name, values in encoder.history.items()}

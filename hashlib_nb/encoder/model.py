@@ -134,8 +134,11 @@ class Encoder:
         if head is None:
             return outputs
         step = max(1, ASKED // max(head.label_sets.shape))
-        parts = [torch.from_numpy(outputs[start : start + step]) for start in range(0, len(outputs), step)]
-        return np.concatenate([head.ask(part.to(self.device)).cpu().numpy() for part in parts])
+        found = np.empty((len(outputs), self.bits), np.float32)
+        for start in range(0, len(outputs), step):
+            part = torch.from_numpy(outputs[start : start + step]).to(self.device)
+            found[start : start + step] = head.ask(part).cpu().numpy()
+        return found
 
     @torch.inference_mode()
     def last_layer(

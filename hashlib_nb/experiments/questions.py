@@ -37,7 +37,9 @@ from hashlib_nb.selection import MOST
 from hashlib_nb.thermometer import HALF, ClassCodes
 
 DICHOTOMIES = ("stage 1", "halves", "one against the rest")
-"""Which sides the classes are on, output by output."""
+"""Which sides the classes are on, output by output, where a picture has one label."""
+OF_SEVERAL = ("stage 1", "label unions")
+"""The same where pictures have several, so that a class is a label set."""
 KINDS = {"one half": {"levels": HALF, "decided": False}, "thermometer": {"decided": False}, "decided": {}}
 """What is asked of each output, and whether queries are decided."""
 
@@ -108,11 +110,17 @@ def planned(args: Args) -> plan.Plan:
 def dichotomies(name: str, classes: ClassCodes, k: int, seed: int) -> np.ndarray:
     """Sides {0,1} [C, outputs] of the classes: k of stage 1's or random halves, or C of one against the rest.
 
-    Of halves there may be fewer than k, since no two of them are equal or opposite (`thermometer.halves`).
+    Of halves there may be fewer than k, since no two of them are equal or opposite (`thermometer.halves`). *Label
+    unions* ask whether a label set has any of some labels: of each label alone, and of random halves of the labels.
     """
     n_classes = len(classes.codes)
     if name == "stage 1":
         return classes.codes
+    if name == "label unions":
+        n_labels = classes.label_sets.shape[1]
+        alone, halves = np.eye(n_labels, dtype=np.int64), thermometer.halves(n_labels, k, seed)
+        asked_for = np.hstack([alone, halves])[:, :k]
+        return (classes.label_sets.astype(np.int64) @ asked_for > 0).astype(np.uint8)
     if name == "one against the rest":
         return np.eye(n_classes, dtype=np.uint8)
     return thermometer.halves(n_classes, k, seed)
@@ -129,8 +137,9 @@ def asked(made: ImageCodes, sides: np.ndarray, options: Options) -> Candidates:
     classes, arrays = made.classes, dict(made.arrays)
     if sides is not classes.codes:
         for part in (*datasets.PARTS, candidates.paying_part(options.reward_codes)):
-            posteriors = thermometer.posteriors(arrays[f"{part}_logits"], classes)
-            arrays[f"{part}_logits"] = thermometer.logits_of(posteriors, sides)
+            if not len(arrays[f"{part}_logits"]):  # without folds there are no out-of-fold logits
+                continue
+            arrays[f"{part}_logits"] = thermometer.logits_of(made.posteriors(part), sides)
             arrays[f"{part}_codes"] = thermometer.bits(arrays[f"{part}_logits"], HALF)
     pool = candidates.of_arrays(arrays, replace(options, decided=False))
     if not options.decided:
@@ -167,27 +176,28 @@ def rows_of(args: Args, seed: int) -> Iterator[dict]:
     setup = args.setup(seed)
     made = setup.codes(progress=False)
     classes = made.classes
-    for name in DICHOTOMIES:
+    for name in DICHOTOMIES if classes.exclusive else OF_SEVERAL:
         sides = dichotomies(name, classes, args.code_length, seed)
         for kind, changes in KINDS.items():
             for quantiles in (False, True) if kind != "one half" else (False,):
-                pool = asked(made, sides, Options(**changes, quantiles=quantiles))
+                options = Options(**changes, quantiles=quantiles, reward_codes=setup.reward_codes)
+                pool = asked(made, sides, options)
                 about = {"study": "dichotomies", "what": name, "kind": kind}
                 about["levels"] = "quantiles" if quantiles else "fixed"
                 yield from (about | row for row in chosen(pool, args.lengths, seed))
     for n_bits in args.lengths if args.direct else ():
         direct = args.setup(seed, n_bits).codes(progress=False)
         for kind, changes in KINDS.items():
-            pool = candidates.of_arrays(direct.arrays, Options(**changes))
+            pool = candidates.of_arrays(direct.arrays, Options(**changes, reward_codes=setup.reward_codes))
             about = {"study": "direct", "what": "p outputs", "kind": kind}
             yield from (about | row for row in chosen(pool, [n_bits], seed))
-    yield from _rows_study(args, made, seed)
+    yield from _rows_study(args, setup, seed)
     yield from _references(args, setup, made, seed)
 
 
-def _rows_study(args: Args, made: ImageCodes, seed: int) -> Iterator[dict]:
+def _rows_study(args: Args, setup: Setup, seed: int) -> Iterator[dict]:
     for kind in ("thermometer", "decided"):
-        pool = candidates.of_arrays(made.arrays, Options(**KINDS[kind]))
+        pool = setup.candidates(Options(**KINDS[kind], reward_codes=setup.reward_codes))
         total = len(pool.reward_codes)
         for n in args.rows:
             for draw in range(args.draws if n < total else 1):
@@ -205,7 +215,7 @@ def _paid_by(pool: Candidates, rows: np.ndarray) -> Candidates:
 
 
 def _references(args: Args, setup: Setup, made: ImageCodes, seed: int) -> Iterator[dict]:
-    pool, splits = candidates.of_arrays(made.arrays), setup.splits
+    pool, splits = setup.candidates(), setup.splits
     labels = splits.query.labels, splits.database.labels
     for n_bits in args.lengths:
         value = pool.test_map(results.oracle(pool, n_bits, seed).bits)

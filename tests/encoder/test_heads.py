@@ -98,7 +98,7 @@ def asking(encoder: Encoder) -> Encoder:
 
 @pytest.fixture(scope="module")
 def labelled() -> Encoder:
-    return fit(IMAGES, LABELS, **LABEL_HEAD)
+    return fit(IMAGES, LABELS, **{**LABEL_HEAD, "epochs": 12})
 
 
 def test_a_class_head_learns_what_there_is_to_learn(labelled):
@@ -215,3 +215,13 @@ def test_pictures_without_views_of_their_own_are_refused():
 
 def test_rows_are_as_many_as_pictures():
     assert len(IMAGES) == N
+
+
+def test_posteriors_are_those_of_the_label_outputs_and_the_ks_come_near(stage_2):
+    data, _, _, made = stage_2
+    found = made.posteriors("query")
+    np.testing.assert_allclose(found.sum(axis=1), 1)
+    sides = made.classes.codes.astype(float)
+    np.testing.assert_allclose(expit(made.arrays["query_logits"].astype(float)), found @ sides, atol=1e-6)
+    said = replace(made, arrays={name: each for name, each in made.arrays.items() if "said" not in name})
+    assert said.posteriors("query").shape == found.shape == (len(data.query), 3)
