@@ -18,9 +18,9 @@ from hashlib_nb import artifacts, baselines, datasets, encoder, metrics, thermom
 from hashlib_nb.datasets import PARTS, Split, Splits, split_by_class
 from hashlib_nb.encoder import Head, Settings
 from hashlib_nb.encoder.recipes import FROZEN
-from hashlib_nb.experiments import unseen
+from hashlib_nb.experiments import provenance, unseen
 from hashlib_nb.experiments.unseen import Args
-from tests.helpers import assert_same, refusal
+from tests.helpers import ROOT, assert_same, refusal
 
 SETTINGS = Settings(arch="alexnet_small", epochs=12)
 ARGS = Args(code_length=12, lengths=(4, 12), seeds=(0, 1), total_episodes=32, subsets=3, settings=SETTINGS)
@@ -532,3 +532,38 @@ def test_a_file_of_somebodys_is_no_place_for_the_table(tmp_path):
     (tmp_path / "mine.json").write_text("mine")
     with pytest.raises(ValueError, match=r"mine\.json is there and was not written by this command"):
         unseen.main(replace(ARGS, out=tmp_path / "mine.json"))
+
+
+# --- what is stored ---------------------------------------------------------------------------------------------------
+
+STORED = sorted((ROOT / "results").glob("unseen-*.json"))
+
+
+@pytest.mark.parametrize("path", STORED, ids=lambda path: path.stem)
+def test_a_stored_table_is_what_its_command_makes(path):
+    record = artifacts.load_json(path)
+    words = shlex.split(record["command"])
+    args = tyro.cli(Args, args=words[4:])
+    assert args.out == Path("results", path.name)
+    assert not [word for word in words if word.startswith("/")]
+    assert provenance.differences(record, args) == ""
+    rows = pd.DataFrame(record["rows"])
+    assert {*rows["seed"]} == {*args.seeds}
+    assert rows.groupby("seed").size().nunique() == 1
+    for seed, part in rows.groupby("seed"):
+        (classes,) = {*map(tuple, part["classes"])}
+        assert len({*classes}) == args.n_unseen, seed
+    assert rows[["map", "map_seen"]].apply(lambda values: values.between(0, 1)).all(axis=None)
+
+
+def test_the_stored_draws_of_fashion_mini_hold_what_notebook_04_says_of_them():
+    rows = pd.DataFrame(artifacts.load_json(ROOT / "results" / "unseen-fashion-mini.json")["rows"])
+    means = rows.groupby(["method", "bits", "seed"])[["map", "map_seen"]].mean()
+    whole = means.loc["all bits", 64]["map"]
+    for method in ("thermometer PPO", "thermometer greedy"):
+        assert (means.loc[method, 16]["map"] > whole).all()
+        assert means.loc[method, 16]["map"].mean() > means.loc["thermometer random", 16]["map"].mean() + 0.04
+    pixels, logits = means.loc["cosine of pixels", 0], means.loc["cosine of logits", 0]
+    assert (pixels["map"] > logits["map"]).sum() == 3
+    assert pixels["map_seen"].mean() < logits["map_seen"].mean() - 0.3
+    assert means.loc["LSH of pixels", 16]["map"].mean() == pytest.approx(whole.mean(), abs=0.01)
