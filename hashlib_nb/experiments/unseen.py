@@ -66,6 +66,15 @@ SIDES = {"map": False, "map_seen": True}
 """What a row is measured on: whether query and database pictures are those of the classes that were seen."""
 FIXED = ("all bits", "thermometer all bits")
 """Rows of codes whose length does not depend on p."""
+ABOUT = """## Classes that nobody trained on
+
+Sablayrolles et al. (2016, arXiv 1609.06753): some classes are left out of the training pictures, other ones in each
+draw, and query and database pictures that show them are searched for these alone. Queries keep their own codes, and a
+choice of bits is paid by the other classes. *Features* are a frozen trunk's, *pixels* those of the pictures: no label
+has touched either. *LSH* takes sides of random hyperplanes in them, a *cosine* is a ranking without a code. The columns
+of *seen* classes have the same codes on the other query and database pictures. Mean ± standard deviation over draws,
+which differ more than methods do: compare within a column, and see the JSON files for single draws."""
+"""What begins the tables."""
 LEAST_SEEN = 2
 """Classes that must be left to fit to: of one alone there is nothing to tell apart."""
 
@@ -368,13 +377,15 @@ def rows_of(args: Args, seed: int, whole: Splits) -> Iterator[dict]:
     about["n_train"] = len(made["train_labels"])
     for column, side in sides.items():
         about |= {f"n_{part}{column.removeprefix('map')}": len(side.rows[part]) for part in ("query", "database")}
-    for row in (*_choices(args, made, sides, seed), *_references(args, draw, made, sides)):
+    for row in (*_choices(args, made, sides, draw.setup), *_references(args, draw, made, sides)):
         yield about | row
 
 
-def _choices(args: Args, made: Mapping[str, np.ndarray], sides: Mapping[str, Side], seed: int) -> Iterator[dict]:
+def _choices(args: Args, made: Mapping[str, np.ndarray], sides: Mapping[str, Side], setup: Setup) -> Iterator[dict]:
     """Rows of codes whose bits are chosen, and of all that there are to choose from."""
+    seed = setup.seed
     for word, options in KINDS.items():
+        options = replace(options, reward_codes=setup.reward_codes)
         pools = {column: side.pool(made, options) for column, side in sides.items()}
         pool = pools["map"]
         reward = pool.reward(seed=seed)
@@ -439,7 +450,7 @@ def summarize(rows: list[dict]) -> pd.DataFrame:
 
 def markdown(records: Sequence[dict]) -> list[str]:
     """Lines for results/README.md: what was done, and a table for each stored record."""
-    lines = []
+    lines = [ABOUT, ""]
     for record in records:
         lengths = record["args"]["lengths"]
         sides = [f"{side} classes, {n_bits} bits" for side in ("unseen", "seen") for n_bits in lengths]
