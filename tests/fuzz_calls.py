@@ -75,9 +75,9 @@ CLASSES = thermo.ClassCodes(CODES[:4], np.arange(4))
 POSTERIORS = thermo.posteriors(LOGITS, CLASSES)
 
 
-def _ceiling(**given: Any) -> np.ndarray:
+def _ceiling(call: Callable[..., Any], **given: Any) -> Any:
     usual = {f"{side}_posteriors": POSTERIORS for side in ("query", "database")}
-    return thermo.ceiling(**usual | {f"{side}_labels": LABELS for side in ("query", "database")} | given)
+    return call(**usual | {f"{side}_labels": LABELS for side in ("query", "database")} | given)
 
 
 def _cosines(**given: Any) -> np.ndarray:
@@ -126,7 +126,8 @@ ARRAYS: dict[str, Callable[[Any], Any]] = {
     "thermometer.predict_classes targets": lambda value: thermo.predict_classes(CODES, value, LABELS),
     "thermometer.predict_classes labels": lambda value: thermo.predict_classes(CODES, CODES, value),
     **{
-        f"thermometer.ceiling {name}": lambda value, name=name: _ceiling(**{name: value})
+        f"thermometer.{call.__name__} {name}": lambda value, name=name, call=call: _ceiling(call, **{name: value})
+        for call in (thermo.ceiling, thermo.ceiling_bracket)
         for name in ("query_posteriors", "database_posteriors", "query_labels", "database_labels")
     },
     **{

@@ -203,6 +203,16 @@ def test_cells_that_cannot_be_used_are_named_and_made_anew(cells, folder, tmp_pa
 
 
 @pytest.mark.usefixtures("without_workers")
+def test_the_file_says_what_the_last_run_says_of_itself(tmp_path, without_workers):
+    few = SMALL | {"methods": ("first",)}
+    for about in ({"command": "one"}, {"command": "another"}):
+        made = comparison.run_grid([POOL], folder=tmp_path, about=about, **few)
+        few |= {"methods": ("first", "random")}
+    record = json.loads((tmp_path / "synthetic-b40.json").read_text(encoding="utf-8"))
+    assert record["command"] == "another"
+    assert len(record["cells"]) == len(made) == 6
+
+
 def test_other_codes_under_the_same_name_are_not_mistaken_for_these(cells, folder, capsys):
     before = (folder / "synthetic-b40.json").read_bytes()
     comparison.run_grid([synthetic(seed=1)], folder=folder, **SMALL | {"methods": ("random",)})
