@@ -443,31 +443,36 @@ def test_the_summary_averages_draws_then_seeds():
     rows = [row | {"seed": s, "map": value, "map_seen": 2 * value} for s, pair in values.items() for value in pair]
     graded = {"method": "thermometer all bits", "map": 0.5, "map_seen": 0.5}
     rows += [graded | {"seed": s, "bits": bits} for s, bits in ((0, 700), (1, 720))]
-    line, whole = unseen.summarize(rows).to_dict("records")
+    rows += [graded | {"method": "all bits", "seed": s, "bits": 64, "map": value} for s, value in ((0, 0.3), (1, 0.5))]
+    line, whole, at_half = unseen.summarize(rows).to_dict("records")
     assert (line["seeds"], line["map"], line["map_seen"]) == (2, pytest.approx(0.4), pytest.approx(0.8))
     assert line["map_sd"] == pytest.approx(0.4 / np.sqrt(2))  # of 0.2 and 0.6
     assert (whole["bits"], whole["seeds"], whole["map_sd"]) == (710, 2, 0)
+    assert (at_half["gain"], at_half["gain_sd"]) == (0, 0)
+    assert whole["gain"] == pytest.approx(0.1)  # 0.2 and 0
+    assert whole["gain_sd"] == pytest.approx(0.2 / np.sqrt(2))
+    assert line["gain"] == pytest.approx(0.0)  # 0.2 - 0.3 and 0.6 - 0.5
 
 
 def test_the_table_for_people_says_what_the_file_has(made):
     record = artifacts.load_json(made.home / "runs" / "unseen.json")
-    *about, _ = unseen.markdown([])
-    lines = unseen.markdown([record, record])[len(about) + 1 :]
-    assert unseen.markdown([record])[: len(about) + 1] == [*about, ""]
-    assert lines[: len(lines) // 2] == lines[len(lines) // 2 :]
-    caption, _, head, _, *table = lines[: len(lines) // 2 - 1]
+    about = unseen.markdown([])
+    once, twice = unseen.markdown([record])[len(about) :], unseen.markdown([record, record])[len(about) :]
+    assert twice == once + once
+    _, caption, _, head, _, *table = once
     assert "3 classes are left out (seed 0: c, e, g; seed 1: " in caption
     assert "Fitted to 63 training pictures" in caption
     assert "9 queries, 36 database pictures" in caption
     assert "the other 21 and 84" in caption
     columns = [cell.strip() for cell in head.strip("| ").split(" | ")]
-    assert columns[1:] == [f"{side} classes, {p} bits" for side in ("unseen", "seen") for p in (4, 12)]
+    titles = ("unseen classes", "gain over all bits", "seen classes")
+    assert columns[1:] == [f"{title}, {n_bits} bits" for title in titles for n_bits in (4, 12)]
     cells = {cell[0]: cell[1:] for line in table if (cell := [each.strip() for each in line[1:-1].split("|")])}
     summary = unseen.summarize(made.rows).set_index(["method", "bits"])
     assert {name.partition(",")[0] for name in cells} == {method for method, _ in summary.index}
-    assert cells["PPO"][1] == cells["PPO"][3] == ""  # at p = k nothing is left to choose
-    assert cells["all bits, 12 bits"][:2] == [cells["all bits, 12 bits"][0]] * 2
-    for column, name in enumerate(("map", "map", "map_seen", "map_seen")):
+    assert cells["PPO"][1] == cells["PPO"][5] == ""  # at p = k nothing is left to choose
+    assert cells["all bits, 12 bits"][0] == cells["all bits, 12 bits"][1]
+    for column, name in enumerate(("map", "map", "gain", "gain", "map_seen", "map_seen")):
         line = summary.loc["thermometer greedy", (4, 12)[column % 2]]
         shown = [float(each) for each in cells["thermometer greedy"][column].split(" ± ")]
         assert shown == pytest.approx([line[name], line[f"{name}_sd"]], abs=6e-4)
