@@ -12,7 +12,7 @@ A row is one code of one method from one seed, measured with the query pictures 
 | decided by p bits | decided PPO's bits, but the class is decided from these bits alone, and not from all outputs |
 | oracle            | decided, p thermometer bits that greedy chose on the test pictures themselves: no result     |
 | first p           | the first p of the k outputs at one half                                                     |
-| direct            | all outputs, at one half, of an encoder that was trained for p bits                          |
+| direct            | all outputs, at one half, of an encoder trained for p bits; of one fitted to labels, p answers |
 | random codes      | p coin flips for each picture: chance                                                        |
 | all bits          | all k outputs at one half                                                                    |
 | class index       | the number of the predicted class in ceil(log2 C) bits (Sablayrolles et al. 2016)            |
@@ -126,7 +126,8 @@ class Args:
     options: tuple[str, ...] = ()
     """what the dataset takes beyond root, as name=value: protocol=59k exclude=person,car"""
     direct: bool = True
-    """train an encoder for each length as well; without, the row "direct" is left out"""
+    """train an encoder for each length as well (one that is fitted to labels answers for all lengths); without, the row
+    "direct" is left out"""
     thermometer: bool = True
     """rows of thermometer bits, symmetric and decided, and reference rows; without, the thesis' rows alone"""
     levels: tuple[float, ...] = LEVELS
@@ -274,8 +275,7 @@ def codes_of_length(args: Args, setup: Setup, n_bits: int) -> Iterator[Code]:
     if n_bits <= k:
         yield Code("first p", made.query[:, :n_bits], made.database[:, :n_bits])
     if args.direct:
-        direct = made if n_bits == k else direct_setup(setup, n_bits).codes(progress=False)
-        yield Code("direct", direct.query, direct.database)
+        yield Code("direct", *direct_codes(setup, n_bits))
     coins = random_codes(len(made.query) + len(made.database), n_bits, setup.seed)
     yield Code(CHANCE, coins[: len(made.query)], coins[len(made.query) :])
 
@@ -283,6 +283,24 @@ def codes_of_length(args: Args, setup: Setup, n_bits: int) -> Iterator[Code]:
 def direct_setup(setup: Setup, n_bits: int) -> Setup:
     """The key of an encoder that is trained for so many bits, on the pictures and seed of another, without folds."""
     return replace(setup, code_length=n_bits, folds=0)
+
+
+def direct_codes(setup: Setup, n_bits: int) -> tuple[np.ndarray, np.ndarray]:
+    """Codes of query and database from p target codes of stage 1 and no choice, each output asked at one half.
+
+    An encoder is trained for them; one that was fitted to labels answers them as it is.
+    """
+    made = setup.codes(progress=False)
+    if n_bits == setup.code_length:
+        return made.query, made.database
+    shorter = direct_setup(setup, n_bits)
+    if setup.settings.outputs == "bits":
+        direct = shorter.codes(progress=False)
+        return direct.query, direct.database
+    sides = ClassCodes.of(shorter.targets(), made.arrays["train_labels"]).codes
+    answers = (thermometer.logits_of(made.posteriors(part), sides) for part in ("query", "database"))
+    query, database = (thermometer.bits(logits, HALF) for logits in answers)
+    return query, database
 
 
 def mirrored_codes(setup: Setup) -> ImageCodes:
@@ -335,7 +353,8 @@ def planned(args: Args) -> plan.Plan:
     """What the table wants made, but for the experiments that are in its file."""
     there = [(about["split"], about["seed"]) for about, _ in finished(args)]
     setups = [args.setup(seed, split=split) for split, seed in args.experiments if (split, seed) not in there]
-    shorter = [n_bits for n_bits in args.lengths if args.direct and n_bits < args.code_length]
+    trained = args.direct and args.setup(args.seeds[0]).settings.outputs == "bits"
+    shorter = [n_bits for n_bits in args.lengths if trained and n_bits < args.code_length]
     wanted = [each for setup in setups for each in (setup, *(direct_setup(setup, n_bits) for n_bits in shorter))]
     searches = planned_searches(args, setups, args.kinds)
     oracles = ("oracles: a greedy search on the test pictures for each length, not counted",)

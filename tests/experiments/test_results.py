@@ -18,9 +18,10 @@ from hashlib_nb import artifacts, codes, datasets, encoder, metrics, ppo, select
 from hashlib_nb.candidates import THESIS, Options
 from hashlib_nb.course import lessons as run_course
 from hashlib_nb.datasets import Splits, split_by_class
-from hashlib_nb.encoder import Settings
+from hashlib_nb.encoder import Settings, image_codes
 from hashlib_nb.experiments import results
 from hashlib_nb.experiments.results import Args
+from hashlib_nb.thermometer import ClassCodes
 
 QUICK = Settings(arch="alexnet_small", epochs=12)
 ARGS = Args(
@@ -335,6 +336,30 @@ def test_with_all_bits_kept_every_selection_is_the_whole_code(made):
     for method in ("PPO", "greedy", "random", "first p", "direct"):
         for row in (row for row in made.rows if (row["method"], row["bits"], row["seed"]) == (method, 12, 0)):
             assert {name: row[name] for name in results.MEASURES} == {name: whole[name] for name in results.MEASURES}
+
+
+def test_a_label_head_answers_for_every_length_without_another_fit(monkeypatch, tmp_path):
+    """The direct row asks the same label outputs what p target codes ask, whatever k is; views pay for choices."""
+    monkeypatch.setenv("HASHLIB_NB_HOME", str(tmp_path))
+    monkeypatch.setattr(datasets, "load", load_tiny)
+    recipe = replace(encoder.SMALL, outputs="labels", views=True)
+    args = replace(ARGS, seeds=(0,), folds=None, settings=Settings(arch="alexnet_small", epochs=20, recipe=recipe))
+    planned = sum(1 + setup.folds for setup in results.planned(args).missing)
+    fits, fit = [], image_codes.fit
+    monkeypatch.setattr(image_codes, "fit", lambda *given, **how: (fits.append(1), fit(*given, **how))[1])
+    rows, _ = results.make_table(args)
+    assert len(fits) == planned == 1
+    assert {row["method"] for row in rows} == {*args.methods}
+
+    setup = args.setup(0)
+    made = setup.codes()
+    sides = ClassCodes.of(results.direct_setup(setup, 4).targets(), made.arrays["train_labels"]).codes
+    query, database = results.direct_codes(setup, 4)
+    np.testing.assert_array_equal(query, made.posteriors("query") @ sides > made.posteriors("query") @ (1 - sides))
+    assert query.shape[1] == database.shape[1] == 4
+    found = row_of(Made(tmp_path, None, rows, []), method="direct", bits=4)
+    labels = made.arrays["query_labels"], made.arrays["database_labels"]
+    assert found["map"] == metrics.mean_average_precision(query, database, *labels)
 
 
 def expected_ap_by_rank(distance: np.ndarray, relevant: np.ndarray) -> float:
