@@ -26,8 +26,11 @@ from hashlib_nb.selection import Reward
 
 if TYPE_CHECKING:
     from hashlib_nb.candidates import Options
+    from hashlib_nb.datasets import Splits
     from hashlib_nb.encoder import Setup
 
+TWICE = ("query", "database")
+"""Parts that are encoded a second time for mirrored logits."""
 STEPS = (2, 4)
 """Training steps of the two fits whose difference is timed."""
 EPISODES = 64
@@ -79,6 +82,10 @@ class Plan:
             tuple(dict.fromkeys(self.besides + other.besides)),
         )
 
+    def splits(self, setup: Setup) -> Splits:
+        """The pictures of a key, read once for all keys of the same ones."""
+        return next(each for each in (*self.codes, *self.mirrored) if each.label == setup.label).splits
+
     @property
     def missing(self) -> list[Setup]:
         """Keys whose codes lie nowhere yet."""
@@ -102,9 +109,14 @@ class Plan:
     @property
     def pictures(self) -> int:
         """Pictures that go through a network outside of training steps, as often as they do."""
-        plain = sum(encoded(setup) for setup in self.missing)
-        plain += sum(_rows(setup, "query", "database") for setup in self.missing_mirrored if not _is_frozen(setup))
-        return plain + sum(count for _, count in self.features)
+        return sum(count for _, count in self.encodings)
+
+    @property
+    def encodings(self) -> list[tuple[Setup, int]]:
+        """How many of them for each key."""
+        again = [setup for setup in self.missing_mirrored if not _is_frozen(setup)]
+        plain = [(setup, encoded(setup, self.splits(setup))) for setup in self.missing]
+        return plain + [(setup, _rows(self.splits(setup), *TWICE)) for setup in again] + self.features
 
     @property
     def features(self) -> list[tuple[Setup, int]]:
@@ -112,11 +124,13 @@ class Plan:
         wanted: dict = {}
         for setups, names in ((self.missing, _views), (self.missing_mirrored, _mirrored_views)):
             for setup in filter(_is_frozen, setups):
-                folder = features_folder(setup)
+                folder = features_folder(setup, self.splits(setup))
                 kept = wanted.setdefault(folder, (setup, set()))[1]
                 kept |= {name for name in names(setup) if not (folder / f"{name}.npy").exists()}
-        counts = [(setup, sum(_rows(setup, name.removesuffix("-mirrored")) for name in names))
-                  for setup, names in wanted.values()]  # fmt: skip
+        counts = []
+        for setup, names in wanted.values():
+            parts = (name.removesuffix("-mirrored") for name in names)
+            counts.append((setup, sum(_rows(self.splits(setup), part) for part in parts)))
         return [(setup, count) for setup, count in counts if count]
 
 
@@ -134,14 +148,14 @@ def fits(setup: Setup) -> int:
     return 1 + setup.folds
 
 
-def steps(setup: Setup) -> int:
+def steps(setup: Setup, splits: Splits) -> int:
     """Optimizer steps of all these fits; where the recipe stops early, at most so many."""
-    n, folds = len(setup.splits.train), setup.folds
+    n, folds = len(splits.train), setup.folds
     sizes = [n, *(n - n // folds - (fold < n % folds) for fold in range(folds))]
     return sum(setup.settings.epochs * (size // min(setup.settings.recipe.batch_size, size)) for size in sizes)
 
 
-def encoded(setup: Setup) -> int:
+def encoded(setup: Setup, splits: Splits) -> int:
     """Pictures that the key's encoders encode; none of a frozen trunk, whose features are kept.
 
     Every part by the encoder itself; the training pictures once more for a view of each, and in each fold after each
@@ -150,18 +164,18 @@ def encoded(setup: Setup) -> int:
     if _is_frozen(setup):
         return 0
     again = setup.settings.recipe.views + (setup.folds > 0) * (setup.settings.epochs + 1)
-    return _rows(setup, *PARTS) + again * len(setup.splits.train)
+    return _rows(splits, *PARTS) + again * len(splits.train)
 
 
-def features_folder(setup: Setup) -> Path:
+def features_folder(setup: Setup, splits: Splits) -> Path:
     """Where the features of a key's frozen trunk lie."""
-    size = setup.settings.size or _new(setup, 1).size[0]
+    size = setup.settings.size or _new(setup, splits, 1).size[0]
     return encoder.features_folder(setup.label, setup.settings.arch, size)
 
 
-def _new(setup: Setup, outputs: int) -> encoder.Encoder:
+def _new(setup: Setup, splits: Splits, outputs: int) -> encoder.Encoder:
     """An encoder of the key's architecture, with random weights."""
-    return encoder.new_encoder(setup.splits.train.images, outputs, _random(setup.settings))
+    return encoder.new_encoder(splits.train.images, outputs, _random(setup.settings))
 
 
 def _random(settings: encoder.Settings) -> encoder.Settings:
@@ -180,8 +194,8 @@ def _mirrored_views(setup: Setup) -> set[str]:
     return {"query-mirrored", "database-mirrored"}
 
 
-def _rows(setup: Setup, *parts: str) -> int:
-    return sum(len(getattr(setup.splits, part)) for part in parts)
+def _rows(splits: Splits, *parts: str) -> int:
+    return sum(len(getattr(splits, part)) for part in parts)
 
 
 @dataclass(frozen=True)
@@ -198,12 +212,12 @@ class Speed:
     """Features of a frozen trunk; 0 of any other network."""
 
 
-def measure(setup: Setup) -> Speed:
+def measure(setup: Setup, splits: Splits) -> Speed:
     """The speed of a key's architecture at its size, on its own pictures, with random weights."""
-    settings, train = _random(setup.settings), setup.splits.train
+    settings, train = _random(setup.settings), splits.train
     batch = min(settings.recipe.batch_size, len(train))
     outputs = train.labels.shape[1] if settings.outputs == "labels" else setup.code_length
-    new = _new(setup, outputs)
+    new = _new(setup, splits, outputs)
     width = new.network.width if _is_frozen(setup) else 0
     some = train.take(np.arange(min(len(train), new.batch_size_for(train.images)))).images
     encode = new.features if width else new.logits
@@ -227,9 +241,14 @@ def _clock(work: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
-def search_seconds(search: Search) -> float:
-    """About how many seconds a search takes, from a short one on random codes that gather around their classes."""
-    reward = _reward_like(search)
+def search_seconds(search: Search, labels: np.ndarray) -> float:
+    """About how many seconds a search takes, from a short one on random codes that gather around their classes.
+
+    Args:
+        search: what is looked for.
+        labels: {0,1} [n, m], of the training pictures.
+    """
+    reward = _reward_like(search, labels)
     if search.method == "ppo":
         args = ppo.Args(n_bits=search.n_bits, total_episodes=EPISODES, progress=False)
         return _clock(lambda: ppo.train(args, reward=reward)) * search.total_episodes / EPISODES
@@ -238,9 +257,9 @@ def search_seconds(search: Search) -> float:
     return took * search.n_bits / bits
 
 
-def _reward_like(search: Search) -> Reward:
+def _reward_like(search: Search, labels: np.ndarray) -> Reward:
     """A reward of as many rows and candidates as the search's own, on codes drawn at random."""
-    labels, k, rng = search.setup.splits.train.labels, search.setup.code_length, np.random.default_rng(0)
+    k, rng = search.setup.code_length, np.random.default_rng(0)
     sets, group = np.unique(labels, axis=0, return_inverse=True)
     sides = rng.integers(0, 2, (len(sets), k), np.uint8)[group.reshape(-1)]
     logits = (6.0 * sides - 3 + rng.normal(0, 3, sides.shape)).astype(np.float32)
@@ -249,11 +268,11 @@ def _reward_like(search: Search) -> Reward:
     return Reward(codes, labels, query_codes=queries)
 
 
-def codes_bytes(setup: Setup) -> int:
+def codes_bytes(setup: Setup, splits: Splits) -> int:
     """Bytes of a key's codes.npz, about: logits hardly compress, and a code takes a bit each."""
     more = setup.settings.recipe.views + (setup.folds > 0)
-    rows = _rows(setup, *PARTS) + more * len(setup.splits.train)
-    said = setup.splits.train.labels.shape[1] if setup.settings.outputs == "labels" else 0
+    rows = _rows(splits, *PARTS) + more * len(splits.train)
+    said = splits.train.labels.shape[1] if setup.settings.outputs == "labels" else 0
     return round(rows * (setup.code_length * (4 + 1 / 8) + 4 * said))
 
 
@@ -263,7 +282,8 @@ def lines(plan: Plan) -> Iterator[str]:
     Raises:
         ValueError, FileNotFoundError: a data set that is not there, or what does not fit its pictures.
     """
-    speeds = {_kind(setup): measure(setup) for setup in (*plan.missing, *plan.missing_mirrored)}
+    kinds = {_kind(setup): setup for setup in (*plan.missing, *plan.missing_mirrored)}
+    speeds = {kind: measure(setup, plan.splits(setup)) for kind, setup in kinds.items()}
     yield from _about_fits(plan)
     yield f"encodings: {plan.pictures:,} pictures{_about_features(plan)}"
     if plan.searches:
@@ -305,27 +325,19 @@ def _about_features(plan: Plan) -> str:
 
 def _seconds(plan: Plan, speeds: dict[tuple, Speed]) -> dict[str, float]:
     """CPU seconds of each kind of work."""
-    encodings = [(setup, encoded(setup)) for setup in plan.missing] + plan.features
-    encodings += [
-        (setup, _rows(setup, "query", "database")) for setup in plan.missing_mirrored if not _is_frozen(setup)
-    ]
-    alike = Counter()
-    for search in plan.missing_searches:
-        alike[replace(search, setup=_first_alike(search.setup, plan.codes))] += 1
-    return {
-        "fits": sum(steps(setup) * speeds[_kind(setup)].step for setup in plan.missing),
-        "encodings": sum(count * speeds[_kind(setup)].picture for setup, count in encodings),
-        "searches": sum(count * search_seconds(search) for search, count in alike.items()),
-    }
-
-
-def _first_alike(setup: Setup, setups: Iterable[Setup]) -> Setup:
-    """The first key of as many outputs on the same data: a search on its codes takes as long."""
-    about = setup.label, setup.code_length
-    return next((each for each in setups if (each.label, each.code_length) == about), setup)
+    fitting = sum(steps(setup, plan.splits(setup)) * speeds[_kind(setup)].step for setup in plan.missing)
+    encoding = sum(count * speeds[_kind(setup)].picture for setup, count in plan.encodings)
+    alike: dict[tuple, list[Search]] = {}
+    for search in plan.missing_searches:  # those of other seeds, and of other encoders of as many outputs, take as long
+        about = search.setup.label, search.setup.code_length, replace(search, setup=None)
+        alike.setdefault(about, []).append(search)
+    labels = {search.setup.label: plan.splits(search.setup).train.labels for search in plan.missing_searches}
+    searching = sum(len(each) * search_seconds(each[0], labels[each[0].setup.label]) for each in alike.values())
+    return {"fits": fitting, "encodings": encoding, "searches": searching}
 
 
 def _bytes(plan: Plan, speeds: dict[tuple, Speed]) -> int:
-    made = sum(codes_bytes(setup) + speeds[_kind(setup)].encoder for setup in plan.missing)
-    made += sum(round(_rows(setup, "query", "database") * setup.code_length * 4.125) for setup in plan.missing_mirrored)
+    made = sum(codes_bytes(setup, plan.splits(setup)) + speeds[_kind(setup)].encoder for setup in plan.missing)
+    for setup in plan.missing_mirrored:
+        made += round(_rows(plan.splits(setup), *TWICE) * setup.code_length * (4 + 1 / 8))
     return made + sum(2 * count * speeds[_kind(setup)].width for setup, count in plan.features)

@@ -62,7 +62,11 @@ def counted(monkeypatch) -> dict[str, int]:
 
 def test_a_table_fits_encodes_and_searches_what_was_planned(counted):
     wanted = results.planned(ARGS)
-    asked = {"fits": wanted.fits, "pictures": wanted.pictures, "steps": sum(map(plan.steps, wanted.codes))}
+    asked = {
+        "fits": wanted.fits,
+        "pictures": wanted.pictures,
+        "steps": sum(plan.steps(setup, tiny_splits()) for setup in wanted.codes),
+    }
     assert wanted.fits == len(ARGS.seeds) * (1 + 3 + 1)  # k outputs, their folds, and one for 3 bits
     assert len(wanted.missing_searches) == len(ARGS.seeds) * 2 * (1 + 2 + 2)
     results.make_rows(ARGS)
@@ -79,7 +83,7 @@ def test_a_table_fits_encodes_and_searches_what_was_planned(counted):
 def test_codes_of_a_key_take_the_planned_steps_and_pictures(settings, folds, counted):
     setup = Setup("fashion-mini", code_length=8, folds=folds, settings=settings)
     wanted = plan.of_setups([setup], mirrored=[setup])
-    asked = {"fits": 1 + folds, "steps": plan.steps(setup), "pictures": wanted.pictures}
+    asked = {"fits": 1 + folds, "steps": plan.steps(setup, setup.splits), "pictures": wanted.pictures}
     setup.mirrored()
     assert {name: counted[name] for name in asked} == asked
     again = Setup("fashion-mini", code_length=8, folds=folds, settings=settings)
@@ -107,16 +111,16 @@ def test_a_key_that_several_tables_want_is_planned_once():
 
 def test_disk_is_near_what_lies_there_afterwards(tiny):
     setup = Setup("fashion-mini", code_length=64, folds=2, settings=QUICK)
-    planned = plan.codes_bytes(setup)
+    planned = plan.codes_bytes(setup, setup.splits)
     setup.codes()
     assert (setup.folder / artifacts.CODES).stat().st_size == pytest.approx(planned, rel=0.3)
     weights = (setup.folder / "encoder.safetensors").stat().st_size
-    assert plan.measure(setup).encoder == pytest.approx(weights, rel=0.05)
+    assert plan.measure(setup, setup.splits).encoder == pytest.approx(weights, rel=0.05)
 
 
 def test_what_is_measured_is_positive_and_leaves_nothing(tiny):
     for settings in (replace(QUICK, size=64), FROZEN):
-        speed = plan.measure(Setup("fashion-mini", code_length=8, settings=settings))
+        speed = plan.measure(Setup("fashion-mini", code_length=8, settings=settings), tiny_splits())
         assert speed.step >= 0
         assert speed.picture > 0
         assert (speed.width > 0) == (settings is FROZEN)
@@ -127,7 +131,15 @@ def test_longer_searches_take_longer():
     pool = ARGS.kinds["decided "]
     setup = ARGS.setup(0)
     short, long = (plan.Search(setup, "ppo", 3, pool, episodes) for episodes in (1000, 100_000))
-    assert 0 < plan.search_seconds(short) < plan.search_seconds(long)
+    labels = tiny_splits().train.labels
+    assert 0 < plan.search_seconds(short, labels) < plan.search_seconds(long, labels)
+
+
+def test_pictures_are_read_once_for_all_keys_of_the_same_ones(monkeypatch):
+    reads = []
+    monkeypatch.setattr(datasets, "load", lambda *args, **kwargs: reads.append(args) or tiny_splits(*args, **kwargs))
+    assert [*plan.lines(results.planned(ARGS))]
+    assert len(reads) == 1
 
 
 @pytest.mark.parametrize(
