@@ -287,15 +287,15 @@ def lines(plan: Plan) -> Iterator[str]:
     yield from _about_fits(plan)
     yield f"encodings: {plan.pictures:,} pictures{_about_features(plan)}"
     if plan.searches:
-        yield f"searches: {len(plan.missing_searches)} of {len(plan.searches)}; the others lie there"
+        yield f"searches: {_of(len(plan.missing_searches), len(plan.searches))}"
     yield from plan.besides
     hours = {name: seconds / 3600 for name, seconds in _seconds(plan, speeds).items()}
     shares = ", ".join(f"{name} {share:.2g}" for name, share in hours.items() if share)
     yield f"about {sum(hours.values()):.2g} CPU hours{f': {shares}' if shares else ''}"
     yield f"about {_bytes(plan, speeds) / 1e6:,.0f} MB of disk"
     for (arch, size, _), speed in speeds.items():
-        here = f"{speed.step:.2g} s a training step and {1000 * speed.picture:.2g} ms an encoded picture"
-        yield f"measured here and now, with random weights: {arch}{f' at {size} px' if size else ''} takes {here}"
+        takes = f"{speed.step:.2g} CPU seconds a training step and {1000 * speed.picture:.2g} ms an encoded picture"
+        yield f"measured here and now, with random weights: {arch}{f' at {size} px' if size else ''} takes {takes}"
 
 
 def _kind(setup: Setup) -> tuple:
@@ -310,12 +310,15 @@ def show(plan: Plan) -> None:
 
 
 def _about_fits(plan: Plan) -> Iterator[str]:
-    total = sum(map(fits, plan.codes))
-    yield f"fits: {plan.fits} of {total}{'; the others lie there' if plan.fits < total else ''}"
-    groups = Counter((setup.label, setup.code_length, setup.folds) for setup in plan.missing)
-    for (label, bits, folds), count in groups.items():
+    yield f"fits: {_of(plan.fits, sum(map(fits, plan.codes)))}"
+    groups = Counter((setup.label, setup.settings.arch, setup.code_length, setup.folds) for setup in plan.missing)
+    for (label, arch, bits, folds), count in groups.items():
         seeds = f"{count} {'seed' if count == 1 else 'seeds'}"
-        yield f"  {label}, {bits} bits: {seeds} x (1 encoder{f' + {folds} folds' if folds else ''})"
+        yield f"  {label}, {arch}, {bits} bits: {seeds} x (1 encoder{f' + {folds} folds' if folds else ''})"
+
+
+def _of(missing: int, wanted: int) -> str:
+    return f"{missing} of {wanted}{'; the others lie there' if missing < wanted else ''}"
 
 
 def _about_features(plan: Plan) -> str:
