@@ -27,7 +27,7 @@ from matplotlib.figure import Figure
 from hashlib_nb import artifacts, codes, hamming, plots
 from hashlib_nb.candidates import THESIS as THESIS_BITS
 from hashlib_nb.encoder import Settings
-from hashlib_nb.experiments import plan, results, unseen
+from hashlib_nb.experiments import plan, results, reward_rows, unseen
 from hashlib_nb.experiments import questions as asked
 
 COCO = ("query=1000", "train=4000", "train_from_database=false", "size=160")
@@ -45,6 +45,8 @@ TABLES = {
 """Name of the JSON file and the arguments of `hashlib_nb.results`, but for `root` and `out`."""
 QUESTIONS = "questions-fashion-mini"
 """Name of the JSON file that `hashlib-nb questions` makes."""
+REWARD_ROWS = "reward-rows-cifar10"
+"""Name of the JSON file that `hashlib-nb reward_rows` makes."""
 LISTS = ("nuswide_21", "nuswide_81_m", "coco")
 """Folders of published lists, each with a train.txt: stage 1 runs on their labels."""
 THESIS_LENGTHS = (16, 32, 48, 64)
@@ -79,6 +81,12 @@ rank by the network's own posteriors, without a code. *Mirrored* rows are the sa
 picture and its mirror image, which takes a second encoding. Accuracy is that of the class which decided queries take;
 of several labels a picture, the overlap (Jaccard) of decided and right ones.
 [What each number means](../book/reference/metrics.md)."""
+PAYING = """## Who should pay for a choice
+
+Asked of training pictures alone: which rows let greedy choose bits that serve other pictures, and what the last layer
+should be fitted to. *View*: an augmented copy of a training picture, coded by the
+encoder that was fitted to such copies; *held out*: rows that were not trained on; *two folds*: each half's codes from
+an encoder of the other half. *Labels*: an output a class; *bits*: the thesis' target codes; *both* share a trunk."""
 ASKED = """## What a bit should ask
 
 Fashion-MNIST as above. Each row changes what candidate bits ask; which p of them are kept is greedy's choice on
@@ -252,6 +260,12 @@ def _mean(row: pd.Series) -> str:
     return results.plus_minus(row["map"], row["map_sd"])
 
 
+def reward_rows_tables() -> list[str]:
+    """Who should pay for a choice, and what a last layer should be fitted to, as lines of markdown."""
+    path = folder() / f"{REWARD_ROWS}.json"
+    return [PAYING, "", *reward_rows.markdown(artifacts.load_json(path)), ""] if path.exists() else []
+
+
 def unseen_tables() -> list[str]:
     """Retrieval of classes that nothing was fitted to, as lines of markdown."""
     records = [artifacts.load_json(path) for path in sorted(folder().glob("unseen-*.json"))]
@@ -342,7 +356,21 @@ def questions_figure() -> Figure:
 def markdown() -> str:
     """The text of results/README.md, from the files in `results/` alone."""
     about = [ASKED, "", *questions_tables(), ""] if questions() is not None else []
-    return "\n".join([INTRODUCTION, "", *map_tables(), "", *unseen_tables(), *about, *lists_table(), "", NOTES, ""])
+    return "\n".join(
+        [
+            INTRODUCTION,
+            "",
+            *map_tables(),
+            "",
+            *reward_rows_tables(),
+            *unseen_tables(),
+            *about,
+            *lists_table(),
+            "",
+            NOTES,
+            "",
+        ]
+    )
 
 
 def banner() -> Figure:

@@ -33,6 +33,7 @@ from hashlib_nb.baselines import random_codes
 from hashlib_nb.candidates import Candidates, Options
 from hashlib_nb.encoder import ImageCodes, Settings, Setup
 from hashlib_nb.experiments import plan, results
+from hashlib_nb.experiments.provenance import made_by
 from hashlib_nb.selection import MOST
 from hashlib_nb.thermometer import HALF, ClassCodes
 
@@ -243,7 +244,7 @@ def summarize(rows: list[dict]) -> pd.DataFrame:
 def save(args: Args, rows: list[dict]) -> None:
     """Write the JSON: command, settings, versions and every row."""
     with artifacts.locked(args.path):
-        artifacts.save_json(args.path, results.made_by("questions", args) | {"rows": rows})
+        artifacts.save_json(args.path, made_by("questions", args) | {"rows": rows})
 
 
 def main(args: Args) -> None:

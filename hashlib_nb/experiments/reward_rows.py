@@ -35,14 +35,16 @@ from hashlib_nb.candidates import Options
 from hashlib_nb.encoder import (
     Encoder,
     Settings,
-    batches,
+    Setup,
     bit_cross_entropy,
     class_cross_entropy,
     cross_fit,
     fit,
     view_of,
 )
-from hashlib_nb.experiments import results
+from hashlib_nb.experiments import plan
+from hashlib_nb.experiments.provenance import differences, made_by
+from hashlib_nb.experiments.results import markdown_table, plus_minus
 from hashlib_nb.selection import Reward
 from hashlib_nb.thermometer import ClassCodes
 
@@ -76,6 +78,8 @@ class Args:
     """of the others, how many pay without being trained on; each number is a fit of its own"""
     out: Path | None = None
     """JSON to write, also after each fit; by default runs/reward_rows.json. The same command goes on from it"""
+    plan: bool = False
+    """say what is missing and about how long that would take, and make nothing"""
     settings: Annotated[Settings, tyro.conf.arg(name="")] = Settings(
         arch="efficientnet_lite0", size=96, epochs=6, recipe="tuned"
     )
@@ -124,7 +128,7 @@ class Rows:
         judges, rest = np.sort(order[: args.judges]), np.sort(order[args.judges :])
         labels = train.labels[rest]
         targets = codes.infer_codes(labels, args.code_length, seed=seed).codes
-        return cls(batches.take(train.images, rest), labels, targets, train.images[judges], train.labels[judges])
+        return cls(train.images[rest], labels, targets, train.images[judges], train.labels[judges])
 
 
 Said = tuple[np.ndarray, np.ndarray]
@@ -231,18 +235,44 @@ def judged_rows(args: Args, rows: Rows, layer: str, judged: np.ndarray, paid: Sa
 
 def make_rows(args: Args, rows: list[dict], done: Callable[[], None] = lambda: None) -> None:
     """Add to `rows` those of every seed and fit that are not among them; `done` is called after each fit."""
-    there = {(row["seed"], row["fit"]) for row in rows}
-    wanted = [(seed, name) for seed in args.seeds for name in args.fits if (seed, name) not in there]
-    train = datasets.load(
-        args.dataset, root=args.root, **dict(datasets.typed_options(args.dataset, args.options))
-    ).train
+    options = dict(datasets.typed_options(args.dataset, args.options))
+    train = datasets.load(args.dataset, root=args.root, **options).train
     check(args, train)
-    for seed, name in tqdm(wanted, desc="reward rows", unit="fit"):
+    for seed, name in tqdm(missing(args, rows), desc="reward rows", unit="fit"):
         drawn = Rows.of(args, train, seed)
         for layer, payers, judged, paid in fitted(args, drawn, name, seed):
             about = {"seed": seed, "fit": name, "layer": layer, "payers": payers, "rows": len(paid[1])}
             rows += [about | row for row in judged_rows(args, drawn, layer, judged, paid, seed)]
         done()
+
+
+def missing(args: Args, rows: list[dict]) -> list[tuple[int, str]]:
+    """Seed and name of each fit that no row is of yet."""
+    there = {(row["seed"], row["fit"]) for row in rows}
+    return [(seed, name) for seed in args.seeds for name in args.fits if (seed, name) not in there]
+
+
+def fitted_pictures(args: Args, name: str, n: int) -> list[int]:
+    """How many pictures each training of a fit sees in an epoch, where n are not judges."""
+    if name == "folds":
+        return [n - n // FOLDS - (fold < n % FOLDS) for fold in range(FOLDS)]
+    return [n - int(name.split()[1]) if name.startswith("held") else n]
+
+
+def say_plan(args: Args, rows: list[dict]) -> None:
+    """Print how many trainings are missing, and about how many CPU hours they take."""
+    setup = Setup(args.dataset, args.root, args.options, settings=args.settings)
+    splits, wanted = setup.splits, missing(args, rows)
+    check(args, splits.train)
+    n, settings = len(splits.train) - args.judges, setup.settings
+    seen = [count for _, name in wanted for count in fitted_pictures(args, name, n)]
+    speed = plan.measure(setup, splits)
+    steps = sum(settings.epochs * (count // settings.recipe.batch_size) for count in seen)
+    encoded = len(wanted) * (args.judges + (1 + max(VIEWS)) * n)
+    hours = (steps * speed.step + encoded * speed.picture) / 3600
+    print(
+        f"missing: {len(seen)} trainings, {steps:,} steps, {encoded:,} encodings at most: about {hours:.1f} CPU hours"
+    )
 
 
 def check(args: Args, train: datasets.Split) -> None:
@@ -266,14 +296,46 @@ def summarize(rows: list[dict]) -> pd.DataFrame:
     return grouped[measures].mean().join(grouped[["map", "reward"]].std().add_suffix("_sd")).reset_index()
 
 
+def markdown(record: dict) -> list[str]:
+    """A stored record as lines of markdown: mAP of the judges by last layer and who paid, and the class' accuracy."""
+    found, about = summarize(record["rows"]), record["args"]
+    decided = found[found["kind"] == "decided"]
+    columns = ("last layer", "who pays", *(f"{bits} bits" for bits in about["lengths"]), "accuracy")
+    lines = []
+    for (layer, payers, rows), part in decided.groupby(["layer", "payers", "rows"], sort=False):
+        by_bits = part.set_index("bits")
+        cells = [plus_minus(by_bits.loc[bits, "map"], by_bits.loc[bits, "map_sd"]) for bits in about["lengths"]]
+        lines.append([layer, f"{payers}, {rows:,} rows", *cells, f"{part['accuracy'].mean():.3f}"])
+    seeds = ", ".join(map(str, about["seeds"]))
+    return [
+        f"**{about['dataset']}; {about['arch']} at {about['size']} px, {about['epochs']} epochs.** "
+        f"{about['judges']:,} training pictures judge, each a query against the others; decided queries, greedy's "
+        f"choice; {'seeds' if len(about['seeds']) > 1 else 'seed'} {seeds}.",
+        "",
+        *markdown_table(columns, lines),
+    ]
+
+
+def found_rows(args: Args) -> list[dict]:
+    """Rows of an earlier run of the same settings, if its file is there."""
+    if not args.path.exists():
+        return []
+    found = artifacts.load_json(args.path)
+    if other := differences(found, args):
+        print(f"{artifacts.shown(args.path)} was made with other settings ({other}); making it anew")
+        return []
+    print(f"{len(found['rows'])} rows are in {artifacts.shown(args.path)}")
+    return found["rows"]
+
+
 def main(args: Args) -> None:
     """Compare from the shell; what the fits that are done have found is saved after each."""
     artifacts.check_writable(args.path, artifacts.replaces_json("rows", "command"))
-    about, rows = results.made_by("reward_rows", args), []
-    if args.path.exists():
-        found = artifacts.load_json(args.path)
-        rows = found["rows"] if found.get("args") == about["args"] else []
-        print(f"{len(rows)} rows are in {artifacts.shown(args.path)}" if rows else "made with other settings: anew")
+    rows = found_rows(args)
+    if args.plan:
+        say_plan(args, rows)
+        return
+    about = made_by("reward_rows", args)
 
     def save() -> None:
         with artifacts.locked(args.path):

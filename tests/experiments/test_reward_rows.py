@@ -85,6 +85,16 @@ def test_every_fit_says_who_paid_and_a_killed_run_goes_on(tiny, monkeypatch):
     assert len(summarize(whole)) == len(whole)  # one seed: each is its own mean
 
 
+def test_a_plan_counts_the_pictures_that_each_training_sees():
+    n = N - JUDGES
+    assert {name: reward_rows.fitted_pictures(ARGS, name, n) for name in ARGS.fits} == {
+        "labels": [n], "bits": [n], "both": [n], f"held {HELD}": [n - HELD], "folds": [n // 2, n // 2],
+    }  # fmt: skip
+    assert reward_rows.missing(ARGS, [{"seed": 0, "fit": "both"}]) == [
+        (0, name) for name in ARGS.fits if name != "both"
+    ]
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
@@ -109,3 +119,17 @@ def test_what_cannot_be_compared_is_refused(change, sentence):
 def test_data_that_do_not_do_are_named_before_the_first_fit(labels, change, sentence):
     with pytest.raises(ValueError, match=sentence):
         reward_rows.check(replace(ARGS, **change), replace(TRAIN, labels=labels))
+
+
+def test_the_table_has_a_line_for_each_layer_and_who_paid():
+    row = {"seed": 0, "fit": "labels", "layer": "labels", "payers": "one view", "rows": 66, "kind": "decided"}
+    row |= {"candidates": 9, "reward": 0.5, "accuracy": 0.25}
+    rows = [row | {"bits": bits, "map": bits / 10} for bits in (2, 4)]
+    rows += [each | {"payers": "in sample", "map": 0.1} for each in rows]
+    about = {"dataset": "tiny", "arch": "a", "size": 9, "epochs": 3, "judges": 24, "seeds": [0], "lengths": [2, 4]}
+    caption, _, *table = reward_rows.markdown({"args": about, "rows": rows})
+    assert caption.startswith("**tiny; a at 9 px, 3 epochs.** 24 training pictures judge")
+    assert table[2:] == [
+        "| labels | one view, 66 rows | 0.200 | 0.400 | 0.250 |",
+        "| labels | in sample, 66 rows | 0.100 | 0.100 | 0.250 |",
+    ]
