@@ -154,7 +154,6 @@ class Candidates:
 
     def _of_kind(self, kind: str, in_sample: np.ndarray, out_of_fold: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         arrays = {"train_codes": in_sample, "out_of_fold_codes": out_of_fold, "fold": self.fold}
-        arrays["view_codes"] = out_of_fold  # a pool has either
         return selection.reward_codes(kind, arrays | {"train_labels": self.reward_labels})
 
     def rewarded_by(self, kind: str) -> Candidates:
@@ -211,6 +210,7 @@ def of_arrays(
     """
     options = options or Options()
     _check(arrays, options)
+    selection.reward_codes(options.reward_codes, arrays)  # says what does not fit together
     paid = paying_part(options.reward_codes)
     parts = (*datasets.PARTS, paid)
     if not options.graded:
@@ -244,7 +244,8 @@ def of_arrays(
         outputs=outputs,
         thresholds=thresholds,
     )
-    pool = replace(pool.rewarded_by(options.reward_codes), name=name)
+    if paid == "out_of_fold":
+        pool = replace(pool.rewarded_by(options.reward_codes), name=name)
     if not options.graded:
         return pool  # the thesis chooses among all outputs
     ids = thermometer.distinct(pool.reward_codes, pool.reward_queries)

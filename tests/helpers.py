@@ -100,15 +100,15 @@ def stage_2(
 ) -> dict[str, np.ndarray]:
     """What stage 2 leaves in `codes.npz` of so many query, training and database pictures: outputs around +-2.
 
-    Those of the training pictures are as far apart as `spread` has it, out of fold half as much again.
+    Those of the training pictures are as far apart as `spread` has it, out of fold and of views half as much again.
     """
     rng = np.random.default_rng(seed)
     targets = rng.integers(0, 2, (classes, k), dtype=np.uint8)
     parts = dict(zip(("query", "train", "database"), sizes, strict=True))
     rows = {part: np.arange(n) % classes for part, n in parts.items()}
     arrays = {f"{part}_labels": np.eye(classes, dtype=np.uint8)[label] for part, label in rows.items()}
-    for part, label in {**rows, "out_of_fold": rows["train"]}.items():
-        wide = spread * (1.5 if part == "out_of_fold" else 1)
+    for part, label in {**rows, "out_of_fold": rows["train"], "view": rows["train"]}.items():
+        wide = spread * (1.5 if part in ("out_of_fold", "view") else 1)
         arrays[f"{part}_logits"] = rng.normal(4.0 * targets[label] - 2, wide).astype(np.float32)
         arrays[f"{part}_codes"] = (arrays[f"{part}_logits"] >= 0).astype(np.uint8)
     arrays |= {"targets": targets[rows["train"]], "fold": np.arange(parts["train"]) % 2, "encoder": np.array("")}

@@ -152,7 +152,7 @@ def test_on_the_test_queries_are_decided_and_the_database_is_not():
 @pytest.mark.parametrize("kind", REWARD_CODES)
 def test_each_kind_of_reward_has_queries_that_are_decided_as_its_codes_were_made(kind):
     pool = candidates.of_arrays(ARRAYS, Options(reward_codes=kind))
-    part = "train" if kind == "in_sample" else "out_of_fold"
+    part = {"in_sample": "train", "views": "view"}.get(kind, "out_of_fold")
     rows = ARRAYS["fold"] == 0 if kind == "holdout" else slice(None)
     logits = ARRAYS[f"{part}_logits"][rows]
     np.testing.assert_array_equal(pool.reward_codes, thermometer.bits(logits))
@@ -165,11 +165,28 @@ def test_each_kind_of_reward_has_queries_that_are_decided_as_its_codes_were_made
 def test_without_folds_the_training_pictures_themselves_can_pay():
     empty = {"out_of_fold_logits": (0, 10), "out_of_fold_codes": (0, 10), "fold": (0,)}
     arrays = ARRAYS | {name: ARRAYS[name][:0].reshape(shape) for name, shape in empty.items()}
+    arrays = {name: each for name, each in arrays.items() if not name.startswith("view")}
     for options in (Options(reward_codes="in_sample"), Options(reward_codes="in_sample", quantiles=True)):
         pool = candidates.of_arrays(arrays, options)
         assert len(pool.reward_codes) == len(pool.reward_queries) == 48
-    with pytest.raises(ValueError, match="made with folds=0, so there are none for reward_codes='crossfit'"):
+    with pytest.raises(ValueError, match="reward_codes='crossfit': set folds to 2 or more"):
         candidates.of_arrays(arrays)
+
+
+def test_views_pay_where_there_are_no_folds_and_quantiles_are_theirs():
+    empty = {"out_of_fold_logits": (0, 10), "out_of_fold_codes": (0, 10), "fold": (0,)}
+    arrays = ARRAYS | {name: ARRAYS[name][:0].reshape(shape) for name, shape in empty.items()}
+    pool = candidates.of_arrays(arrays, Options(reward_codes="views", quantiles=True, levels=(0.25, 0.75)))
+    expected = np.quantile(ARRAYS["view_logits"].astype(float), (0.25, 0.75), axis=0).T.astype(np.float32)
+    np.testing.assert_array_equal(pool.thresholds.reshape(10, 2), expected)
+    assert len(pool.fold) == len(pool.reward_codes) == 48
+    with pytest.raises(ValueError, match="has no view_codes"):
+        POOL.rewarded_by("views")
+    with pytest.raises(ValueError, match="reward_codes='crossfit': set reward_codes to views"):
+        candidates.of_arrays(arrays)
+    without = {name: each for name, each in ARRAYS.items() if not name.startswith("view")}
+    with pytest.raises(ValueError, match="the codes file has no view_codes"):
+        candidates.of_arrays(without, Options(reward_codes="views"))
 
 
 def test_a_pool_of_some_candidates_has_all_that_the_whole_has_of_them():
@@ -211,7 +228,7 @@ def test_what_is_not_the_thesis_setting_is_in_the_name():
         (lambda: Options(levels=()), "levels is .*; give posteriors inside"),
         (lambda: Options(levels=0.5), "levels is .*; give posteriors inside"),
         (lambda: Options(levels=np.zeros((2, 2), np.float32)), r"levels is float32 \[2, 2\]; give posteriors inside"),
-        (lambda: Options(reward_codes="all"), "reward_codes must be one of crossfit, holdout, in_sample, not 'all'"),
+        (lambda: Options(reward_codes="all"), "reward_codes must be one of crossfit, views, holdout, in_sample, not"),
         (lambda: of_all_but("query_logits"), "the codes file has no query_logits, which thermometer bits and decided"),
         (lambda: of_all_but("beta"), "the codes file has no beta, which .* --levels 0.5 --no-decided"),
         (lambda: of_all_but("query_logits", levels=HALF), "the codes file has no query_logits, which"),

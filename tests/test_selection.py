@@ -587,6 +587,7 @@ def test_bad_bits_are_refused():
 STAGE_2 = {
     "train_codes": np.zeros((6, 2), np.uint8),
     "out_of_fold_codes": np.arange(12).reshape(6, 2) % 2,
+    "view_codes": np.arange(12).reshape(6, 2) % 3,
     "train_labels": np.arange(6)[:, None],
     "fold": np.array([2, 0, 1, 0, 2, 1]),
 }
@@ -597,6 +598,7 @@ STAGE_2 = {
     [
         ("in_sample", "train_codes", range(6)),
         ("crossfit", "out_of_fold_codes", range(6)),
+        ("views", "view_codes", range(6)),
         ("holdout", "out_of_fold_codes", [1, 3]),
     ],
 )
@@ -607,7 +609,7 @@ def test_which_codes_a_reward_sees(kind, name, rows):
 
 
 def test_reward_codes_say_what_is_missing():
-    with pytest.raises(ValueError, match="reward_codes must be one of crossfit, holdout, in_sample, not 'test'"):
+    with pytest.raises(ValueError, match="reward_codes must be one of crossfit, views, holdout, in_sample, not 'test'"):
         reward_codes("test", STAGE_2)
     with pytest.raises(ValueError, match="has no fold, out_of_fold_codes, train_labels: give the codes.npz"):
         reward_codes("crossfit", {"train_codes": STAGE_2["train_codes"]})
@@ -615,7 +617,9 @@ def test_reward_codes_say_what_is_missing():
     for kind in ("crossfit", "holdout"):
         with pytest.raises(ValueError, match=f"made with folds=0, so there are none for reward_codes='{kind}'"):
             reward_codes(kind, no_folds)
-    assert len(reward_codes("in_sample", no_folds)[0]) == 6
+    assert len(reward_codes("in_sample", no_folds)[0]) == len(reward_codes("views", no_folds)[0]) == 6
+    with pytest.raises(ValueError, match="has no view_codes: .* with a recipe that makes views, such as tuned"):
+        reward_codes("views", {name: each for name, each in STAGE_2.items() if name != "view_codes"})
 
 
 @given(data=st.data(), k=st.sampled_from([1, 2, 7, 64, 200]), number=st.integers(1, 20), seed=st.integers(0, 99))
