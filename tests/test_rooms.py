@@ -28,6 +28,7 @@ EXCEPTIONS = {
     ("encoder", "candidates"): "the same: Setup.candidates, what they are selections of",
     ("encoder", "ppo"): "the same: Setup.select",
     ("encoder", "selectors"): "the same: Setup.select",
+    ("encoder", "experiments"): "the command's --plan counts as those of tables do",
 }
 """Imports against the order: inside a function alone, each with its reason."""
 SEVERAL_METHODS = ("experiments", "course")

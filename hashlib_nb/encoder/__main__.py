@@ -43,6 +43,8 @@ class Args:
     out: Path | None = None
     """folder to write; by default artifacts/<dataset>-<encoder>-k<code_length>-s<seed>. Another program's codes.npz,
     encoder.json and encoder.safetensors are not replaced"""
+    plan: bool = False
+    """say how many fits are missing and about how long they would take, and make nothing"""
     settings: Annotated[Settings, tyro.conf.arg(name="")] = Settings()
 
 
@@ -62,7 +64,13 @@ def _main(args: Args) -> None:
         code_length = artifacts.read_npz(args.targets, ["codes"])["codes"].shape[1]
         run["target_codes"] = args.targets
     args.settings.resolved()  # says what "auto" came to
-    made = Setup(code_length=code_length, **run).codes(args.out)
+    setup = Setup(code_length=code_length, **run)
+    if args.plan:
+        from hashlib_nb.experiments import plan  # what a command would take is known where all of them are
+
+        plan.show(plan.of_setups([setup]))
+        return
+    made = setup.codes(args.out)
     print(
         f"{len(made.query)} query, {len(made.train)} train and {len(made.database)} database codes of "
         f"{made.query.shape[1]} bits ({time.perf_counter() - start:.0f} s)"

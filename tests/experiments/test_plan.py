@@ -12,6 +12,7 @@ import pytest
 from hashlib_nb import artifacts, datasets, selection
 from hashlib_nb.datasets import Splits, split_by_class
 from hashlib_nb.encoder import SMALL, Encoder, Settings, Setup, fitting, image_codes, training
+from hashlib_nb.encoder import __main__ as encoder_command
 from hashlib_nb.experiments import comparison, plan, published, questions, results
 
 QUICK = Settings(arch="alexnet_small", epochs=2)
@@ -149,8 +150,9 @@ def test_pictures_are_read_once_for_all_keys_of_the_same_ones(monkeypatch):
         (questions, questions.Args(code_length=8, lengths=(4, 8), seeds=(0,), settings=QUICK, plan=True)),
         (comparison, comparison.Args(pools=("64", "lsh-512"), epochs=1, plan=True)),
         (published, published.Args(only=("fashion-mini",), plan=True)),
+        (encoder_command, encoder_command.Args(code_length=8, settings=QUICK, plan=True)),
     ],
-    ids=["results", "questions", "comparison", "published"],
+    ids=["results", "questions", "comparison", "published", "encoder"],
 )
 def test_a_command_says_its_plan_and_makes_nothing(module, args, tiny, monkeypatch, capsys):
     monkeypatch.setattr(published, "TABLES", {"fashion-mini": ARGS})
@@ -159,7 +161,7 @@ def test_a_command_says_its_plan_and_makes_nothing(module, args, tiny, monkeypat
     assert re.search(r"^fits: \d+ of \d+$", said, re.MULTILINE)
     assert re.search(r"^about \S+ CPU hours: fits .*encodings", said, re.MULTILINE)
     assert re.search(r"^about [\d,]+ MB of disk$", said, re.MULTILINE)
-    assert "searches: " in said
+    assert "searches: " in said or module is encoder_command
     assert "measured here and now, with random weights: alexnet_small" in said
     assert [path for path in Path(tiny).rglob("*") if path.is_file()] == []
 
