@@ -36,7 +36,7 @@ FROZEN = replace(PHOTOGRAPHS, settings=Settings(arch="efficientnet_lite0_frozen"
 CIFAR10 = replace(FROZEN, dataset="cifar10", settings=replace(FROZEN.settings, size=128))
 TABLES = {
     "fashion-mini": results.Args(workers=2),
-    "cifar10-tuned": replace(PHOTOGRAPHS, dataset="cifar10", mirrored=True, settings=Settings(recipe="tuned")),
+    "cifar10-tuned": replace(PHOTOGRAPHS, dataset="cifar10", seeds=(0,), settings=Settings(recipe="tuned")),
     "cifar10-frozen": CIFAR10,
     "cifar10-frozen-splits": replace(CIFAR10, seeds=(0,), splits=(0, 1, 2)),
     "coco18-frozen": replace(FROZEN, dataset="coco", options=COCO),
