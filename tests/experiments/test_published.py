@@ -191,3 +191,19 @@ def test_commands_carry_every_kind_of_value():
         dataset="coco", root=Path("a folder"), seeds=(3, 1), literal=True, direct=False, options=("query=7", "x=a b")
     )
     assert asdict(arguments(artifacts.command("results", args), results.Args)[1]) == asdict(args)
+
+
+def test_a_verdict_names_who_is_ahead_at_each_length_and_what_was_there_to_be_had():
+    scores = {
+        ("decided PPO", 8): 0.7, ("decided PPO", 16): 0.8, ("decided greedy", 8): 0.6, ("decided greedy", 16): 0.9,
+        ("thermometer PPO", 8): 0.5, ("thermometer PPO", 16): 0.6, ("PPO", 8): 0.3, ("PPO", 16): 0.4,
+        ("first p", 8): 0.2, ("first p", 16): 0.45, ("oracle", 8): 0.95, ("oracle", 16): 0.96, ("ceiling", 0): 0.92,
+    }  # fmt: skip
+    rows = [{"method": method, "bits": bits, "map": mean} for (method, bits), mean in scores.items()]
+    assert published.verdict(pd.DataFrame(rows), [8, 16]) == (
+        "Most mAP: decided PPO at 8 (0.700), decided greedy at 16 (0.900); symmetric: thermometer PPO at 8 and 16 "
+        "(0.500, 0.600); at one half: PPO at 8 (0.300), first p at 16 (0.450). There to be had: the oracle of the "
+        "choice 0.960 with 16 bits, the ceiling 0.920."
+    )
+    halves = [row for row in rows if row["method"] in ("PPO", "first p")]
+    assert published.verdict(pd.DataFrame(halves), [8, 16]) == "Most mAP: PPO at 8 (0.300), first p at 16 (0.450)."
