@@ -3,7 +3,7 @@
 from hashlib_nb.encoder.features import folder_of as features_folder
 from hashlib_nb.encoder.features import of_splits as features_of_splits
 from hashlib_nb.encoder.fitting import cross_fit, fit, folds_of, view_of
-from hashlib_nb.encoder.heads import LabelHead, bit_cross_entropy, class_cross_entropy
+from hashlib_nb.encoder.heads import bit_cross_entropy, class_cross_entropy, smoothed
 from hashlib_nb.encoder.image_codes import ImageCodes, Setup, load_or_encode
 from hashlib_nb.encoder.model import Encoder, new_encoder
 from hashlib_nb.encoder.networks import ARCHS, Head, alexnet, alexnet_small, choose
@@ -19,7 +19,6 @@ __all__ = [
     "Encoder",
     "Head",
     "ImageCodes",
-    "LabelHead",
     "Recipe",
     "Settings",
     "Setup",
@@ -35,5 +34,6 @@ __all__ = [
     "folds_of",
     "load_or_encode",
     "new_encoder",
+    "smoothed",
     "view_of",
 ]

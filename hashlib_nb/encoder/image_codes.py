@@ -209,9 +209,11 @@ class Setup:
     def mirrored(self, *, progress: bool = True) -> dict[str, np.ndarray]:
         """Arrays of `codes` in which the logits of query and database pictures are means over a picture and its mirror.
 
-        That takes a second encoding of all of them, which is kept beside the codes. What pays a reward, and what is
-        chosen by it, stays as it is.
+        That takes a second encoding of all of them, which is kept beside the codes; held from then on. What pays a
+        reward, and what is chosen by it, stays as it is.
         """
+        if "_mirrored" in self.__dict__:
+            return self.__dict__["_mirrored"]
         arrays = self.codes(progress=progress).arrays
         images = {part: getattr(self.splits, part).images for part in ("query", "database")}
 
@@ -225,9 +227,9 @@ class Setup:
             return found | {"mirrored_cpu_seconds": np.array(time.process_time() - start)}
 
         made_from = {"encoder": str(arrays["encoder"]), "data": " ".join(map(batches.digest, images.values()))}
-        return arrays | artifacts.load_or_make(
-            self.folder / "mirrored.npz", made_from, make, made_by="hashlib_nb.encoder"
-        )
+        path = self.folder / "mirrored.npz"
+        found = artifacts.load_or_make(path, made_from, make, made_by="hashlib_nb.encoder")
+        return self.__dict__.setdefault("_mirrored", arrays | found)
 
     def _last_layer_of_mirrored(self, encoder: Encoder, part: str, images: Images, progress: bool) -> np.ndarray:
         if not networks.is_frozen(encoder.arch):

@@ -157,6 +157,6 @@ RECIPES = {
 }
 """By architecture: what is taken where no recipe is asked for."""
 NAMED = {"tuned": TUNED, "thesis": THESIS}
-"""Recipes that can be asked for by name, with the architectures that have what they need."""
+"""Recipes that can be asked for by name."""
 TUNED_ARCH = "efficientnet_lite2"
 """What arch "auto" comes to for the recipe "tuned"."""

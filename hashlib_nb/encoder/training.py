@@ -203,7 +203,8 @@ class Training:
     def _measure_held_out(self) -> dict[str, float]:
         """Bit accuracy on rows that are not trained on; the best epoch so far is kept where early stopping is on."""
         parallel.same_buffers(self.encoder.network)
-        parallel.same_buffers(self.fitted.network)
+        if self.averaged is not None:
+            parallel.same_buffers(self.averaged.module)
         measures = {}
         for name in ("watched", "validation"):
             rows = getattr(self.rows, name)
@@ -234,7 +235,10 @@ class Training:
 
     def take_best(self) -> None:
         """Give the encoder its last weights: averaged ones, or the best epoch's where early stopping watched."""
-        self._load_trained(self.best["network"] or self._trained_state())
+        if self.best["network"]:
+            self._load_trained(self.best["network"])
+        elif self.averaged is not None:
+            self._load_trained(self._trained_state())
 
     def save(self, path: Path) -> None:
         """Write everything to `path`, all or nothing; the first process does."""

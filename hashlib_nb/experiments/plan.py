@@ -150,9 +150,14 @@ def fits(setup: Setup) -> int:
 
 def steps(setup: Setup, splits: Splits) -> int:
     """Optimizer steps of all these fits; where the recipe stops early, at most so many."""
-    n, folds = len(splits.train), setup.folds
-    sizes = [n, *(n - n // folds - (fold < n % folds) for fold in range(folds))]
+    n = len(splits.train)
+    sizes = [n, *fold_sizes(n, setup.folds)]
     return sum(setup.settings.epochs * (size // min(setup.settings.recipe.batch_size, size)) for size in sizes)
+
+
+def fold_sizes(n: int, folds: int) -> list[int]:
+    """How many of n pictures each fold's encoder is fitted to."""
+    return [n - n // folds - (fold < n % folds) for fold in range(folds)]
 
 
 def encoded(setup: Setup, splits: Splits) -> int:

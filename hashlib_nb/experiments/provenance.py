@@ -17,6 +17,7 @@ import torch
 
 import hashlib_nb
 from hashlib_nb import artifacts
+from hashlib_nb.datasets import PARTS, Pictures, Splits
 
 PACKAGES = ("hashlib-nb", "numpy", "torch", "numba", "scikit-learn")
 """Those whose version can change a number."""
@@ -57,6 +58,14 @@ def differences(record: Mapping[str, Any], args: Any, *, but: tuple[str, ...] = 
     sides = [record.get("args", {}), settings_of(args)]
     plain = [{name: value for name, value in side.items() if name not in (*PLACES, *but)} for side in sides]
     return artifacts.differences(*plain)
+
+
+def data_digest(splits: Splits) -> str:
+    """What identifies the pictures and labels of all parts, by their content."""
+    parts = [getattr(splits, name) for name in PARTS]
+    images = [each.images.digest if isinstance(each.images, Pictures) else artifacts.digest(each.images)
+              for each in parts]  # fmt: skip
+    return artifacts.digest_of_text(" ".join([*images, artifacts.digest(*(each.labels for each in parts))]))
 
 
 @cache

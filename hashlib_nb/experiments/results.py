@@ -54,7 +54,7 @@ from hashlib_nb.baselines import class_index_codes, random_codes
 from hashlib_nb.candidates import Candidates, Options
 from hashlib_nb.encoder import Settings, Setup
 from hashlib_nb.experiments import plan
-from hashlib_nb.experiments.provenance import differences, made_by
+from hashlib_nb.experiments.provenance import data_digest, differences, made_by
 from hashlib_nb.experiments.workers import MAX_WORKERS, in_workers
 from hashlib_nb.thermometer import HALF, LEVELS, ClassCodes, predict_classes
 
@@ -444,14 +444,6 @@ def _row(method: str, bits: int, scores: dict[str, float], splits: Splits, per_q
         "n_database": len(splits.database),
         "training_in_database": splits.info["training_in_database"],
     }
-
-
-def data_digest(splits: Splits) -> str:
-    """What identifies the pictures and labels of all parts, by their content."""
-    parts = [getattr(splits, name) for name in datasets.PARTS]
-    images = [each.images.digest if isinstance(each.images, datasets.Pictures) else artifacts.digest(each.images)
-              for each in parts]  # fmt: skip
-    return artifacts.digest_of_text(" ".join([*images, artifacts.digest(*(each.labels for each in parts))]))
 
 
 Experiment = tuple[dict, list[dict]]

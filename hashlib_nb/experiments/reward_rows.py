@@ -40,6 +40,7 @@ from hashlib_nb.encoder import (
     class_cross_entropy,
     cross_fit,
     fit,
+    smoothed,
     view_of,
 )
 from hashlib_nb.experiments import plan
@@ -139,17 +140,12 @@ def both_cross_entropies(n_labels: int, smoothing: float) -> Callable[[torch.Ten
     """The loss of labels, the first outputs, and the mean over bits of that of the others, summed over pictures."""
 
     def both(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        of_labels = smoothed_cross_entropy(logits[:, :n_labels], targets[:, :n_labels], smoothing)
-        bits = targets[:, n_labels:]
-        spread = bits + smoothing * (0.5 - bits)
-        return of_labels + bit_cross_entropy(logits[:, n_labels:], spread) / bits.shape[1]
+        labels = smoothed(targets[:, :n_labels], smoothing, class_cross_entropy)
+        bits = smoothed(targets[:, n_labels:], smoothing, bit_cross_entropy)
+        of_bits = bit_cross_entropy(logits[:, n_labels:], bits) / bits.shape[1]
+        return class_cross_entropy(logits[:, :n_labels], labels) + of_bits
 
     return both
-
-
-def smoothed_cross_entropy(logits: torch.Tensor, targets: torch.Tensor, smoothing: float) -> torch.Tensor:
-    """`class_cross_entropy` of targets of which a share is spread over all classes."""
-    return class_cross_entropy(logits, targets + smoothing * (1 / targets.shape[1] - targets))
 
 
 def fitted(args: Args, rows: Rows, name: str, seed: int) -> Iterator[tuple[str, str, np.ndarray, Said]]:
@@ -255,7 +251,7 @@ def missing(args: Args, rows: list[dict]) -> list[tuple[int, str]]:
 def fitted_pictures(args: Args, name: str, n: int) -> list[int]:
     """How many pictures each training of a fit sees in an epoch, where n are not judges."""
     if name == "folds":
-        return [n - n // FOLDS - (fold < n % FOLDS) for fold in range(FOLDS)]
+        return plan.fold_sizes(n, FOLDS)
     return [n - int(name.split()[1]) if name.startswith("held") else n]
 
 

@@ -496,20 +496,12 @@ def _cells(summary: pd.DataFrame, lengths: Sequence[int]) -> Iterator[tuple[str,
         yield f"{method}{size}", cells
 
 
-def content(splits: Splits) -> str:
-    """What identifies a data set: its pictures and labels, part by part."""
-    parts = [getattr(splits, part) for part in PARTS]
-    images = [part.images for part in parts]
-    digests = [each.digest if isinstance(each, Pictures) else artifacts.digest(each) for each in images]
-    return " ".join([*digests, artifacts.digest(*(part.labels for part in parts))])
-
-
 def finished(args: Args, data: str) -> list[dict]:
     """Rows of the asked seeds that an earlier run, perhaps one that was killed, has left at `args.path`.
 
     Args:
         args: of this run.
-        data: `content` of its data set.
+        data: `provenance.data_digest` of its data set.
     """
     path = args.path
     if not path.exists():
@@ -545,7 +537,7 @@ def main(args: Args) -> None:
     splits = args.setup(args.seeds[0]).splits
     for seed, seen in itertools.product(args.seeds, SIDES.values()):
         unseen_splits(splits, drawn_classes(len(splits.class_names), args.n_unseen, seed), seen=seen)
-    data = content(splits)
+    data = provenance.data_digest(splits)
     rows = finished(args, data)
     for seed in args.seeds:
         if seed not in {row["seed"] for row in rows}:

@@ -427,7 +427,7 @@ def test_rows_of_other_pictures_are_made_anew(made, capsys):
     assert unseen.finished(replace(ARGS, seeds=(1,)), record["data"]) == [row for row in made.rows if row["seed"] == 1]
     capsys.readouterr()
     dark = replace(made.splits, query=Split(made.splits.query.images // 2, made.splits.query.labels))
-    assert unseen.finished(ARGS, unseen.content(dark)) == []
+    assert unseen.finished(ARGS, provenance.data_digest(dark)) == []
     assert "other pictures or labels" in capsys.readouterr().out
 
 
