@@ -24,7 +24,7 @@ import hashlib_nb
 from hashlib_nb import codes, metrics, ppo, selectors
 from hashlib_nb.course import lessons
 from hashlib_nb.datasets import Split, Splits
-from hashlib_nb.experiments import results
+from hashlib_nb.experiments import published, results
 from tests.course.browser import chromium, needs_chromium
 
 pytestmark = pytest.mark.xdist_group("book")  # built once, for all of them
@@ -492,7 +492,15 @@ def test_the_columns_of_the_results_table_are_those_on_the_page():
     part = Split(np.zeros((30, 2, 2, 1), np.uint8), LABELS)
     splits = Splits(part, part, part, ("a", "b", "c"), {"training_in_database": False})
     row = results.measure(results.Code("all bits", CODES, CODES), splits)
-    assert {"seed", *row} == names_under("metrics", "The results table")
+    assert {"split", "seed", *row} == names_under("metrics", "The results table")
+
+
+def test_the_columns_of_its_experiments_are_those_on_the_page():
+    named = names_under("metrics", "Its experiments")
+    stored = [path for name in published.TABLES if (path := ROOT / "results" / f"{name}.json").exists()]
+    tables = [json.loads(path.read_text(encoding="utf-8")) for path in stored]
+    found = {name for table in tables for about in table.get("experiments", ()) for name in about}
+    assert {name.removeprefix("mirrored_") for name in named} <= found <= named
 
 
 def test_the_options_of_average_precision_are_those_on_the_page():
