@@ -24,12 +24,12 @@ from tqdm.auto import tqdm
 
 from hashlib_nb import checks
 from hashlib_nb.encoder import batches, networks, parallel
-from hashlib_nb.encoder.heads import Loss, bit_cross_entropy
+from hashlib_nb.encoder.heads import Loss, Objective, bit_cross_entropy
 from hashlib_nb.encoder.model import Encoder, new_encoder
 from hashlib_nb.encoder.recipes import Recipe
 from hashlib_nb.encoder.settings import Settings
 from hashlib_nb.encoder.training import Rows, Training, varied
-from hashlib_nb.hamming import check_codes
+from hashlib_nb.hamming import MAX_BITS, check_codes
 
 if TYPE_CHECKING:
     from hashlib_nb.encoder.batches import Images
@@ -43,7 +43,8 @@ def fit(
     targets: np.ndarray,
     settings: Settings | None = None,
     *,
-    loss: Loss = bit_cross_entropy,
+    loss: Loss | Objective = bit_cross_entropy,
+    bits: int | None = None,
     validation: float | np.ndarray = 0.0,
     checkpoint: Path | None = None,
     seed: int = 0,
@@ -55,9 +56,10 @@ def fit(
     Args:
         images: uint8 [n, h, w, c] or `datasets.Pictures`, training pictures alone: the query set has no part in this.
             For a frozen trunk also its features, float [n, d], or [n, views, d], one of which is drawn in each epoch.
-        targets: uint8 {0,1} [n, k], their target codes.
+        targets: uint8 {0,1} [n, k], their target codes; what an `Objective` takes, labels for one.
         settings: which network and how it is trained; None takes the defaults.
         loss: what is minimized, summed over a batch; by default eq. 3.11.
+        bits: k, outputs of the network, for an `Objective`; otherwise the targets' width.
         validation: a fraction of the training pictures, or their row numbers, to hold out. They are measured after each
             epoch and used for nothing else; the recipe's `patience` watches other pictures.
         checkpoint: file to save to after each epoch; if it is there, training goes on from it, to the same result.
@@ -74,11 +76,15 @@ def fit(
     images = batches.as_images(images)
     _check(images, targets, settings)
     targets = check_codes(targets, "targets")
+    bits = targets.shape[1] if bits is None else checks.count(bits, "bits", most=MAX_BITS)
+    _check_loss(loss, bits, targets, settings)
     rows = _rows(validation, settings.recipe, len(images), seed)
     scaled_by = batches.take(images, rows.training) if settings.arch == "alexnet_small" else images
     with torch.random.fork_rng():  # the caller's random numbers stay as they were
         torch.manual_seed(checks.word(seed))
-        encoder = new_encoder(scaled_by, targets.shape[1], settings, seed=seed)
+        encoder = new_encoder(scaled_by, bits, settings, seed=seed)
+        if isinstance(loss, Objective):
+            networks.replace_last_layer(encoder.network, lambda width: loss.last_layer(width, bits).to(encoder.device))
         if networks.is_frozen(settings.arch):
             images = _features_for(encoder, images, mirror=settings.recipe.mirror, progress=progress)
         if parallel.rank():  # what each process drops is its own affair
@@ -118,6 +124,22 @@ def _check(images: Images, targets: np.ndarray, settings: Settings) -> None:
         raise ValueError(f"targets has {len(targets)} rows for {len(images)} images; give one target code a picture")
     if batches.is_features(images) and not networks.is_frozen(settings.arch):
         raise ValueError(f"images are features (floats), but {settings.arch} has no frozen trunk: give uint8 pictures")
+    if not batches.is_features(images) and settings.arch == networks.FEATURES:
+        raise ValueError(f"images are pictures, but arch is {settings.arch}: give features, float [n, d], or an arch")
+
+
+def _check_loss(loss: Loss | Objective, bits: int, targets: np.ndarray, settings: Settings) -> None:
+    """Raise ValueError for outputs, a recipe or processes that do not go with the loss."""
+    if not isinstance(loss, Objective):
+        if bits != targets.shape[1]:
+            raise ValueError(f"bits is {bits} for targets of {targets.shape[1]}; leave it out, or give an Objective")
+        return
+    if settings.recipe.patience:
+        raise ValueError("patience watches bits that are right, and no target says so here: set patience=0")
+    if settings.recipe.label_smoothing:
+        raise ValueError("label_smoothing is of targets, and here they are compared with each other: set it to 0")
+    if parallel.count() > 1:
+        raise ValueError(f"a loss of pairs wants whole batches, but here are {parallel.count()} processes: start one")
 
 
 def _run(run: Training, checkpoint: Path | None, progress: bool) -> None:

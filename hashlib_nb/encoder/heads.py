@@ -1,6 +1,7 @@
 """What a last layer says: k bits, as the thesis has it, or labels, whose posteriors answer what the bits ask.
 
-`Recipe.outputs` names which. Either way an encoder has k outputs: `LabelHead` makes them of the labels.
+`Recipe.outputs` names which. Either way an encoder has k outputs: `LabelHead` makes them of the labels. Other people's
+losses, which compare pictures with each other, are an `Objective`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,32 @@ from torch import nn
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """What a training minimizes: of logits and targets of a batch, float32 [b, k] both, a sum over its pictures."""
+
+
+class Objective(nn.Module):
+    """What a training minimizes where that is more than a function of logits and targets of the same shape.
+
+    Its own parameters, if it has any, are trained at the last layer's rate and left behind. A training is of one
+    process, so that all pairs of a batch are in it.
+    """
+
+    def last_layer(self, width: int, bits: int) -> nn.Module:
+        """What turns the features [b, width] under the last layer into outputs [b, bits]."""
+        return nn.Linear(width, bits)
+
+    def forward(self, outputs: torch.Tensor, targets: torch.Tensor, progress: float = 0.0) -> torch.Tensor:
+        """The loss of a batch of different pictures, a sum over them.
+
+        Args:
+            outputs: float32 [b, bits].
+            targets: float32 [b, m], what `fit` was given.
+            progress: the share of all steps that is done, 0..1.
+        """
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        """What it is, with all that changes a result: a resumed training must be of the same one."""
+        return f"{type(self).__module__}.{type(self).__qualname__}"
 
 
 def bit_cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

@@ -307,8 +307,21 @@ class Encoder:
         return saved.write(folder, self.network, about)
 
     @classmethod
-    def load(cls, folder: Path, *, device: str = "auto", precision: str = "auto") -> Encoder:
+    def load(
+        cls,
+        folder: Path,
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        last_layer: Callable[[int], nn.Module] | None = None,
+    ) -> Encoder:
         """Read what `save` wrote; device and precision as in `fit`.
+
+        Args:
+            folder: where it lies.
+            device: as in `fit`.
+            precision: as in `fit`.
+            last_layer: makes the last layer of the number of its inputs, where an `Objective` had one of its own.
 
         Raises:
             ArtifactError: a file is missing or damaged, or the two are not of one encoder; the message names it.
@@ -317,6 +330,8 @@ class Encoder:
         arch, where = networks.choose(about.arch, device)
         with torch.device("meta"):  # the weights come from the file
             network = saved.build(about)
+            if last_layer is not None:
+                networks.replace_last_layer(network, last_layer)
         saved.read_into(network, folder, about)
         return cls(
             network.to(where, memory_format=torch.channels_last).eval(),
@@ -355,15 +370,20 @@ def new_encoder(images: Images, bits: int, settings: Settings, *, seed: int = 0)
     """
     settings = settings.resolved()
     arch, size, head = settings.arch, settings.size, settings.recipe.head
-    if arch == "alexnet_small":
+    channels = 3
+    if arch == networks.FEATURES:
+        channels, mean, std = images.shape[-1], (0.0,), (1.0,)
+        shape = (1, channels)
+    elif arch == "alexnet_small":
         shape = tuple(min(side, 64) for side in images.shape[1:3]) if size is None else (size, size)
         mean, std = batches.statistics(images, seed)
+        channels = len(mean)
     else:
         shape = (networks.DEFAULT_SIZE if size is None else size,) * 2
         mean, std = networks.SCALING[networks.trunk_name(arch)]
     networks.check_size(arch, shape)
     weights = {"weights": settings.weights, "weights_path": settings.weights_path}
-    network = networks.build(arch, bits, len(mean), head=head, **weights)
+    network = networks.build(arch, bits, channels, head=head, **weights)
     network = network.to(settings.where, memory_format=torch.channels_last)
     encoder = Encoder(network, arch, bits, shape, mean, std, settings.where, precision=settings.precision, head=head)
     if settings.compile:

@@ -11,7 +11,7 @@
 
 All but the first exist with the suffix `_frozen` too: the trunk stays as it is, so its features of a picture are
 computed once (see `features`), and only a small head is trained. Thesis Table 4.2 keeps the first 18 layers of VGG-19
-likewise.
+likewise. `FEATURES` is a head alone, on features from anywhere.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ LITE = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
 PRETRAINED = ("alexnet", "vgg19", *LITE)
 """Architectures that begin with ImageNet weights."""
 ARCHS = (*PRETRAINED, *(f"{name}_frozen" for name in PRETRAINED), "alexnet_small")
+FEATURES = "features"
+"""Beside `ARCHS`: a head without a trunk, for features [n, d] from anywhere. The size of its input is 1 x d."""
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SCALING = {
     "alexnet": (IMAGENET_MEAN, IMAGENET_STD),
@@ -44,7 +46,7 @@ SCALING = {
     **dict.fromkeys(LITE, ((127 / 255,) * 3, (128 / 255,) * 3)),
 }
 """Mean and standard deviation per channel, of pixels in 0..1, that the ImageNet weights expect."""
-SMALLEST = {"alexnet": 63, "vgg19": 32, **dict.fromkeys(LITE, 32), "alexnet_small": 4}
+SMALLEST = {"alexnet": 63, "vgg19": 32, **dict.fromkeys(LITE, 32), "alexnet_small": 4, FEATURES: 1}
 """Shortest side of the input in pixels: below it, nothing is left to pool."""
 DEFAULT_SIZE = 224
 """Height and width in pixels of the input of networks with ImageNet weights, as those were trained."""
@@ -105,6 +107,14 @@ class Frozen(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits [b, k] of prepared pictures [b, c, h, w]."""
         return self.head(self.features(x).float())
+
+
+class NoTrunk(nn.Module):
+    """Stands where the pictures of features would be turned into them."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Raises ValueError: there is nothing that could."""
+        raise ValueError("images are pictures, but this encoder was fitted to features: give those")
 
 
 def alexnet_small(bits: int, channels: int = 1) -> nn.Sequential:
@@ -260,8 +270,8 @@ def trunk_name(arch: str) -> str:
 
 
 def is_frozen(arch: str) -> bool:
-    """Whether the architecture's trunk is left as it is."""
-    return arch.endswith("_frozen")
+    """Whether the architecture's trunk is left as it is, so that a head on features is all that is trained."""
+    return arch.endswith("_frozen") or arch == FEATURES
 
 
 def _without_last_layer(network: nn.Module) -> tuple[nn.Module, int]:
@@ -271,6 +281,26 @@ def _without_last_layer(network: nn.Module) -> tuple[nn.Module, int]:
     else:
         width, network._fc = network._fc.in_features, nn.Identity()
     return network, width
+
+
+def last_layer_of(network: nn.Module) -> nn.Module:
+    """What makes the outputs, of features that `replace_last_layer` can tell the width of."""
+    return getattr(*_place_of_last(network))
+
+
+def replace_last_layer(network: nn.Module, make: Callable[[int], nn.Module]) -> None:
+    """Put what `make` makes of the number of its inputs in the place of the linear last layer."""
+    holder, name = _place_of_last(network)
+    setattr(holder, name, make(getattr(holder, name).in_features))
+
+
+def _place_of_last(network: nn.Module) -> tuple[nn.Module, str]:
+    if isinstance(network, Frozen):
+        return _place_of_last(network.head)
+    if hasattr(network, "_fc"):
+        return network, "_fc"
+    layers = getattr(network, "classifier", network)
+    return layers, str(len(layers) - 1)
 
 
 def levels_of(network: nn.Module) -> list[list[nn.Module]]:
@@ -308,13 +338,15 @@ def build(
     Args:
         arch: one of `ARCHS`.
         bits: k.
-        channels: of the pictures, for `alexnet_small`; the others take 3.
+        channels: of the pictures, for `alexnet_small`, or number of `FEATURES`; the others take 3.
         head: for a frozen trunk; None takes `Head()`.
         weights: as of `alexnet`.
         weights_path: as of `alexnet`.
     """
     if arch == "alexnet_small":
         return alexnet_small(bits, channels)
+    if arch == FEATURES:
+        return Frozen(NoTrunk(), (head or Head()).build(channels, bits))
     lite = {name: partial(_efficientnet, name) for name in LITE}
     make = {"alexnet": alexnet, "vgg19": vgg19, **lite}[trunk_name(arch)]
     if not is_frozen(arch):
@@ -350,7 +382,7 @@ def check_size(arch: str, size: tuple[int, int]) -> None:
 
 def check_arch(arch: str) -> None:
     """Raise ValueError for what is neither "auto" nor in `ARCHS`."""
-    if arch not in ("auto", *ARCHS):
+    if arch not in ("auto", *ARCHS, FEATURES):
         raise ValueError(f"arch must be auto, {', '.join(ARCHS[:-1])} or {ARCHS[-1]}, not {arch!r}")
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hashlib_nb import checks
-from hashlib_nb.encoder.networks import LITE, Head
+from hashlib_nb.encoder.networks import FEATURES, LITE, Head
 
 MAX_BLOCKS = 64
 """Most blocks that a recipe can leave as they are; EfficientNet-Lite2 has 21."""
@@ -154,6 +154,7 @@ RECIPES = {
     "alexnet_frozen": FROZEN,
     "vgg19_frozen": FROZEN,
     **{f"{name}_frozen": FROZEN for name in LITE},
+    FEATURES: FROZEN,
 }
 """By architecture: what is taken where no recipe is asked for."""
 NAMED = {"tuned": TUNED, "thesis": THESIS}

@@ -26,6 +26,10 @@ from hashlib_nb.hamming import MAX_BITS
 
 MAX_LABEL_SETS = 1 << 20
 """Most label sets, and labels, of a label head."""
+MAX_FEATURES = 1 << 20
+"""Most features of a picture."""
+GRAY = ("alexnet_small", networks.FEATURES)
+"""Architectures whose mean and standard deviation may be of one channel."""
 WEIGHTS, DESCRIPTION, CODES = "encoder.safetensors", "encoder.json", artifacts.CODES
 
 
@@ -38,7 +42,7 @@ class Description:
     """
 
     arch: str
-    """One of `networks.ARCHS`."""
+    """One of `networks.ARCHS`, or `networks.FEATURES`."""
     bits: int
     """k."""
     size: tuple[int, int]
@@ -58,10 +62,10 @@ class Description:
 
     def __post_init__(self) -> None:
         """Check every field, and store numbers as Python's own."""
-        if self.arch not in networks.ARCHS:
+        if self.arch not in (*networks.ARCHS, networks.FEATURES):
             raise ValueError(f"arch is {checks.shown(self.arch)}; give one of {', '.join(networks.ARCHS)}")
         checks.fields(self, checks.count, "bits", most=MAX_BITS)
-        checks.fields(self, checks.counts, "size", most=MAX_SIZE)
+        checks.fields(self, checks.counts, "size", most=MAX_SIZE if self.arch in networks.ARCHS else MAX_FEATURES)
         if len(self.size) != 2:
             raise ValueError(f"size is {checks.shown(self.size)}; give height and width")
         networks.check_size(self.arch, self.size)
@@ -70,7 +74,7 @@ class Description:
             if not isinstance(values, list | tuple) or len(values) not in (1, 3):
                 raise ValueError(f"{name} is {checks.shown(values)}; give 1 or 3 numbers, one a channel")
             object.__setattr__(self, name, tuple(checks.finite(value, name, **limit) for value in values))
-        if len(self.mean) != len(self.std) or (len(self.mean) == 1 and self.arch != "alexnet_small"):
+        if len(self.mean) != len(self.std) or (len(self.mean) == 1 and self.arch not in GRAY):
             raise ValueError(f"mean and std have {len(self.mean)} and {len(self.std)} channels; {self.arch} has 3")
         if self.head is not None and not networks.is_frozen(self.arch):
             raise ValueError(f"head is given, but {self.arch} has no frozen trunk")
@@ -114,7 +118,7 @@ class Description:
 
 def build(about: Description) -> nn.Module:
     """The network that a description is of, with weights to be filled in."""
-    channels, head = len(about.mean), about.head
+    channels, head = about.size[1] if about.arch == networks.FEATURES else len(about.mean), about.head
     if about.label_sets is None:
         return networks.build(about.arch, about.bits, channels, head=head, weights="random")
     n_sets, n_labels = about.label_sets

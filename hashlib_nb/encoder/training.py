@@ -22,7 +22,7 @@ from tqdm.auto import tqdm
 from hashlib_nb import artifacts, checks
 from hashlib_nb.encoder import batches, networks, parallel
 from hashlib_nb.encoder.augmentation import augment, distort
-from hashlib_nb.encoder.heads import Loss, bit_cross_entropy, n_right, smoothed
+from hashlib_nb.encoder.heads import Loss, Objective, bit_cross_entropy, n_right, smoothed
 from hashlib_nb.encoder.networks import NotFiniteError
 from hashlib_nb.encoder.recipes import Recipe
 from hashlib_nb.machine import threads
@@ -36,15 +36,18 @@ THREADS = torch.get_num_threads()
 """Threads of a training: numba's kernels change torch's number, and with another number sums round otherwise."""
 
 
-def optimizer_of(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """What is trained, in groups: the last layer (head) has its own learning rate, each block less than the next."""
-    last = [module for module in network.modules() if isinstance(module, nn.Linear)][-1]
+def optimizer_of(network: nn.Module, recipe: Recipe, *beside: nn.Parameter) -> torch.optim.Optimizer:
+    """What is trained, in groups: the last layer (head) has its own learning rate, each block less than the next.
+
+    What is trained `beside` the network has the last layer's.
+    """
+    last = networks.last_layer_of(network)
     head_ids = {id(p) for p in last.parameters()}
     body = [p for p in network.parameters() if id(p) not in head_ids and p.requires_grad]
     groups = [{"params": body, "lr": recipe.lr}]
     if recipe.lr_decay < 1:
         groups = _by_block(network, recipe)
-    groups.append({"params": list(last.parameters()), "lr": recipe.lr * recipe.head_lr_factor})
+    groups.append({"params": [*last.parameters(), *beside], "lr": recipe.lr * recipe.head_lr_factor})
     kinds = {"sgd": torch.optim.SGD, "adamw": torch.optim.AdamW}
     return kinds[recipe.optimizer](groups, weight_decay=recipe.weight_decay)
 
@@ -90,13 +93,13 @@ class Training:
         rows: Rows,
         seed: int,
         *,
-        loss: Loss = bit_cross_entropy,
+        loss: Loss | Objective = bit_cross_entropy,
         progress: bool = False,
     ):
         recipe, epochs = settings.recipe, settings.epochs
         self.encoder, self.recipe, self.images, self.targets, self.rows = encoder, recipe, images, targets, rows
         self.epochs, self.seed, self.progress = epochs, seed, progress and parallel.is_first()
-        self.loss = loss
+        self.loss = loss.to(encoder.device) if isinstance(loss, Objective) else loss
         # The whole target matrix lies on the device, and so do features; pictures go there batch by batch.
         self.device_targets = torch.as_tensor(targets, dtype=torch.float32, device=encoder.device)
         if recipe.label_smoothing:
@@ -109,8 +112,9 @@ class Training:
         if recipe.frozen_blocks:
             networks.freeze_blocks(encoder.network, recipe.frozen_blocks)
         self.model = parallel.replicate(encoder.network if self.features is None else encoder.network.head)
-        self.optimizer = optimizer_of(encoder.network, recipe)
-        self.schedule = schedule_of(self.optimizer, recipe, epochs * (len(rows.training) // self.batch_size))
+        self.optimizer = optimizer_of(encoder.network, recipe, *(loss.parameters() if self.has_objective else ()))
+        self.steps = epochs * (len(rows.training) // self.batch_size)
+        self.schedule = schedule_of(self.optimizer, recipe, self.steps)
         # Gradients of a sum over the batch are large: torch's first scale, 65,536, would overflow for several steps.
         self.scaler = torch.amp.GradScaler(encoder.device.type, 1024.0, enabled=encoder.precision == "fp16")
         self.generator = torch.Generator().manual_seed(checks.word(seed))
@@ -119,10 +123,16 @@ class Training:
         self.epoch = 0
         self.cpu_seconds = 0.0
         self.best: dict = {"epoch": 0, "accuracy": -1.0, "network": {}}
-        self.history: dict[str, list[float]] = {"loss": [], "bit_accuracy": []}
+        self.history: dict[str, list[float]] = {"loss": []} | ({} if self.has_objective else {"bit_accuracy": []})
         held = artifacts.digest(targets, rows.training, rows.watched, rows.validation)
         self.made_from = f"{batches.digest(images)} {held} seed={seed} {settings} {encoder.size}"
-        self.made_from += f" loss={loss.__module__}.{loss.__qualname__} processes={parallel.count()}"
+        name = str(loss) if self.has_objective else f"{loss.__module__}.{loss.__qualname__}"
+        self.made_from += f" loss={name} processes={parallel.count()}"
+
+    @property
+    def has_objective(self) -> bool:
+        """Whether the loss is an `Objective`, of which no output can be called right or wrong."""
+        return isinstance(self.loss, Objective)
 
     @property
     def finished(self) -> bool:
@@ -146,10 +156,10 @@ class Training:
         full = range(0, len(order) - self.batch_size + 1, self.batch_size)
         steps = [self._step(x, target) for x, target in self._batches([order[s : s + self.batch_size] for s in full])]
         self.epoch += 1
-        sums = parallel.total(torch.stack(steps)) / (self.batch_size * self.targets.shape[1])
-        loss, accuracy = sums.mean(0).tolist()
+        sums = parallel.total(torch.stack(steps)) / (self.batch_size * self.encoder.bits)
+        loss, *accuracy = sums.mean(0).tolist()
         self.check_finite(loss)
-        measures = {"loss": loss, "bit_accuracy": accuracy} | self._measure_held_out()
+        measures = dict(zip(self.history, (loss, *accuracy), strict=False)) | self._measure_held_out()
         for name, value in measures.items():
             self.history.setdefault(name, []).append(value)
         self.cpu_seconds += time.process_time() - start
@@ -189,7 +199,8 @@ class Training:
     def _step(self, x: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """One update; returns this process' sums over its pictures and bits: loss, and bits that are right."""
         logits = self.encoder.forward(x, self.model)
-        loss = self.loss(logits, target)
+        done = (self.schedule.last_epoch / self.steps,) if self.has_objective else ()
+        loss = self.loss(logits, target, *done)
         self.optimizer.zero_grad(set_to_none=True)
         # Gradients are averaged over processes, and the loss is a sum over the batch.
         self.scaler.scale(loss * parallel.count()).backward()
@@ -198,7 +209,8 @@ class Training:
         self.schedule.step()
         if self.averaged is not None:
             self.averaged.update_parameters(self.encoder.network)
-        return torch.stack([loss.detach(), n_right(logits.detach(), target, self.loss).float()])
+        right = () if self.has_objective else (n_right(logits.detach(), target, self.loss).float(),)
+        return torch.stack([loss.detach(), *right])
 
     def _measure_held_out(self) -> dict[str, float]:
         """Bit accuracy on rows that are not trained on; the best epoch so far is kept where early stopping is on."""
@@ -208,7 +220,7 @@ class Training:
         measures = {}
         for name in ("watched", "validation"):
             rows = getattr(self.rows, name)
-            if len(rows):
+            if len(rows) and not self.has_objective:
                 logits = torch.from_numpy(self.fitted.logits(batches.take(self.images, rows)))
                 right = n_right(logits, torch.as_tensor(self.targets[rows]), self.loss)
                 measures[f"{name}_bit_accuracy"] = float(right) / logits.numel()
@@ -252,6 +264,7 @@ class Training:
             "best": self.best,
             "network": self._own(self.encoder.network.state_dict()),
             "averaged": self.averaged and self.averaged.state_dict(),
+            "objective": self.loss.state_dict() if self.has_objective else None,
             "cpu_seconds": self.cpu_seconds,
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
@@ -277,6 +290,8 @@ class Training:
         self._load_trained(state["network"])
         if self.averaged is not None:
             self.averaged.load_state_dict(state["averaged"])
+        if self.has_objective:
+            self.loss.load_state_dict(state["objective"])
         self.cpu_seconds = state["cpu_seconds"]
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])

@@ -1,0 +1,304 @@
+"""Other people's codes by name: fit one, encode with it, save and load it.
+
+A method is one module of this folder: ``hashnet`` is ``hashnet.py``. The module defines one `Method`. Modules that
+start with an underscore are helpers. To add a method, add a file; there is nothing to register.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import pkgutil
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hashlib_nb import artifacts, checks
+from hashlib_nb.baselines._method import Method, Projection
+from hashlib_nb.hamming import MAX_BITS, check_labels
+
+if TYPE_CHECKING:
+    from hashlib_nb.encoder import Encoder, Settings
+
+HELPERS = ("registry", "trivial", "__main__")
+"""Modules of this folder that are no methods, beside those with an underscore."""
+FILE = "baseline.npz"
+"""What a folder of `Fitted.save` holds, beside an encoder's files where there is one."""
+
+
+def names() -> tuple[str, ...]:
+    """The methods that `fit` knows, sorted."""
+    modules = (module.name for module in pkgutil.iter_modules(sys.modules[__package__].__path__))
+    return tuple(sorted(name for name in modules if not name.startswith("_") and name not in HELPERS))
+
+
+def method(name: str, **settings) -> Method:
+    """A method with its settings; what they are its class says.
+
+    Raises:
+        ValueError: an unknown name or setting, or a value that a setting does not take.
+    """
+    if not isinstance(name, str) or name not in names():
+        near = difflib.get_close_matches(str(name).lower(), names(), n=3, cutoff=0.4)
+        found = f"did you mean {' or '.join(near)}? " if near else ""
+        raise ValueError(f"name is {checks.shown(name)}, which is no method here; {found}There are: {', '.join(names())}")
+    module = importlib.import_module(f"{__package__}.{name}")
+    (kind,) = [
+        each
+        for _, each in inspect.getmembers(module, inspect.isclass)
+        if issubclass(each, Method) and each.__module__ == module.__name__
+    ]
+    takes = [each.name for each in fields(kind)]
+    for setting in settings:
+        if setting not in takes:
+            raise ValueError(f"{setting!r} is no setting of {name!r}; the settings it takes: {', '.join(takes) or 'none'}")
+    return kind(**settings)
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A method that was fitted: pictures or features in, codes out."""
+
+    name: str
+    """What `fit` was asked for."""
+    method: Method
+    """With its settings."""
+    code_length: int
+    """k."""
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
+    """Of a closed form."""
+    encoder: Encoder | None = None
+    """Of a trained method; or the frozen trunk whose features a closed form takes; None where it took features."""
+    width: int = 0
+    """Number of features that a closed form takes, 0 where it takes pictures."""
+    cpu_seconds: float = 0.0
+    """Of a processor, that fitting took."""
+
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        """Outputs float32 [n, k], of which a bit says whether they are at least 0.
+
+        Args:
+            images: pictures, uint8 [n, h, w, c] or `datasets.Pictures`, or features, float [n, d] or [n, views, d],
+                as `fit` was given.
+
+        Raises:
+            ValueError: something else, features of another width, or NaN.
+        """
+        if not isinstance(self.method, Projection):
+            return self.encoder.logits(_checked(images))
+        if self.method.OF_PICTURES:
+            return self.method.outputs(self.arrays, _pictures(images, self.name)).astype(np.float32)
+        features = _features(images, self.encoder)
+        if features.shape[1] != self.width:
+            raise ValueError(f"images are {features.shape[1]} features a picture, but {self.name} was fitted to {self.width}")
+        return self.method.outputs(self.arrays, features).astype(np.float32)
+
+    def encode(self, images: np.ndarray) -> np.ndarray:
+        """Codes uint8 {0,1} [n, k]; arguments as of `logits`."""
+        return (self.logits(images) >= 0).astype(np.uint8)
+
+    def save(self, folder: Path) -> None:
+        """Write all that `load` needs into `folder`. Raises WriteError where that cannot be."""
+        folder = Path(folder)
+        about = {"name": self.name, "settings": asdict(self.method), "code_length": self.code_length}
+        about |= {"width": self.width, "encoder": self.encoder is not None}
+        with artifacts.locked(folder / "baseline"):
+            if self.encoder is not None:
+                self.encoder.save(folder)
+            artifacts.save_npz(folder / FILE, self.arrays, **about)
+
+
+def load(folder: Path, *, device: str = "auto") -> Fitted:
+    """What `Fitted.save` wrote.
+
+    Raises:
+        ArtifactError: a file is missing, damaged, or of something else; the message names it.
+    """
+    arrays, about = artifacts.load_npz(Path(folder) / FILE)
+    try:
+        made = method(about["name"], **about["settings"])
+        code_length = checks.count(about["code_length"], "code_length", most=MAX_BITS)
+        width, has_encoder = checks.count(about["width"], "width", least=0), bool(about["encoder"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise artifacts.ArtifactError(
+            f"{artifacts.shown(Path(folder) / FILE)} is no baseline's ({error}); fit one anew"
+        ) from error
+    encoder = None
+    if has_encoder:
+        from hashlib_nb.encoder import Encoder
+
+        last = None if isinstance(made, Projection) else lambda inputs: made.last_layer(inputs, code_length)
+        encoder = Encoder.load(folder, device=device, last_layer=last)
+    return Fitted(about["name"], made, code_length, arrays, encoder, width)
+
+
+def fit(
+    name: str,
+    images: np.ndarray,
+    labels: np.ndarray,
+    code_length: int,
+    *,
+    seed: int = 0,
+    training: Settings | None = None,
+    held_out: np.ndarray | None = None,
+    checkpoint: Path | None = None,
+    progress: bool = False,
+    **settings,
+) -> Fitted:
+    """Fit a method to training rows.
+
+    Args:
+        name: one of `names()`.
+        images: training pictures, uint8 [n, h, w, c] or `datasets.Pictures`, or features, float [n, d], or
+            [n, views, d], of which a trained method draws one in each epoch, and another takes the first.
+        labels: {0,1} [n, m], or class numbers int [n].
+        code_length: k.
+        seed: of everything.
+        training: network and recipe of a trained method, whose frozen trunk also makes the features of pictures for a
+            closed form; None takes a head on features, or the encoder's own choice for pictures. A closed form takes
+            the pixels of pictures where there is no frozen trunk.
+        held_out: row numbers that take no part; none by default.
+        checkpoint: file to go on from where a training was cut off.
+        progress: show a bar where something is trained.
+        **settings: of the method.
+
+    Raises:
+        ValueError: an unknown name or setting, a code length that the method cannot take, labels of one class where it
+            looks at them, features with NaN, or anything that does not fit together; before any work.
+    """
+    made = method(name, **settings)
+    code_length, seed = checks.count(code_length, "code_length", most=MAX_BITS), checks.seed(seed)
+    images = _checked(images)
+    labels = _label_matrix(labels, len(images))
+    rows = np.setdiff1d(np.arange(len(images)), _held_out(held_out, len(images)))
+    _check_rows(made, labels[rows])
+    start = time.process_time()
+    if not isinstance(made, Projection):
+        fitted = _train(name, made, images, labels, rows, code_length, seed, training, checkpoint, progress)
+        return replace(fitted, cpu_seconds=fitted.encoder.cpu_seconds)
+    if made.OF_PICTURES:
+        made.check(code_length, 0, labels.shape[1])
+        arrays = made.fit(_pictures(images, name)[rows], labels[rows], code_length, seed)
+        return Fitted(name, made, code_length, arrays, cpu_seconds=time.process_time() - start)
+    trunk = _trunk(images, training)
+    if images.ndim < 4:
+        made.check(code_length, images.shape[-1], labels.shape[1])
+    features = _features(images, trunk)
+    made.check(code_length, features.shape[1], labels.shape[1])
+    arrays = made.fit(features[rows], labels[rows], code_length, seed)
+    return Fitted(name, made, code_length, arrays, trunk, features.shape[1], time.process_time() - start)
+
+
+def _train(
+    name: str,
+    made: Any,
+    images: np.ndarray,
+    labels: np.ndarray,
+    rows: np.ndarray,
+    code_length: int,
+    seed: int,
+    training: Settings | None,
+    checkpoint: Path | None,
+    progress: bool,
+) -> Fitted:
+    import torch
+
+    from hashlib_nb import encoder
+    from hashlib_nb.baselines._deep import Trained
+
+    training = (training or encoder.Settings(arch=encoder.FEATURES if images.ndim < 4 else "auto")).resolved()
+    recipe = made.recipe(training.recipe)
+    width = images.shape[-1] if recipe.head is None or not recipe.head.hidden else recipe.head.hidden
+    made.check(code_length, width, labels.shape[1])
+    targets = np.zeros((len(images), 0), np.uint8)
+    found = made.targets(labels[rows], code_length, seed)
+    targets = np.zeros((len(images), found.shape[1]), np.uint8)
+    targets[rows] = found
+    with torch.random.fork_rng():
+        torch.manual_seed(checks.word(seed))
+        objective = Trained(made, code_length, labels.shape[1], seed)
+    fitted = encoder.fit(
+        images,
+        targets,
+        replace(training, recipe=recipe),
+        loss=objective,
+        bits=code_length,
+        validation=np.setdiff1d(np.arange(len(images)), rows),
+        checkpoint=checkpoint,
+        seed=seed,
+        progress=progress,
+    )
+    return Fitted(name, made, code_length, encoder=fitted)
+
+
+def _checked(images: Any) -> Any:
+    """Pictures or features as they are; ValueError for neither, and for features that are not finite."""
+    from hashlib_nb.encoder import as_images
+
+    images = as_images(images)
+    if images.dtype.kind == "f" and not np.isfinite(images).all():
+        row = int(np.flatnonzero(~np.isfinite(images).reshape(len(images), -1).all(axis=1))[0])
+        raise ValueError(f"images has features that are NaN or infinite (the first in row {row}); give finite ones")
+    return images
+
+
+def _label_matrix(labels: Any, n: int) -> np.ndarray:
+    """Labels uint8 {0,1} [n, m]."""
+    labels = check_labels(labels)
+    if len(labels) != n:
+        raise ValueError(f"labels has {len(labels)} rows for {n} images; give one row of labels a picture")
+    if labels.ndim == 2:
+        return labels
+    classes, number = np.unique(labels, return_inverse=True)
+    return np.eye(len(classes), dtype=np.uint8)[number.reshape(-1)]
+
+
+def _held_out(rows: Any, n: int) -> np.ndarray:
+    if rows is None:
+        return np.zeros(0, np.int64)
+    rows = checks.array(rows, "held_out", "row numbers")
+    if rows.ndim != 1 or (rows.size and (rows.dtype.kind not in "iu" or rows.min() < 0 or rows.max() >= n)):
+        raise ValueError(f"held_out is {checks.shown(rows)}; give row numbers in 0..{n - 1}")
+    return rows
+
+
+def _check_rows(made: Method, labels: np.ndarray) -> None:
+    """Raise ValueError where nothing can be learned of these rows."""
+    if len(labels) < 2:
+        raise ValueError(f"held_out leaves {len(labels)} rows to fit to; hold out fewer")
+    if made.SUPERVISED and len(np.unique(labels, axis=0)) < 2:
+        raise ValueError(f"labels are of one class alone, of which {made.TITLE} can learn nothing; give two or more")
+
+
+def _pictures(images: Any, name: str) -> Any:
+    images = _checked(images)
+    if images.ndim != 4:
+        raise ValueError(f"images are features, but {name} takes pictures: give uint8 [n, h, w, 1 or 3]")
+    return images
+
+
+def _trunk(images: Any, training: Settings | None) -> Encoder | None:
+    """The frozen trunk that makes features of pictures, where there is one."""
+    from hashlib_nb import encoder
+
+    if images.ndim < 4 or training is None or training.resolved().recipe.head is None:
+        return None
+    return encoder.new_encoder(images, 1, training)
+
+
+def _features(images: Any, trunk: Encoder | None) -> np.ndarray:
+    """Features float32 [n, d]: given, the trunk's, or pixels."""
+    images = _checked(images)
+    if images.ndim < 4:
+        return np.ascontiguousarray(images[:, 0] if images.ndim == 3 else images, np.float32)
+    if trunk is not None:
+        return trunk.features(images).astype(np.float32)
+    from hashlib_nb.baselines.lsh import as_pixels
+
+    return as_pixels(images[:])
