@@ -10,7 +10,7 @@ DRAWS = 20
 
 
 def far_apart(n: int, code_length: int, seed: int) -> np.ndarray:
-    """n codes float32 {-1,+1} [n, k], with k/2 between any two where k is a power of two of at least n/2.
+    """n codes float32 {-1,+1} [n, k], with at least k/2 between any two where k is a power of two of at least n/2.
 
     Otherwise the best of `DRAWS` draws of fair coins: a Hadamard matrix would be of another size.
     """

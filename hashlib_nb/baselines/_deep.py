@@ -14,14 +14,16 @@ from hashlib_nb.baselines._method import Method
 from hashlib_nb.encoder import Objective, Recipe
 
 RATES = (1e-3, 2e-3, 4e-3, 8e-3)
-"""Peak learning rates that grids try on features; `Deep.lr` takes one, None the recipe's."""
+"""Peak learning rates that grids try on features, beside two values of something else."""
+MORE_RATES = (5e-4, 1e-3, 1.5e-3, 2e-3, 3e-3, 4e-3, 6e-3, 8e-3)
+"""The same where there is nothing else to try."""
 
 
 @dataclass(frozen=True)
 class Deep(Method):
     """A method that is trained: `loss` is what it minimizes; trunk, rows, batches and schedule are the encoder's."""
 
-    GRID: ClassVar = {"lr": RATES}
+    TRAINED: ClassVar = True
     lr: float | None = None
     """Peak learning rate; by default the recipe's."""
 
@@ -62,11 +64,12 @@ class Trained(Objective):
 
     def __init__(self, method: Deep, code_length: int, n_labels: int, seed: int):
         super().__init__()
-        self.method, self.seed = method, seed
+        self.method, self.n_labels, self.seed = method, n_labels, seed
         self.state = method.state(code_length, n_labels, seed)
 
     def last_layer(self, width: int, bits: int) -> nn.Module:
-        """As the method has it."""
+        """As the method has it; ValueError where it cannot make so many bits of so many features."""
+        self.method.check(bits, width, self.n_labels)
         return self.method.last_layer(width, bits)
 
     def forward(self, outputs: torch.Tensor, targets: torch.Tensor, progress: float = 0.0) -> torch.Tensor:

@@ -24,6 +24,8 @@ class Method:
     """Settings that tables try on held-out training rows, every combination; at most `TRIALS` of them."""
     SUPERVISED: ClassVar[bool] = True
     """Whether it looks at labels."""
+    TRAINED: ClassVar[bool] = False
+    """Whether it is a loss that a network is trained to."""
     OF_PICTURES: ClassVar[bool] = False
     """Whether it takes pictures, uint8 [n, h, w, c], and can make nothing of features."""
 

@@ -49,7 +49,8 @@ class BagOfWords(Projection):
     """Side of a patch in pixels."""
 
     def __post_init__(self) -> None:
-        checks.fields(self, checks.count, "words", "themes", "patch", most=1 << 16)
+        checks.fields(self, checks.count, "words", "themes", most=1 << 16)
+        checks.fields(self, checks.count, "patch", most=SIDE, why="the side that pictures are brought to")
         if self.code not in ("words", "themes"):
             raise ValueError(f"code must be words or themes, not {checks.shown(self.code)}")
 
@@ -79,6 +80,9 @@ class BagOfWords(Projection):
 
     def outputs(self, arrays: Mapping[str, np.ndarray], features: np.ndarray) -> np.ndarray:
         """ITQ's outputs."""
+        channels = len(arrays["patch_mean"]) // self.patch**2
+        if features.shape[3] != channels:
+            raise ValueError(f"images have {features.shape[3]} channels, but the words were found in {channels}")
         return ITQ().outputs(arrays, self._roots(arrays, self._counts(arrays, features)))
 
     def _counts(self, arrays: Mapping[str, np.ndarray], pictures: np.ndarray) -> np.ndarray:

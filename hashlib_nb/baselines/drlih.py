@@ -33,7 +33,7 @@ class Agent(nn.Module):
 
 @dataclass(frozen=True)
 class DRLIH(Deep):
-    """min (1 - w) T + w mean_i(-log pi_i / k) stopgrad(T), T = mean over triplets max(0, 1 + |p_a - p_p| - |p_a - p_n|).
+    """min (1 - w) T + w mean_i(-log pi_i / k) stopgrad(T), T = mean over triplets [1 + |p_a - p_p| - |p_a - p_n|]_+.
 
     p = sigmoid(u); pi_i is the probability of picture i's greedy actions. That second term, the policy gradient of the
     paper, has the reward T whatever the action was: it makes the agent surer, and works as a quantization penalty.

@@ -1,4 +1,4 @@
-"""GreedyHash: signs in the forward pass, as if they were the identity in the backward pass, and a classifier of them."""
+"""GreedyHash: signs in the forward pass, taken for the identity in the backward pass, and a classifier of them."""
 
 from __future__ import annotations
 

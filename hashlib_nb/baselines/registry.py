@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+import math
 import pkgutil
 import sys
 import time
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hashlib_nb import artifacts, checks
-from hashlib_nb.baselines._method import Method, Projection
+from hashlib_nb.baselines._method import Method
 from hashlib_nb.hamming import MAX_BITS, check_labels
 
 if TYPE_CHECKING:
@@ -47,7 +48,9 @@ def method(name: str, **settings) -> Method:
     if not isinstance(name, str) or name not in names():
         near = difflib.get_close_matches(str(name).lower(), names(), n=3, cutoff=0.4)
         found = f"did you mean {' or '.join(near)}? " if near else ""
-        raise ValueError(f"name is {checks.shown(name)}, which is no method here; {found}There are: {', '.join(names())}")
+        raise ValueError(
+            f"name is {checks.shown(name)}, which is no method here; {found}There are: {', '.join(names())}"
+        )
     module = importlib.import_module(f"{__package__}.{name}")
     (kind,) = [
         each
@@ -57,7 +60,9 @@ def method(name: str, **settings) -> Method:
     takes = [each.name for each in fields(kind)]
     for setting in settings:
         if setting not in takes:
-            raise ValueError(f"{setting!r} is no setting of {name!r}; the settings it takes: {', '.join(takes) or 'none'}")
+            raise ValueError(
+                f"{setting!r} is no setting of {name!r}; the settings it takes: {', '.join(takes) or 'none'}"
+            )
     return kind(**settings)
 
 
@@ -90,13 +95,15 @@ class Fitted:
         Raises:
             ValueError: something else, features of another width, or NaN.
         """
-        if not isinstance(self.method, Projection):
+        if self.method.TRAINED:
             return self.encoder.logits(_checked(images))
         if self.method.OF_PICTURES:
             return self.method.outputs(self.arrays, _pictures(images, self.name)).astype(np.float32)
         features = _features(images, self.encoder)
         if features.shape[1] != self.width:
-            raise ValueError(f"images are {features.shape[1]} features a picture, but {self.name} was fitted to {self.width}")
+            raise ValueError(
+                f"images are {features.shape[1]} features a picture, but {self.name} was fitted to {self.width}"
+            )
         return self.method.outputs(self.arrays, features).astype(np.float32)
 
     def encode(self, images: np.ndarray) -> np.ndarray:
@@ -133,7 +140,7 @@ def load(folder: Path, *, device: str = "auto") -> Fitted:
     if has_encoder:
         from hashlib_nb.encoder import Encoder
 
-        last = None if isinstance(made, Projection) else lambda inputs: made.last_layer(inputs, code_length)
+        last = (lambda inputs: made.last_layer(inputs, code_length)) if made.TRAINED else None
         encoder = Encoder.load(folder, device=device, last_layer=last)
     return Fitted(about["name"], made, code_length, arrays, encoder, width)
 
@@ -175,24 +182,22 @@ def fit(
     made = method(name, **settings)
     code_length, seed = checks.count(code_length, "code_length", most=MAX_BITS), checks.seed(seed)
     images = _checked(images)
-    labels = _label_matrix(labels, len(images))
     rows = np.setdiff1d(np.arange(len(images)), _held_out(held_out, len(images)))
-    _check_rows(made, labels[rows])
+    labels = _labels_of(rows, labels, len(images))
+    _check_rows(made, labels)
     start = time.process_time()
-    if not isinstance(made, Projection):
+    if made.TRAINED:
         fitted = _train(name, made, images, labels, rows, code_length, seed, training, checkpoint, progress)
         return replace(fitted, cpu_seconds=fitted.encoder.cpu_seconds)
     if made.OF_PICTURES:
         made.check(code_length, 0, labels.shape[1])
-        arrays = made.fit(_pictures(images, name)[rows], labels[rows], code_length, seed)
+        arrays = made.fit(_pictures(images, name)[rows], labels, code_length, seed)
         return Fitted(name, made, code_length, arrays, cpu_seconds=time.process_time() - start)
     trunk = _trunk(images, training)
-    if images.ndim < 4:
-        made.check(code_length, images.shape[-1], labels.shape[1])
-    features = _features(images, trunk)
-    made.check(code_length, features.shape[1], labels.shape[1])
-    arrays = made.fit(features[rows], labels[rows], code_length, seed)
-    return Fitted(name, made, code_length, arrays, trunk, features.shape[1], time.process_time() - start)
+    width = _width(images, trunk)
+    made.check(code_length, width, labels.shape[1])
+    arrays = made.fit(_features(images, trunk)[rows], labels, code_length, seed)
+    return Fitted(name, made, code_length, arrays, trunk, width, time.process_time() - start)
 
 
 def _train(
@@ -214,10 +219,7 @@ def _train(
 
     training = (training or encoder.Settings(arch=encoder.FEATURES if images.ndim < 4 else "auto")).resolved()
     recipe = made.recipe(training.recipe)
-    width = images.shape[-1] if recipe.head is None or not recipe.head.hidden else recipe.head.hidden
-    made.check(code_length, width, labels.shape[1])
-    targets = np.zeros((len(images), 0), np.uint8)
-    found = made.targets(labels[rows], code_length, seed)
+    found = made.targets(labels, code_length, seed)
     targets = np.zeros((len(images), found.shape[1]), np.uint8)
     targets[rows] = found
     with torch.random.fork_rng():
@@ -248,14 +250,14 @@ def _checked(images: Any) -> Any:
     return images
 
 
-def _label_matrix(labels: Any, n: int) -> np.ndarray:
-    """Labels uint8 {0,1} [n, m]."""
+def _labels_of(rows: np.ndarray, labels: Any, n: int) -> np.ndarray:
+    """Labels uint8 {0,1} [len(rows), m] of these of n rows; m does not depend on class numbers of other rows."""
     labels = check_labels(labels)
     if len(labels) != n:
         raise ValueError(f"labels has {len(labels)} rows for {n} images; give one row of labels a picture")
     if labels.ndim == 2:
-        return labels
-    classes, number = np.unique(labels, return_inverse=True)
+        return labels[rows]
+    classes, number = np.unique(labels[rows], return_inverse=True)
     return np.eye(len(classes), dtype=np.uint8)[number.reshape(-1)]
 
 
@@ -285,11 +287,22 @@ def _pictures(images: Any, name: str) -> Any:
 
 def _trunk(images: Any, training: Settings | None) -> Encoder | None:
     """The frozen trunk that makes features of pictures, where there is one."""
-    from hashlib_nb import encoder
-
     if images.ndim < 4 or training is None or training.resolved().recipe.head is None:
         return None
-    return encoder.new_encoder(images, 1, training)
+    import torch
+
+    from hashlib_nb import encoder
+
+    with torch.random.fork_rng():  # its head is not used, and draws first weights
+        torch.manual_seed(0)
+        return encoder.new_encoder(images, 1, training)
+
+
+def _width(images: Any, trunk: Encoder | None) -> int:
+    """How many features `_features` makes."""
+    if images.ndim < 4:
+        return images.shape[-1]
+    return math.prod(images.shape[1:]) if trunk is None else trunk.network.width
 
 
 def _features(images: Any, trunk: Encoder | None) -> np.ndarray:

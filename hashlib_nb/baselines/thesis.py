@@ -10,16 +10,16 @@ import torch
 from torch import nn
 
 from hashlib_nb import checks, codes
-from hashlib_nb.baselines._deep import RATES, Deep
+from hashlib_nb.baselines._deep import MORE_RATES, Deep
 
 
 @dataclass(frozen=True)
 class Thesis(Deep):
     """min - sum_j b_j log sigmoid(u_j) + (1 - b_j) log(1 - sigmoid(u_j)) (eq. 3.11), b from Algorithm 1."""
 
-    TITLE: ClassVar = "thesis, k outputs"
+    TITLE: ClassVar = "thesis"
     PAPER: ClassVar = "the thesis, chapter 3"
-    GRID: ClassVar = {"lr": RATES, "target_codes": ("repaired", "literal")}
+    GRID: ClassVar = {"lr": MORE_RATES}
     target_codes: Literal["repaired", "literal"] = "repaired"
     """Algorithm 1 as `codes` has it, or as the thesis prints it."""
 

@@ -1,0 +1,599 @@
+"""Chapter 4's opponents on one trunk: every method of `baselines`, with the same rows, training and trials.
+
+python -m hashlib_nb rivals --dataset cifar10 --root DIR --size 128        # see --help
+
+For each seed some training rows are held out from every method: they choose its settings (the same number of trials
+for all, at one code length), the levels of its thermometer bits, and which of them are kept. Kinds of rows:
+
+| kind                 | codes                                                                                         |
+|----------------------|-----------------------------------------------------------------------------------------------|
+| outputs              | k outputs asked whether they are at least 0, from a fit with k outputs                        |
+| thermometer          | p bits of the longest code's outputs, each asked at quantiles of the held-out outputs         |
+| thermometer, decided | the same; a query takes the majority code of its nearest class, as held-out rows have it      |
+
+Reference rows: random codes, the class index, and the ceilings of a label head on the same trunk.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+import tyro
+from scipy import stats
+from tqdm.auto import tqdm
+
+from hashlib_nb import artifacts, baselines, checks, encoder, hamming, metrics, selectors, thermometer
+from hashlib_nb.candidates import Candidates
+from hashlib_nb.datasets import PARTS, Splits
+from hashlib_nb.encoder import FEATURES, Settings, Setup, bit_cross_entropy, class_cross_entropy
+from hashlib_nb.experiments import provenance, unseen
+from hashlib_nb.experiments.results import markdown_table, plus_minus
+from hashlib_nb.selection import Reward
+from hashlib_nb.thermometer import LEVELS, ClassCodes
+
+KINDS = ("outputs", "thermometer", "thermometer, decided")
+"""What a row's codes are."""
+REFERENCES = ("random codes", "class index", "ceiling", "decided ceiling")
+"""Rows that are no method's."""
+OURS = "thesis"
+"""Whom every other method is compared with."""
+LEAST_ROWS = 5
+"""Held-out rows that a class needs to have a majority code: one row would be told by itself."""
+RESAMPLES = 10_000
+"""Of the queries, for the intervals of differences."""
+PRINTED = {
+    "cifar10": {
+        "sdh": {16: 0.461, 32: 0.520, 48: 0.553, 64: 0.568},
+        "cnnh": {16: 0.476, 32: 0.472, 48: 0.489, 64: 0.501},
+        "dnnh": {16: 0.559, 32: 0.558, 48: 0.581, 64: 0.583},
+        "hashnet": {16: 0.643, 32: 0.667, 48: 0.675, 64: 0.687},
+        "HashGAN": {16: 0.668, 32: 0.731, 48: 0.735, 64: 0.749},
+        "thesis": {16: 0.727, 32: 0.790, 48: 0.788, 64: 0.780},
+    },
+    "cifar10, VGG-19": {
+        "drlih": {12: 0.816, 24: 0.843, 32: 0.855, 48: 0.853},
+        "thesis": {12: 0.857, 24: 0.876, 32: 0.881, 48: 0.883},
+    },
+}
+"""The thesis' Tables 4.1 (AlexNet) and 4.2: mAP@54,000 by bits, of encoders that were tuned on a GPU."""
+
+
+@dataclass(frozen=True)
+class Args:
+    """Measure other people's codes and the thesis' on one trunk. Each fit is kept, so that a killed run goes on."""
+
+    dataset: str = "fashion-mini"
+    """a name in hashlib_nb.datasets"""
+    root: Path | None = None
+    """folder of the data set's files, where it needs one"""
+    options: tuple[str, ...] = ()
+    """what the dataset takes beyond root, as name=value"""
+    methods: tuple[str, ...] = ()
+    """names in hashlib_nb.baselines; all if left out"""
+    lengths: tuple[int, ...] = (12, 16, 24, 32, 48, 64)
+    """code lengths; the longest one's outputs are also what thermometer bits ask"""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """of held-out rows, weights and batches; the split of the pictures stays the same"""
+    n_unseen: int = 0
+    """classes that are left out of the training rows, drawn by each seed, and searched for; none by default"""
+    held_out: float = 0.1
+    """share of the training rows that chooses settings, levels and bits, and that no method is fitted to"""
+    trial_length: int = 32
+    """bits at which settings are tried, with the first seed"""
+    trials: Path | None = None
+    """JSON of this command whose settings are taken instead of trying any"""
+    out: Path | None = None
+    """JSON to write; by default runs/rivals.json. A file that is no such table is not replaced"""
+    plan: bool = False
+    """say how many fits are missing and about how long they would take, and make nothing"""
+    settings: Annotated[Settings, tyro.conf.arg(name="")] = Settings(arch="efficientnet_lite0_frozen")
+
+    def __post_init__(self) -> None:
+        """Check what can be checked before any work."""
+        for name in self.methods:
+            baselines.method(name)
+        checks.fields(self, checks.counts, "lengths", distinct=True, most=hamming.MAX_BITS // len(LEVELS))
+        checks.fields(self, checks.seeds, "seeds")
+        checks.fields(self, checks.count, "n_unseen", least=0)
+        checks.fields(self, checks.finite, "held_out", above=0, below=1)
+        checks.fields(self, checks.count, "trial_length", most=hamming.MAX_BITS)
+
+    @property
+    def path(self) -> Path:
+        """Where the JSON goes."""
+        return self.out or artifacts.project_root() / "runs" / "rivals.json"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Methods, ours first."""
+        found = self.methods or baselines.names()
+        return tuple(sorted(found, key=lambda name: (name != OURS, name)))
+
+    @cached_property
+    def setup(self) -> Setup:
+        """The key of the pictures and the trunk."""
+        return Setup(self.dataset, self.root, self.options, settings=self.settings)
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """What one seed's methods are fitted to and measured on."""
+
+    args: Args
+    splits: Splits
+    """Labels of query and database pictures are those that make them relevant."""
+    rows: Mapping[str, np.ndarray]
+    """int64, rows of the whole data set that each part has."""
+    inputs: Mapping[str, Any] = field(repr=False)
+    """Of the whole data set: a frozen trunk's features of each part, or the pictures themselves."""
+    seed: int = 0
+
+    @classmethod
+    def of(cls, args: Args, whole: Splits, inputs: Mapping[str, Any], seed: int) -> Data:
+        """Those of a seed; without `n_unseen` they are the whole data set's for all."""
+        if not args.n_unseen:
+            return cls(args, whole, {part: np.arange(len(getattr(whole, part))) for part in PARTS}, inputs, seed)
+        classes = unseen.drawn_classes(len(whole.class_names), args.n_unseen, seed)
+        return cls(args, unseen.unseen_splits(whole, classes), unseen.kept_rows(whole, classes), inputs, seed)
+
+    @cached_property
+    def held(self) -> np.ndarray:
+        """Training rows that nobody is fitted to, int64, ascending."""
+        n = len(self.rows["train"])
+        return np.sort(np.random.default_rng([self.seed, n]).permutation(n)[: max(2, round(self.args.held_out * n))])
+
+    def part(self, part: str, of_pictures: bool) -> Any:
+        """What a method takes of a part."""
+        whole = getattr(self.args.setup.splits, part).images if of_pictures else self.inputs[part]
+        if len(self.rows[part]) == len(whole):
+            return whole
+        return whole.take(self.rows[part]) if hasattr(whole, "names") else whole[self.rows[part]]
+
+    @property
+    def training(self) -> Settings:
+        """How methods are trained: a head on features, or the network on pictures."""
+        settings = self.args.setup.settings
+        if settings.recipe.head is None:
+            return settings
+        about = {"epochs": settings.epochs, "device": settings.device, "precision": settings.precision}
+        return Settings(arch=FEATURES, recipe=settings.recipe, **about)
+
+    @cached_property
+    def digest(self) -> str:
+        """What identifies rows, labels and what methods are fitted to."""
+        labels = [getattr(self.splits, part).labels for part in PARTS]
+        return artifacts.digest(*labels, *(self.rows[part] for part in PARTS), self.held)
+
+    def labels(self, part: str) -> np.ndarray:
+        """Uint8 {0,1} [n, m]."""
+        return getattr(self.splits, part).labels
+
+
+def inputs_of(setup: Setup) -> dict[str, Any]:
+    """A frozen trunk's features of each part, computed once; the pictures where the trunk is trained too."""
+    settings, splits = setup.settings, setup.splits
+    if settings.recipe.head is None:
+        return {part: getattr(splits, part).images for part in PARTS}
+    trunk = encoder.new_encoder(splits.train.images, 1, settings)
+    folder = encoder.features_folder(setup.label, settings.arch, trunk.size[0])
+    return encoder.features_of_splits(folder, trunk, splits, mirror=settings.recipe.mirror)
+
+
+def fitted(data: Data, name: str, settings: Mapping[str, Any], code_length: int) -> baselines.Fitted:
+    """A method, fitted to the training rows that are not held out."""
+    pictures = baselines.method(name).OF_PICTURES
+    return baselines.fit(
+        name,
+        data.part("train", pictures),
+        data.labels("train"),
+        code_length,
+        seed=data.seed,
+        training=data.training,
+        held_out=data.held,
+        checkpoint=_checkpoint(data, name, code_length),
+        **settings,
+    )
+
+
+def _checkpoint(data: Data, name: str, code_length: int) -> Path | None:
+    """Where a training goes on after it was cut off; None on features, where it takes seconds."""
+    if data.args.setup.settings.recipe.head is not None:
+        return None
+    return _folder(data) / f"{name}-k{code_length}-s{data.seed}.pt"
+
+
+def _folder(data: Data) -> Path:
+    words = "-unseen" * bool(data.args.n_unseen)
+    folder = data.args.setup.folder
+    return folder.with_name(f"{folder.name}-rivals{words}")
+
+
+def _kept(data: Data, file: str, about: Mapping[str, Any], make) -> dict[str, np.ndarray]:
+    """Arrays of a file in the folder of this table's fits, made where they are not there."""
+    settings = data.args.setup.settings
+    about = dict(about) | {"data": data.digest, "arch": settings.arch, "size": settings.size}
+    about |= {"recipe": str(settings.recipe), "epochs": settings.epochs, "seed": data.seed}
+    path = _folder(data) / f"{file}.npz"
+    with redirect_stdout(io.StringIO()):  # hundreds of small files: the bar says how far it is
+        return artifacts.load_or_make(path, about, make, made_by="hashlib_nb.experiments.rivals")
+
+
+def grid(name: str) -> list[dict[str, Any]]:
+    """Settings of a method to try, every combination of its `GRID`."""
+    offered = baselines.method(name).GRID
+    return [dict(zip(offered, values, strict=True)) for values in itertools.product(*offered.values())]
+
+
+def tried(data: Data, name: str) -> Iterator[dict]:
+    """A row for each setting: mAP of the held-out rows, each a query against the others, by `trial_length` outputs."""
+    for number, settings in enumerate(grid(name)):
+
+        def make(settings: Mapping[str, Any] = settings) -> dict[str, np.ndarray]:
+            model = fitted(data, name, settings, data.args.trial_length)
+            held = model.encode(_rows(data.part("train", model.method.OF_PICTURES), data.held))
+            reward = Reward(held, data.labels("train")[data.held], n_queries=len(held))
+            return {"map": np.array(reward.of_bits(range(held.shape[1]))), "cpu_seconds": np.array(model.cpu_seconds)}
+
+        about = {"method": name, "settings": settings, "bits": data.args.trial_length}
+        found = _kept(data, f"{name}-trial{number}", about, make)
+        yield {"method": name, "settings": settings} | {key: float(found[key]) for key in ("map", "cpu_seconds")}
+
+
+def best_settings(args: Args, data: Data) -> tuple[dict[str, dict], list[dict]]:
+    """Settings of each method that did best on the held-out rows, and all rows of `tried`."""
+    if args.trials is not None:
+        record = artifacts.load_json(args.trials)
+        rows = [row for row in record["trials"] if row["method"] in args.names]
+        if missing := {*args.names} - {row["method"] for row in rows}:
+            raise ValueError(f"trials: {artifacts.shown(args.trials)} has none of {', '.join(sorted(missing))}")
+    else:
+        rows = [row for name in tqdm(args.names, desc="trials", unit="method") for row in tried(data, name)]
+    best = {
+        name: max((row for row in rows if row["method"] == name), key=lambda row: row["map"]) for name in args.names
+    }
+    return {name: row["settings"] for name, row in best.items()}, rows
+
+
+def _rows(images: Any, rows: np.ndarray) -> Any:
+    return images.take(rows) if hasattr(images, "names") else images[rows]
+
+
+def measured(data: Data, name: str, settings: Mapping[str, Any], code_length: int) -> dict[str, np.ndarray]:
+    """Average precision of a method's codes, float64 [3, q] in the order of `metrics.TIES`, by kind and bits."""
+    longest = code_length == max(data.args.lengths)
+    lengths = list(data.args.lengths) if longest else []
+
+    def make() -> dict[str, np.ndarray]:
+        model = fitted(data, name, settings, code_length)
+        pictures = model.method.OF_PICTURES
+        said = {part: model.logits(data.part(part, pictures)) for part in ("query", "database")}
+        arrays = {f"{KINDS[0]}/{code_length}": scores(data, *((said[part] >= 0) for part in said))}
+        if longest:
+            said["held"] = model.logits(_rows(data.part("train", pictures), data.held))
+            arrays |= thermometer_scores(data, said)
+        if (checkpoint := _checkpoint(data, name, code_length)) is not None:
+            checkpoint.unlink(missing_ok=True)
+        return arrays | {"cpu_seconds": np.array(model.cpu_seconds)}
+
+    about = {"method": name, "settings": dict(settings), "bits": code_length, "lengths": lengths}
+    return _kept(data, f"{name}-k{code_length}-s{data.seed}", about, make)
+
+
+def scores(data: Data, query: np.ndarray, database: np.ndarray) -> np.ndarray:
+    """Average precision float64 [3, q] of codes {0,1} [n, k], in the order of `metrics.TIES`."""
+    codes = np.asarray(query, np.uint8), np.asarray(database, np.uint8)
+    found = hamming.histograms(*codes, data.labels("query"), data.labels("database"))
+    return np.stack(
+        [metrics.average_precision_from_histograms(found.counts, found.relevant, ties=ties) for ties in metrics.TIES]
+    )
+
+
+def thermometer_scores(data: Data, said: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """`scores` of thermometer bits that greedy keeps, by kind and bits.
+
+    Levels are quantiles of the held-out outputs. A class' code is the majority of its held-out rows, where there are
+    `LEAST_ROWS`; a decided query takes the one that differs least from its own bits, all candidates counted.
+
+    Args:
+        data: of the seed.
+        said: outputs float32 [n, k] of "query", "database" and "held" rows.
+    """
+    levels = thermometer.quantiles(said["held"], LEVELS)
+    bits = {part: thermometer.bits(each, levels) for part, each in said.items()}
+    labels = data.labels("train")[data.held]
+    outputs, thresholds = thermometer.meanings(said["held"].shape[1], levels)
+    decided: dict[str, np.ndarray | None] = {"held": None, "query": None}
+    found = {}
+    for kind in KINDS[1:]:
+        if kind == KINDS[2]:
+            decided = {part: _decided(bits[part], bits["held"], labels) for part in decided}
+            if data.args.n_unseen or decided["held"] is None:
+                continue
+        pool = Candidates(
+            kind,
+            reward_codes=bits["held"],
+            reward_labels=labels,
+            in_sample_codes=bits["held"],
+            fold=np.zeros(len(labels), np.int64),
+            query_codes=bits["query"],
+            query_labels=data.labels("query"),
+            database_codes=bits["database"],
+            database_labels=data.labels("database"),
+            reward_queries=decided["held"],
+            decided_codes=decided["query"],
+            outputs=outputs,
+            thresholds=thresholds,
+            ids=thermometer.distinct(bits["held"], decided["held"]),
+        )
+        lengths = [n_bits for n_bits in data.args.lengths if n_bits <= pool.k]
+        if not lengths:
+            continue
+        reward = pool.reward(n_queries=len(labels), seed=data.seed)
+        # Greedy's first p bits are what it keeps of p.
+        kept = pool.named(selectors.select(None, None, max(lengths), method="greedy", reward=reward, seed=data.seed))
+        found |= {f"{kind}/{n_bits}": scores(data, *pool.test_codes(kept.bits[:n_bits])) for n_bits in lengths}
+    return found
+
+
+def _decided(bits: np.ndarray, held: np.ndarray, labels: np.ndarray) -> np.ndarray | None:
+    """The class code of each row's nearest class, uint8 {0,1} [n, candidates]; None where no class has enough rows."""
+    _, group, counts = np.unique(labels, axis=0, return_inverse=True, return_counts=True)
+    enough = counts[group.reshape(-1)] >= LEAST_ROWS
+    if not enough.any():
+        return None
+    codes = ClassCodes.of(held[enough], labels[enough]).codes
+    return codes[hamming.nearest(bits, codes, 1).indices[:, 0]]
+
+
+def references(data: Data) -> dict[str, np.ndarray]:
+    """`scores` of rows that are no method's, by name and bits, and the label head's `accuracy`."""
+
+    def make() -> dict[str, np.ndarray]:
+        sizes = [len(data.labels(part)) for part in ("query", "database")]
+        found = {}
+        for n_bits in data.args.lengths:
+            coins = baselines.random_codes(sum(sizes), n_bits, data.seed)
+            found[f"random codes/{n_bits}"] = scores(data, coins[: sizes[0]], coins[sizes[0] :])
+        return found | ({} if data.args.n_unseen else _of_label_head(data))
+
+    return _kept(data, f"references-s{data.seed}", {"lengths": list(data.args.lengths)}, make)
+
+
+def _of_label_head(data: Data) -> dict[str, np.ndarray]:
+    labels = data.labels("train")
+    exclusive = bool((labels.sum(axis=1) == 1).all())
+    loss = class_cross_entropy if exclusive else bit_cross_entropy
+    train = data.part("train", False)
+    head = encoder.fit(train, labels, data.training, loss=loss, validation=data.held, seed=data.seed, progress=False)
+    held = head.logits(_rows(train, data.held))
+    sets = ClassCodes.of(labels, labels)
+    beta = ClassCodes.of(labels[data.held], labels[data.held], held).beta
+    sets = ClassCodes(sets.codes, sets.label_sets, beta)
+    logits = {part: head.logits(data.part(part, False)) for part in ("query", "database")}
+    classes = {part: thermometer.decided_classes(each, sets) for part, each in logits.items()}
+    index = [baselines.class_index_codes(each, len(sets.codes)) for each in classes.values()]
+    found = {f"class index/{index[0].shape[1]}": scores(data, *index)}
+    posteriors = [thermometer.label_posteriors(thermometer.posteriors(each, sets), sets) for each in logits.values()]
+    sides = {"ceiling": posteriors[0], "decided ceiling": thermometer.decided_labels(posteriors[0]).astype(float)}
+    for name, query in sides.items():
+        bracket = thermometer.ceiling_bracket(
+            query, posteriors[1], data.labels("query"), data.labels("database"), exclusive=exclusive
+        )
+        found[f"{name}/0"] = np.stack([bracket[ties] for ties in metrics.TIES])
+    right = (thermometer.decided_labels(posteriors[0]) == data.labels("query")).all(axis=1)
+    return found | {"accuracy": np.array(right.mean())}
+
+
+def fits_of(args: Args, name: str, data: Data) -> list[int]:
+    """Code lengths that a method is fitted with: those that it can make."""
+    made, labels = baselines.method(name), data.labels("train")
+    settings = data.training.resolved(echo=lambda _: None)
+    width = 0 if made.OF_PICTURES else data.part("train", False).shape[-1]
+    if made.TRAINED and settings.recipe.head is not None:
+        width = settings.recipe.head.hidden or width
+    able = []
+    for n_bits in args.lengths:
+        try:
+            made.check(n_bits, width, labels.shape[1])
+            able.append(n_bits)
+        except ValueError as error:
+            print(f"left out: {error}")
+    return able
+
+
+def run(args: Args) -> dict[str, Any]:
+    """All rows, the trials behind them, and differences to ours; what is done is found in its files."""
+    setup = args.setup
+    whole, inputs = setup.splits, inputs_of(setup)
+    every = {seed: Data.of(args, whole, inputs, seed) for seed in args.seeds}
+    settings, trials = best_settings(args, every[args.seeds[0]])
+    rows, precisions = [], {}
+    jobs = [(seed, name) for seed in args.seeds for name in args.names]
+    with tqdm(total=len(jobs), desc="rivals", unit="method") as bar:
+        for seed, data in every.items():
+            found = references(data)
+            rows += _as_rows(found, seed, "", precisions)
+            for name in args.names:
+                bar.set_postfix_str(f"{name}, seed {seed}")
+                for code_length in fits_of(args, name, data):
+                    found = measured(data, name, settings[name], code_length)
+                    rows += _as_rows(found, seed, name, precisions)
+                bar.update()
+    data = {"data": provenance.data_digest(whole), "settings_of_methods": settings, "trials": trials}
+    return data | {"rows": rows, "differences": differences(precisions, args)}
+
+
+def _as_rows(found: Mapping[str, np.ndarray], seed: int, name: str, precisions: dict) -> Iterator[dict]:
+    """A row for each kind and length; adds the queries' average precision to `precisions`."""
+    about = {key: float(found[key]) for key in ("cpu_seconds", "accuracy") if key in found}
+    for key, each in found.items():
+        if key in about:
+            continue
+        kind, _, bits = key.rpartition("/")
+        means = dict(zip(metrics.TIES, np.nanmean(each, axis=1).tolist(), strict=True))
+        row = {"method": name or kind, "kind": kind if name else "reference", "bits": int(bits), "seed": seed}
+        precisions[row["method"], row["kind"], row["bits"], seed] = each[0]
+        yield row | {"map": means["expected"], **{ties: means[ties] for ties in metrics.TIES[1:]}} | about
+
+
+def differences(precisions: Mapping[tuple, np.ndarray], args: Args) -> list[dict]:
+    """Ours less each rival, of one kind and length, paired by seed and by query.
+
+    Returns:
+        Rows of `difference` (mean over seeds), `low` and `high` (Student's t over seeds, 95%), `query_low` and
+        `query_high` (the queries drawn again `RESAMPLES` times, 95%), and `p`, of the t test, corrected by Holm's rule
+        for all rivals of that kind and length; None where there is one seed.
+    """
+    found = []
+    for kind, bits in itertools.product(KINDS, args.lengths):
+        rows = []
+        for name in args.names[1:]:
+            pairs = [
+                (precisions[OURS, kind, bits, seed], precisions[name, kind, bits, seed])
+                for seed in args.seeds
+                if (OURS, kind, bits, seed) in precisions and (name, kind, bits, seed) in precisions
+            ]
+            if pairs:
+                rows.append({"rival": name, "kind": kind, "bits": bits} | _difference(pairs))
+        order = sorted((row for row in rows if row["p"] is not None), key=lambda row: row["p"])
+        least = 0.0
+        for rank, row in enumerate(order):  # Holm: the smallest of m is multiplied by m, the next by m - 1, ...
+            least = row["p"] = max(least, min(1.0, (len(order) - rank) * row["p"]))
+        found += rows
+    return found
+
+
+def _difference(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[str, float | None]:
+    """What `differences` says of the average precision of queries [q] of two methods, a pair for each seed."""
+    by_query = [ours - other for ours, other in pairs]
+    by_seed = np.array([np.nanmean(each) for each in by_query])
+    found: dict[str, float | None] = {"difference": float(by_seed.mean()), "low": None, "high": None, "p": None}
+    if len(by_seed) > 1 and by_seed.std() > 0:
+        test = stats.ttest_1samp(by_seed, 0)
+        found |= dict(zip(("low", "high"), map(float, test.confidence_interval()), strict=True))
+        found["p"] = float(test.pvalue)
+    lengths = {len(each) for each in by_query}
+    if len(lengths) == 1:  # other queries in each draw of unseen classes
+        means = np.nanmean(by_query, axis=0)
+        means = means[~np.isnan(means)]
+        rng = np.random.default_rng(0)
+        drawn = [means[rng.integers(0, len(means), len(means))].mean() for _ in range(RESAMPLES)]
+        found |= dict(zip(("query_low", "query_high"), np.quantile(drawn, (0.025, 0.975)).tolist(), strict=True))
+    return found
+
+
+def summarize(rows: list[dict]) -> pd.DataFrame:
+    """Means over seeds, and standard deviations of mAP, a line for each method, kind and code length."""
+    frame = pd.DataFrame(rows)
+    grouped = frame.groupby(["method", "kind", "bits"], sort=False)
+    return grouped["map"].agg(["mean", "std", "size"]).reset_index()
+
+
+def title(name: str) -> str:
+    """What tables call a method or a reference row."""
+    return name if name in REFERENCES else baselines.method(name).TITLE
+
+
+def markdown(record: Mapping[str, Any]) -> list[str]:
+    """A stored record as lines of markdown: mAP by kind, the best first, beside what the thesis printed."""
+    found, about = summarize(record["rows"]), record["args"]
+    lengths, lines = about["lengths"], []
+    columns = ("method", *(f"{bits} bits" for bits in lengths))
+    by_row = found.set_index(["method", "kind", "bits"])
+    for kind in KINDS:
+        part = found[found["kind"] == kind]
+        if part.empty:
+            continue
+        last = part[part["bits"] == part["bits"].max()].sort_values("mean", ascending=False)
+        cells = [[title(name), *(_cell(by_row, name, kind, bits) for bits in lengths)] for name in last["method"]]
+        lines += [f"*{kind}*", "", *markdown_table(columns, cells), ""]
+    reference = found[found["kind"] == "reference"]
+    said = [
+        f"{name} {plus_minus(row['mean'], row['std'])}" + f" ({row['bits']} bits)" * bool(row["bits"])
+        for name in REFERENCES
+        for _, row in reference[reference["method"] == name].tail(1).iterrows()
+    ]
+    return [*lines, f"For comparison: {'; '.join(said)}.", "", *printed(about["dataset"], lengths)]
+
+
+def _cell(by_row: pd.DataFrame, name: str, kind: str, bits: int) -> str:
+    if (name, kind, bits) not in by_row.index:
+        return ""
+    row = by_row.loc[(name, kind, bits)]
+    return plus_minus(row["mean"], row["std"])
+
+
+def printed(dataset: str, lengths: Sequence[int]) -> list[str]:
+    """What the thesis prints of a data set, as lines of markdown."""
+    lines = []
+    for table in (name for name in PRINTED if name.split(",")[0] == dataset):
+        cells = [
+            [title(name) if name in baselines.names() else name, *(f"{by[b]:.3f}" if b in by else "" for b in lengths)]
+            for name, by in PRINTED[table].items()
+        ]
+        lines += [
+            f"*Printed in the thesis ({table.partition(', ')[2] or 'AlexNet'}, tuned on a GPU; mAP@54,000)*", "",
+            *markdown_table(("method", *(f"{bits} bits" for bits in lengths)), cells), "",
+        ]  # fmt: skip
+    return lines
+
+
+def say_plan(args: Args) -> None:
+    """Print how many fits are missing, and about how many CPU hours their training takes."""
+    data = Data.of(args, args.setup.splits, {part: np.zeros((2, 1)) for part in PARTS}, args.seeds[0])
+    epochs, head = data.training.resolved(echo=lambda _: None).epochs, args.setup.settings.recipe.head
+    n = len(data.rows["train"]) - len(data.held)
+    total = hours = 0.0
+    for name in args.names:
+        trials = (
+            0
+            if args.trials
+            else sum(not (_folder(data) / f"{name}-trial{i}.npz").exists() for i in range(len(grid(name))))
+        )
+        keys = itertools.product(args.lengths, args.seeds)
+        missing = trials + sum(not (_folder(data) / f"{name}-k{k}-s{seed}.npz").exists() for k, seed in keys)
+        total += missing
+        if head is not None and missing and not baselines.method(name).OF_PICTURES:
+            hours += missing * epochs * n * _seconds_a_row(name, args) / 3600
+    print(
+        f"missing: {total:.0f} fits to {n:,} rows, about {hours:.1f} CPU hours"
+        if head is not None
+        else f"missing: {total:.0f} fits of whole networks"
+    )
+
+
+def _seconds_a_row(name: str, args: Args) -> float:
+    """Of one epoch, measured here and now on random features and labels."""
+    rng, n = np.random.default_rng(0), 400
+    features, labels = rng.standard_normal((n, 64), dtype=np.float32), np.arange(n) % 10
+    start = time.process_time()
+    baselines.fit(name, features, labels, args.trial_length, training=Settings(arch=FEATURES, epochs=1))
+    return (time.process_time() - start) / n
+
+
+def main(args: Args) -> None:
+    """Measure from the shell; every fit is kept as it is done."""
+    artifacts.check_writable(args.path, artifacts.replaces_json("rows", "command"))
+    if args.plan:
+        say_plan(args)
+        return
+    record = provenance.made_by("rivals", args) | run(args)
+    with artifacts.locked(args.path):
+        artifacts.save_json(args.path, json.loads(json.dumps(record)))
+    print("\n".join(markdown(record)))
+    print(f"saved {artifacts.shown(args.path)}")
+
+
+if __name__ == "__main__":
+    artifacts.run(main, Args)
