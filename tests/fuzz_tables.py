@@ -200,8 +200,8 @@ BAD_OPTIONS = ("x", "=", "x=1", "size=x", "size=-1", "size=99999999999", "size",
 
 OUT_FILES = ("codes.out", "codes.report", "ppo.out", "ppo.checkpoint", "metrics.out", "encode.out", "encode.text",
              "search.grid", "results.out", "questions.out", "unseen.out", "thermometer.out",
-             "reward_rows.out")  # fmt: skip
-OUT_FOLDERS = ("encoder.out", "ppo.tensorboard", "selectors.out", "encode.index")
+             "reward_rows.out", "rivals.out")  # fmt: skip
+OUT_FOLDERS = ("encoder.out", "ppo.tensorboard", "selectors.out", "encode.index", "baselines.out")
 FOLDERS = ("root", "model", "index", "cifar10", "coco", "lists", "course")
 """Options that are folders to read; all others that are paths are files."""
 
@@ -214,6 +214,7 @@ LINES: Mapping[str, tuple[str, ...]] = {
     "thermometer": ("--logits", "logits.npy", "--class-codes", "class_codes.npy", "--out", "new/t.npz"),
     "ppo": ("--codes", "codes.npz", "--n-bits", "3", "--total-episodes", "32", "--hidden", "8", "--out", "new/s.json"),
     "selectors": ("--codes", "codes.npy", "--labels", "labels.npy", "--n-bits", "3", "--out", "new/kept"),
+    "baselines": ("lsh", *SMALL_DATA, "--bits", "8", "--out", "new/baseline"),
     "metrics": ("--codes", "codes.npz", "--out", "new/report.json"),
     "encode": ("photos", "--model", "model", "--out", "new/codes.npz"),
     "search": ("photos/a/0.png", "--index", "index", "--grid", "new/grid.png"),
@@ -249,6 +250,7 @@ LINES: Mapping[str, tuple[str, ...]] = {
         "--out",
         "new/rr.json",
     ),
+    "rivals": (*SMALL_DATA, "--methods", "lsh", "--lengths", "8", "--seeds", "0", "--size=32", "--out", "new/v.json"),
     "unseen": ("--code-length=8", "--lengths=4", "--seeds=0", "--epochs=1", "--subsets=2", "--out", "new/u.json"),
     "comparison": (*SMALL_DATA, "--pools", "64", "--methods", "first", "--lengths", "8", "--seeds", "0", "--folds=2"),
     "published": (),

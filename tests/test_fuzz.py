@@ -30,6 +30,8 @@ HEAVY = (
     "results",
     "questions",
     "reward_rows",
+    "baselines",
+    "rivals",
     "unseen",
     "comparison",
     "classroom",
@@ -84,7 +86,8 @@ def test_each_option_of_a_heavy_command_refuses_what_it_cannot_be(command, world
 @pytest.mark.slow
 @pytest.mark.xdist_group("fuzz")
 @pytest.mark.parametrize(
-    "command", ["datasets", "codes", "encoder", "thermometer", "ppo", "selectors", "metrics", "encode", "search"]
+    "command",
+    ["datasets", "codes", "encoder", "thermometer", "ppo", "selectors", "baselines", "metrics", "encode", "search"],
 )
 def test_the_line_that_is_bent_would_have_worked(command, world_with_encoder, tmp_path):
     """Else its refusals would say nothing."""

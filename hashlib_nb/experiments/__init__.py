@@ -9,6 +9,7 @@ __all__ = [
     "questions",
     "results",
     "reward_rows",
+    "rivals",
     "unseen",
     "workers",
 ]
