@@ -223,7 +223,7 @@ class Encoder:
         """
         images = batches.as_images(images)
         batches.check_images(images)
-        if images.shape[-1] > len(self.mean):
+        if images.shape[-1] > len(self.mean) and self.arch != networks.FEATURES:  # which refuses all pictures
             raise ValueError(f"images have {images.shape[-1]} channels, but the encoder was fitted to gray pictures")
         self.network.eval()
         prepare = vary or (lambda batch, *_: self.prepare(batch))

@@ -126,7 +126,7 @@ class Training:
         self.history: dict[str, list[float]] = {"loss": []} | ({} if self.has_objective else {"bit_accuracy": []})
         held = artifacts.digest(targets, rows.training, rows.watched, rows.validation)
         self.made_from = f"{batches.digest(images)} {held} seed={seed} {settings} {encoder.size}"
-        name = str(loss) if self.has_objective else f"{loss.__module__}.{loss.__qualname__}"
+        name = f"{loss} bits={encoder.bits}" if self.has_objective else f"{loss.__module__}.{loss.__qualname__}"
         self.made_from += f" loss={name} processes={parallel.count()}"
 
     @property
