@@ -229,6 +229,7 @@ OUTPUTS = {
     "any": lambda b: outputs(b).float(),
     "all the same": lambda b: outputs(1).float().repeat(b, 1),
     "saturated": lambda b: 60 * torch.sign(outputs(b)).float(),
+    "saturated alike": lambda b: torch.full((b, K), 60.0),
 }
 
 
@@ -493,3 +494,24 @@ def test_codes_are_drawn_with_the_probability_of_their_outputs():
     Spy().loss(torch.full((1000, 3), 0.8).double(), torch.ones(1000, 1).double(), None, 0.0)
     assert set(seen[0].unique().tolist()) == {-1.0, 1.0}
     assert (seen[0] > 0).double().mean().item() == pytest.approx(torch.sigmoid(torch.tensor(0.8)).item(), abs=0.03)
+
+
+def test_pairs_with_a_generated_picture_weigh_what_they_are_told_and_others_as_ever():
+    method = baselines.method("hashgan_pairs", generated_weight=0.25)
+    u = torch.from_numpy(np.random.default_rng(0).standard_normal((6, 5)))
+    y = torch.eye(2, dtype=torch.float64)[torch.arange(6) % 2]
+    state = method.state(5, 2, 0)
+    flags = torch.tensor([0.0, 0, 0, 0, 1, 1], dtype=torch.float64)[:, None]
+    direction = u / u.norm(dim=1, keepdim=True)
+    expected, n_alike = 0.0, 12  # of 30 ordered pairs
+    for i in range(6):
+        for j in range(6):
+            if i != j:
+                c, s = float(10 * direction[i] @ direction[j]), (i - j) % 2 == 0
+                weight = (30 / n_alike if s else 1) * (0.25 if max(i, j) >= 4 else 1)
+                expected += weight * (np.logaddexp(0, c) - s * c) / 30
+    found = method.loss(u, torch.hstack([y, flags]), state, 0.0)
+    assert float(found) == pytest.approx(expected)
+    plain = float(method.loss(u, y, state, 0.0))
+    assert float(method.loss(u, torch.hstack([y, 0 * flags]), state, 0.0)) == pytest.approx(plain)
+    assert plain != pytest.approx(expected)
