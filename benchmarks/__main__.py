@@ -16,6 +16,7 @@ SCRIPTS = (
     "bench_candidates",
     "bench_stream",
     "bench_codes",
+    "bench_baselines",
     "bench_ppo",
     "bench_encode",
     "bench_index",

@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.timing import Ratio, results_folder
 from hashlib_nb import artifacts
 
-NAMES = ("metrics", "stream", "reward", "candidates", "codes", "encode", "ppo", "index", "demo")
+NAMES = ("metrics", "stream", "reward", "candidates", "codes", "baselines", "encode", "ppo", "index", "demo")
 """Results with ratios, in the order of the table."""
 NO_RIVALS = ("limit for an answer", "its codes alone, packed")
 """Yardsticks of our own: a ratio to one says nothing of another program, so that it is left out."""

@@ -26,6 +26,8 @@ class Method:
     """Whether it looks at labels."""
     TRAINED: ClassVar[bool] = False
     """Whether it is a loss that a network is trained to."""
+    TAKES_GENERATED: ClassVar[bool] = False
+    """Whether it knows what to do with pictures that a generator has made."""
     OF_PICTURES: ClassVar[bool] = False
     """Whether it takes pictures, uint8 [n, h, w, c], and can make nothing of features."""
 

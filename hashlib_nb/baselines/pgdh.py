@@ -48,13 +48,7 @@ class PGDH(Deep):
         return (2 * s - 1) * t if self.reward == "linear" else -_pairs.likelihood(t, s)
 
     def flips(self, h: torch.Tensor, s: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
-        """R_i with bit k of row i at +1 less R_i with it at -1, all else as sampled: [b, k].
-
-        Args:
-            h: sampled codes {-1,+1} [b, k].
-            s: who is similar, [b, b].
-            w: weights of pairs, 0 on the diagonal, [b, b].
-        """
+        """R_i with bit k of row i at +1 less R_i with it at -1, all else as in h {-1,+1}: [b, k], of s and w [b, b]."""
         b, k = h.shape
         scale, found = self.sharpness / k, torch.empty_like(h)
         t = scale * h @ h.T
@@ -83,5 +77,4 @@ class PGDH(Deep):
                 credit = (total - total.mean())[:, None]
         if self.credit == "flips":
             return -(credit * pi).sum(1).mean()
-        log_pi = nn.functional.logsigmoid(h * u)
-        return -(credit * log_pi).sum(1).mean()
+        return -(credit * nn.functional.logsigmoid(h * u)).sum(1).mean()

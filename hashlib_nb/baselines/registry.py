@@ -154,6 +154,7 @@ def fit(
     seed: int = 0,
     training: Settings | None = None,
     held_out: np.ndarray | None = None,
+    generated: tuple[np.ndarray, np.ndarray] | None = None,
     checkpoint: Path | None = None,
     progress: bool = False,
     **settings,
@@ -171,6 +172,8 @@ def fit(
             closed form; None takes a head on features, or the encoder's own choice for pictures. A closed form takes
             the pixels of pictures where there is no frozen trunk.
         held_out: row numbers that take no part; none by default.
+        generated: further training rows that a generator has made, of the form of `images`, and their labels, for a
+            method that takes them (hashgan_pairs).
         checkpoint: file to go on from where a training was cut off.
         progress: show a bar where something is trained.
         **settings: of the method.
@@ -185,9 +188,13 @@ def fit(
     rows = np.setdiff1d(np.arange(len(images)), _held_out(held_out, len(images)))
     labels = _labels_of(rows, labels, len(images))
     _check_rows(made, labels)
+    if generated is not None:
+        images, labels, rows = _with_generated(made, name, images, labels, rows, generated)
     start = time.process_time()
     if made.TRAINED:
-        fitted = _train(name, made, images, labels, rows, code_length, seed, training, checkpoint, progress)
+        n_generated = 0 if generated is None else len(generated[0])
+        rest = (code_length, seed, training, checkpoint, progress, n_generated)
+        fitted = _train(name, made, images, labels, rows, *rest)
         return replace(fitted, cpu_seconds=fitted.encoder.cpu_seconds)
     if made.OF_PICTURES:
         made.check(code_length, 0, labels.shape[1])
@@ -211,6 +218,7 @@ def _train(
     training: Settings | None,
     checkpoint: Path | None,
     progress: bool,
+    n_generated: int,
 ) -> Fitted:
     import torch
 
@@ -220,6 +228,8 @@ def _train(
     training = (training or encoder.Settings(arch=encoder.FEATURES if images.ndim < 4 else "auto")).resolved()
     recipe = made.recipe(training.recipe)
     found = made.targets(labels, code_length, seed)
+    if n_generated:
+        found = np.column_stack([found, np.arange(len(found)) >= len(found) - n_generated]).astype(np.uint8)
     targets = np.zeros((len(images), found.shape[1]), np.uint8)
     targets[rows] = found
     with torch.random.fork_rng():
@@ -237,6 +247,23 @@ def _train(
         progress=progress,
     )
     return Fitted(name, made, code_length, encoder=fitted)
+
+
+def _with_generated(
+    made: Method, name: str, images: Any, labels: np.ndarray, rows: np.ndarray, generated: tuple
+) -> tuple[Any, np.ndarray, np.ndarray]:
+    """Images, labels and rows with the generated ones at the end; ValueError where they do not go with the others."""
+    if not made.TAKES_GENERATED:
+        raise ValueError(f"generated is given, but {name} knows nothing of generators: leave it out, or hashgan_pairs")
+    more, more_labels = _checked(generated[0]), check_labels(generated[1], "the labels of generated")
+    if not isinstance(images, np.ndarray) or more.shape[1:] != images.shape[1:] or more.dtype != images.dtype:
+        raise ValueError(f"generated is {checks.shown(more)}; give arrays like images, {checks.shown(images)}")
+    if more_labels.shape != (len(more), labels.shape[1]):
+        raise ValueError(
+            f"the labels of generated are {checks.shown(more_labels)}; give [{len(more)}, {labels.shape[1]}]"
+        )
+    rows = np.concatenate([rows, len(images) + np.arange(len(more))])
+    return np.concatenate([images, more]), np.concatenate([labels, more_labels]), rows
 
 
 def _checked(images: Any) -> Any:

@@ -10,10 +10,9 @@ import numpy as np
 import scipy.linalg
 
 from hashlib_nb import checks
+from hashlib_nb.baselines._kernel import kernel, kernel_width
 from hashlib_nb.baselines._method import Projection
 
-BLOCK = 8192
-"""Rows whose distances to the anchors are held at a time."""
 RIDGE = 1e-4
 """eps, as a share of the mean diagonal of phi' phi: kernel values of near anchors are nearly equal."""
 SWEEPS = 3
@@ -49,11 +48,10 @@ class SDH(Projection):
         """Anchors, kernel width and projection; the objective after each round is `history_objective`."""
         rng = np.random.default_rng(seed)
         anchors = features[np.sort(rng.permutation(len(features))[: self.anchors])]
-        gamma = 1 / max(float(_squared_distances(features[:BLOCK], anchors).mean()), np.finfo(np.float32).tiny)
-        phi = _kernel(features, anchors, gamma)
+        gamma = kernel_width(features, anchors)
+        phi = kernel(features, anchors, gamma)
         center = phi.mean(axis=0)
-        phi -= center
-        y = labels.astype(np.float32)
+        phi, y = phi - center, labels.astype(np.float32)
         gram = (phi.T @ phi).astype(np.float64)
         ridge = RIDGE * max(float(gram.diagonal().mean()), np.finfo(np.float32).tiny)
         factor = scipy.linalg.cho_factor(gram + ridge * np.eye(len(gram)))
@@ -78,19 +76,5 @@ class SDH(Projection):
 
     def outputs(self, arrays: Mapping[str, np.ndarray], features: np.ndarray) -> np.ndarray:
         """phi P."""
-        phi = _kernel(features, arrays["anchors"], float(arrays["gamma"]))
+        phi = kernel(features, arrays["anchors"], float(arrays["gamma"]))
         return (phi - arrays["center"]) @ arrays["directions"]
-
-
-def _squared_distances(rows: np.ndarray, anchors: np.ndarray) -> np.ndarray:
-    lengths = (rows**2).sum(axis=1)[:, None] + (anchors**2).sum(axis=1)
-    return np.maximum(lengths - 2 * rows @ anchors.T, 0)
-
-
-def _kernel(features: np.ndarray, anchors: np.ndarray, gamma: float) -> np.ndarray:
-    """exp(-gamma ||x - a||^2), float32 [n, a]."""
-    phi = np.empty((len(features), len(anchors)), np.float32)
-    for start in range(0, len(features), BLOCK):
-        part = slice(start, start + BLOCK)
-        phi[part] = np.exp(-gamma * _squared_distances(features[part], anchors))
-    return phi

@@ -8,7 +8,7 @@ import scipy.linalg
 from PIL import Image
 
 from hashlib_nb import baselines, codes
-from hashlib_nb.baselines import bag_of_words, cnnh, sdh
+from hashlib_nb.baselines import _kernel, _words, cnnh, sdh
 from hashlib_nb.baselines.itq import ITQ, principal
 from hashlib_nb.codes import LabelSets
 from tests.baselines.test_registry import CLASS, FEATURES, PICTURES, SEVERAL, N, quick
@@ -152,7 +152,7 @@ def test_sdh_is_what_plain_loops_find(labels, nu):
 def test_blocks_of_rows_give_the_same_kernel(monkeypatch):
     fitted = quick("sdh")
     whole = fitted.logits(FEATURES)
-    monkeypatch.setattr(sdh, "BLOCK", 7)
+    monkeypatch.setattr(_kernel, "BLOCK", 7)
     np.testing.assert_allclose(fitted.logits(FEATURES), whole, atol=1e-4 * np.abs(whole).max())
 
 
@@ -252,7 +252,7 @@ def test_words_are_counted_in_each_quarter(channels, patch):
     expected = np.stack([plain_histogram(each, fitted.arrays, patch) for each in pictures])
     n_patches = len(range(0, 33 - patch, 2)) ** 2
     assert (expected.sum(axis=1) == n_patches).all()
-    found = fitted.method._counts(fitted.arrays, pictures)
+    found = _words.count_words(fitted.arrays, pictures, patch)
     assert (found.sum(axis=1) == n_patches).all()
     assert np.abs(found - expected).sum() <= 2  # a patch between two words
     roots = np.sqrt(expected / n_patches).astype(np.float32)
@@ -263,7 +263,7 @@ def test_white_patches_are_uncorrelated():
     """With a little added to each variance, so that what is next to nothing is not blown up."""
     pictures = np.random.default_rng(2).integers(0, 256, (30, 32, 32, 1), dtype=np.uint8)
     fitted = quick("bag_of_words", pictures, CLASS[:30])
-    patches = np.concatenate([each for block in bag_of_words._patches(pictures, 6) for each in block])
+    patches = np.concatenate([each for block in _words.patches(pictures, 6) for each in block])
     white = (patches - fitted.arrays["patch_mean"]) @ fitted.arrays["white"]
     spread = np.linalg.eigvalsh(np.cov(patches.T))
     found = np.linalg.eigvalsh(np.cov(white.T))
@@ -275,13 +275,13 @@ def test_pictures_are_brought_to_one_size_and_taken_some_at_a_time(monkeypatch):
     small = np.stack([np.asarray(Image.fromarray(each).resize((32, 32), Image.Resampling.BOX)) for each in large])
     fitted = quick("bag_of_words", small, CLASS[:9], words=12)
     expected = fitted.logits(small)
-    monkeypatch.setattr(bag_of_words, "ROWS", 4)
+    monkeypatch.setattr(_words, "ROWS", 4)
     np.testing.assert_allclose(fitted.logits(large), expected, atol=1e-5)
 
 
 def test_themes_are_shares_that_differ_between_kinds_of_pictures():
     fitted = quick("bag_of_words", themes=9, code="themes")
-    counts = fitted.method._counts(fitted.arrays, PICTURES)
+    counts = _words.count_words(fitted.arrays, PICTURES, 6)
     shares = fitted.method._roots(fitted.arrays, counts) ** 2
     assert shares.shape == (N, 9)
     np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-5)

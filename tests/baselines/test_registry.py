@@ -414,3 +414,24 @@ def test_sdh_keeps_no_more_anchors_than_rows():
     assert quick("sdh", anchors=7).arrays["anchors"].shape == (7, D)
     assert quick("sdh").arrays["anchors"].shape == (N, D)
     assert SDH().anchors > N
+
+
+def test_generated_pictures_are_trained_on_where_the_method_takes_them():
+    """A generator's stand-in: the training rows themselves, mirrored and noised, as augmentation would make them."""
+    rng = np.random.default_rng(0)
+    labels = np.eye(3, dtype=np.uint8)[np.arange(60) % 3]
+    features = (labels @ rng.standard_normal((3, 12)) + rng.standard_normal((60, 12))).astype(np.float32)
+    more = features[:20] + rng.standard_normal((20, 12)).astype(np.float32) / 10, labels[:20]
+    training = encoder.Settings(arch=encoder.FEATURES, epochs=2)
+    plain, mixed, weightless = (
+        baselines.fit("hashgan_pairs", features, labels, 8, training=training, **settings).logits(features)
+        for settings in ({}, {"generated": more}, {"generated": more, "generated_weight": 1.0})
+    )
+    assert not np.allclose(plain, mixed)
+    assert not np.allclose(mixed, weightless)
+    with pytest.raises(ValueError, match="hashnet knows nothing of generators"):
+        baselines.fit("hashnet", features, labels, 8, training=training, generated=more)
+    with pytest.raises(ValueError, match="generated is float32"):
+        baselines.fit("hashgan_pairs", features, labels, 8, training=training, generated=(more[0][:, :5], more[1]))
+    with pytest.raises(ValueError, match="labels of generated"):
+        baselines.fit("hashgan_pairs", features, labels, 8, training=training, generated=(more[0], more[1][:, :2]))

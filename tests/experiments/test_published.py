@@ -15,12 +15,13 @@ import tyro
 
 from hashlib_nb import artifacts, codes
 from hashlib_nb.encoder import Settings
-from hashlib_nb.experiments import published, questions, results
+from hashlib_nb.experiments import published, questions, results, rivals
 
 ROOT = Path(__file__).resolve().parents[2]
 STORED = sorted((ROOT / "results").glob("*.json"))
-TABLES = [path for path in STORED if not path.stem.startswith(("stage1", "questions", "unseen"))]
+TABLES = [path for path in STORED if not path.stem.startswith(("stage1", "questions", "unseen", "rivals"))]
 QUESTIONS = ROOT / "results" / f"{published.QUESTIONS}.json"
+RIVALS = [path for path in STORED if path.stem.startswith("rivals")]
 STAGE1 = [path for path in STORED if path.stem.startswith("stage1")]
 
 
@@ -110,6 +111,21 @@ def test_a_tables_command_means_its_arguments(path):
     assert experiments <= {*args.experiments}  # fewer where the last ones are still being made
     methods = {row["method"] for row in record["rows"]}
     assert methods == {*args.methods}
+
+
+def test_every_stored_table_of_rivals_has_its_command_and_its_title():
+    assert {path.stem for path in RIVALS} <= set(published.RIVALS) == set(published.RIVALS_SHOWN)
+
+
+@pytest.mark.parametrize("path", RIVALS, ids=lambda path: path.stem)
+def test_a_table_of_rivals_is_of_its_command(path):
+    record = artifacts.load_json(path)
+    module, args = arguments(record["command"], rivals.Args)
+    listed = published.RIVALS[path.stem]
+    assert module == "rivals"
+    assert args == replace(listed, root=Path(listed.dataset.upper()), out=Path("results", path.name))
+    assert {row["seed"] for row in record["rows"]} == {*args.seeds}
+    assert {row["method"] for row in record["rows"]} - {*rivals.REFERENCES} == {*args.names}
 
 
 def test_the_stored_questions_are_those_that_their_command_asks():
