@@ -527,6 +527,35 @@ def markdown(record: Mapping[str, Any]) -> list[str]:
     return [*lines, f"For comparison: {'; '.join(said)}.", "", *printed(about["dataset"], lengths)]
 
 
+def verdict(record: Mapping[str, Any]) -> str:
+    """What follows of a stored record: who leads, where ours stands, and whether the printed order holds."""
+    found, about = summarize(record["rows"]), record["args"]
+    longest, said = max(about["lengths"]), []
+    for kind in KINDS:
+        means = found[(found["kind"] == kind) & (found["bits"] == longest)].set_index("method")["mean"]
+        means = means.sort_values(ascending=False)
+        if OURS in means:
+            place = list(means.index).index(OURS) + 1
+            best = f"{title(means.index[0])} leads with {means.iloc[0]:.3f}"
+            said.append(f"{kind}: {best}, the thesis is {place} of {len(means)} with {means[OURS]:.3f}")
+    words = f"At {longest} bits, {'; '.join(said)}."
+    rows = [r for r in record["differences"] if r["kind"] == KINDS[0] and r["bits"] == longest and r["p"] is not None]
+    if rows:
+        for sign, verb in ((1, "behind"), (-1, "ahead of")):
+            names = [title(r["rival"]) for r in rows if r["p"] < 0.05 and sign * r["difference"] > 0]
+            words += f" Surely {verb} the thesis (outputs, Holm): {', '.join(names) or 'none'}."
+    order = {name: by for name, by in PRINTED.get(about["dataset"], {}).items() if longest in by}
+    outputs = found[(found["kind"] == KINDS[0]) & (found["bits"] == longest)].set_index("method")["mean"]
+    order = {name.replace("HashGAN", "hashgan_pairs"): by[longest] for name, by in order.items()}
+    both = [name for name in order if name in outputs.index]
+    if len(both) > 2:
+        rank = stats.spearmanr([order[name] for name in both], [outputs[name] for name in both]).statistic
+        words += (
+            f" Of {len(both)} methods the thesis prints a number; their order there and here correlates by {rank:.2f}."
+        )
+    return words
+
+
 def _cell(by_row: pd.DataFrame, name: str, kind: str, bits: int) -> str:
     if (name, kind, bits) not in by_row.index:
         return ""
@@ -582,16 +611,21 @@ def _seconds_a_row(name: str, args: Args) -> float:
     return (time.process_time() - start) / n
 
 
+def make_table(args: Args, *, shown: Args | None = None) -> dict[str, Any]:
+    """Measure, and write the JSON; `shown` are the arguments as it should say them, None for `args`."""
+    artifacts.check_writable(args.path, artifacts.replaces_json("rows", "command"))
+    record = json.loads(json.dumps(provenance.made_by("rivals", shown or args) | run(args)))
+    with artifacts.locked(args.path):
+        artifacts.save_json(args.path, record)
+    return record
+
+
 def main(args: Args) -> None:
     """Measure from the shell; every fit is kept as it is done."""
-    artifacts.check_writable(args.path, artifacts.replaces_json("rows", "command"))
     if args.plan:
         say_plan(args)
         return
-    record = provenance.made_by("rivals", args) | run(args)
-    with artifacts.locked(args.path):
-        artifacts.save_json(args.path, json.loads(json.dumps(record)))
-    print("\n".join(markdown(record)))
+    print("\n".join(markdown(make_table(args))))
     print(f"saved {artifacts.shown(args.path)}")
 
 

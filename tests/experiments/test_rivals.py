@@ -10,10 +10,12 @@ import pytest
 from scipy import stats
 
 from hashlib_nb import artifacts, baselines, datasets, metrics
+from hashlib_nb.encoder import Settings
 from hashlib_nb.experiments import rivals
 from hashlib_nb.experiments.rivals import Args, Data
 from tests.experiments.test_results import load_tiny, tiny_splits
 
+QUICK = Settings(arch="efficientnet_lite0_frozen", epochs=2)
 ARGS = Args(methods=("thesis", "sdh", "lsh"), lengths=(4, 8), seeds=(0, 1), trial_length=4, held_out=0.4)
 
 
@@ -155,6 +157,32 @@ def test_unseen_classes_are_searched_for_and_not_fitted_to(home, monkeypatch):
     assert len(data.part("query", False)) == len(data.labels("query")) == 9
     assert set(rivals.measured(data, "lsh", {}, 8)) >= {"outputs/8", "thermometer/8"}
     assert "thermometer, decided/8" not in rivals.measured(data, "lsh", {}, 8)  # nothing to decide for
+
+
+def with_several_labels(name: str, **settings) -> datasets.Splits:
+    """The tiny pictures with two labels each: whether a class is even, and in which third it lies."""
+    splits = load_tiny(name, **settings)
+
+    def labeled(part: datasets.Split) -> datasets.Split:
+        classes = part.labels.argmax(axis=1)
+        several = np.hstack([np.eye(2, dtype=np.uint8)[classes % 2], np.eye(3, dtype=np.uint8)[classes // 4]])
+        return replace(part, labels=several)
+
+    parts = {part: labeled(getattr(splits, part)) for part in datasets.PARTS}
+    return replace(splits, **parts, class_names=("even", "odd", "low", "middle", "high"), pool=None)
+
+
+def test_pictures_with_several_labels_have_every_row(tmp_path, monkeypatch):
+    monkeypatch.setenv("HASHLIB_NB_HOME", str(tmp_path))
+    monkeypatch.setattr(datasets, "load", with_several_labels)
+    monkeypatch.setattr(rivals, "inputs_of", pixels)
+    monkeypatch.setattr(rivals, "RESAMPLES", 50)
+    methods = ("thesis", "csq", "orthohash", "sdh")
+    found = rivals.run(replace(ARGS, methods=methods, lengths=(8,), seeds=(0,), settings=QUICK))
+    rows = {(row["method"], row["kind"]): row["map"] for row in found["rows"]}
+    assert {(name, kind) for name in methods for kind in rivals.KINDS} <= {*rows}
+    assert rows["sdh", "outputs"] > rows["random codes", "reference"]
+    assert rows["ceiling", "reference"] > rows["random codes", "reference"]
 
 
 def test_trials_of_another_run_are_taken_or_refused_by_name(record, tmp_path, data):
