@@ -39,6 +39,8 @@ SO_FAR = {"PPO": np.array([[0.5, 0.6, 0.7], [0.55, 0.6, 0.72]]), "greedy + swap"
 ANYTIME = {pool: {method: (CALLS, best) for method, best in SO_FAR.items()} for pool in ("64", "union", "256")}
 SURE_AND_DOUBTFUL = np.array([[4, -5, 3], [0.2, -0.3, 0.9]], dtype=np.float32)
 """Logits of three outputs, the same bits at one half."""
+ALIKE = np.array([[0, 0, 1, 1], [1, 1, 0, 1], [0, 0, 1, 1], [1, 1, 1, 1]], dtype=np.uint8)
+"""Bits 0 and 1 are one, bit 2 nearly their complement, bit 3 never changes."""
 MATCHES = np.arange(2 * 4 * 4, dtype=np.uint8).reshape(1, 2, 4, 4, 1)
 
 
@@ -85,6 +87,20 @@ CASES = {
         {"all bits": np.array([0.4, 0.6]), "cosine of pixels": np.array([0.7, 0.8])},
         {"cosine of pixels": np.array([0.5]), "all bits": np.array([0.8])},
         (0.34, 0.15),
+    ),
+    "quantization": lambda: plots.quantization(np.array([0.5, 0.3, 0.25]), {1: 0.4, 2: 0.45}),
+    "bit_correlations": lambda: plots.bit_correlations({"one": ALIKE, "two": ALIKE[:, ::-1]}),
+    "above_bound": lambda: plots.above_bound(
+        {"CNNH": (np.array([0.1, 0.2]), np.array([[0.9, 0.8], [0.8, 0.8]])), "repaired": ([1.0], np.array([0.78]))},
+        0.75,
+    ),
+    "query_distances": lambda: plots.query_distances(
+        {"ITQ": np.array([0, 1, 1, 3, 3, 3]), "CSQ": np.array([0, 0, 2, 2, 2, 2])}, np.array([1, 1, 1, 0, 0, 0]) > 0, 4
+    ),
+    "maps_by_idea": lambda: plots.maps_by_idea(
+        {"LSH": (0.3, 0.01), "HashNet": (0.7, 0.02), "DPSH": (0.6, 0.02)},
+        {"LSH": "no labels", "HashNet": "pairs", "DPSH": "pairs"},
+        {"random codes": 0.1},
     ),
     "anytime": lambda: plots.anytime(ANYTIME, xlabel="calls", levels=dict.fromkeys(ANYTIME, 0.5)),
     "reward_and_test": lambda: plots.reward_and_test({"64": (MEANS[0], MEANS[1])}, {"64": FOUND}),
@@ -423,3 +439,34 @@ def test_chance_is_said_and_not_drawn_to_scale():
     ax = plots.map_by_length([4, 8], SEEDS, {"all bits": 0.75}, np.zeros(2), 0.1).axes[0]
     assert ax.texts[0].get_text() == "chance, far below: 0.100"
     assert ax.get_ylim()[0] > 0.1
+
+
+def test_equal_bits_and_complements_are_dark_and_a_bit_that_never_changes_is_light():
+    first, second = CASES["bit_correlations"]().axes[:2]
+    shades = np.asarray(first.collections[0].get_array()).reshape(4, 4)
+    np.testing.assert_allclose(np.sort(shades, axis=None), np.sort(second.collections[0].get_array(), axis=None))
+    r = abs(np.corrcoef(ALIKE[:, 0], ALIKE[:, 2])[0, 1])
+    wanted = np.array([[1, 1, r, 0], [1, 1, r, 0], [r, r, 1, 0], [0, 0, 0, 0]])
+    np.testing.assert_allclose(shades, wanted, atol=1e-9)  # like stands by like, what is alone comes last
+
+
+def test_relevant_pictures_stand_above_the_line_and_others_below_at_their_distances():
+    upper, lower = CASES["query_distances"]().axes
+    bars = {(round(bar.get_x() + 0.45), bar.get_height()) for bar in upper.patches if bar.get_height()}
+    assert bars == {(0, 0.5), (1, 1.0), (3, -1.0)}
+    assert {round(bar.get_x() + 0.45): bar.get_height() for bar in lower.patches if bar.get_height() < 0} == {2: -1.0}
+
+
+def test_methods_stand_below_each_other_by_map_and_share_the_mark_of_their_idea():
+    ax = CASES["maps_by_idea"]().axes[0]
+    assert read(ax.get_yticklabels()) == ["LSH", "DPSH", "HashNet"]  # from below
+    marks = {line.get_label(): line for line in ax.lines}
+    (pairs,) = [bars for bars in ax.containers if bars.get_label() == "pairs"]
+    np.testing.assert_allclose(np.sort(pairs[0].get_xdata()), [0.6, 0.7])
+    np.testing.assert_allclose(marks["random codes"].get_xdata(), [0.1, 0.1])
+
+
+def test_objectives_are_percent_above_the_bound_and_the_mean_of_seeds():
+    first, second = CASES["above_bound"]().axes[0].lines
+    np.testing.assert_allclose(first.get_xydata(), [[0.1, 100 * (0.85 / 0.75 - 1)], [0.2, 100 * (0.8 / 0.75 - 1)]])
+    np.testing.assert_allclose(second.get_xydata(), [[1.0, 4.0]])
