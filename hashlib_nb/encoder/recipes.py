@@ -127,8 +127,8 @@ FROZEN = Recipe(
 """For the head on a frozen trunk."""
 TUNED = Recipe(
     "adamw",
-    lr=4e-4,
-    head_lr_factor=7.5,
+    lr=1e-3,
+    head_lr_factor=5,
     batch_size=50,
     epochs=20,
     one_cycle=True,
@@ -139,7 +139,7 @@ TUNED = Recipe(
     crop=1 / 8,
     distort=True,
     frozen_blocks=3,
-    lr_decay=0.9,
+    lr_decay=0.97,
     label_smoothing=0.1,
     ema=0.995,
     outputs="labels",

@@ -27,7 +27,7 @@ from matplotlib.figure import Figure
 from hashlib_nb import artifacts, codes, hamming, plots
 from hashlib_nb.candidates import THESIS as THESIS_BITS
 from hashlib_nb.encoder import Settings
-from hashlib_nb.experiments import plan, results, reward_rows, unseen
+from hashlib_nb.experiments import plan, results, reward_rows, rivals, unseen
 from hashlib_nb.experiments import questions as asked
 
 COCO = ("query=1000", "train=4000", "train_from_database=false", "size=160")
@@ -38,13 +38,25 @@ OF_THE_THESIS = {"lengths": (16, 32, 48, 64), "thermometer": False}
 """Tables that have the thesis' rows alone so far."""
 TABLES = {
     "fashion-mini": results.Args(workers=2),
-    "cifar10-tuned": replace(PHOTOGRAPHS, dataset="cifar10", seeds=(0,), settings=Settings(recipe="tuned")),
+    "cifar10-tuned": replace(PHOTOGRAPHS, dataset="cifar10", settings=Settings(recipe="tuned")),
     "cifar10-frozen": replace(CIFAR10, **OF_THE_THESIS),
     "cifar10-frozen-splits": replace(CIFAR10, seeds=(0,), splits=(0, 1, 2)),
     "coco18-frozen": replace(FROZEN, dataset="coco", options=COCO),
     "coco18-no-person-frozen": replace(FROZEN, dataset="coco", options=(*COCO, "exclude=person")),
 }
 """Name of the JSON file and the arguments of `hashlib_nb.results`, but for `root` and `out`."""
+TRIALS = Path("results", "rivals-cifar10.json")
+"""Where the settings of other people's methods come from, for every data set."""
+ELSEWHERE = rivals.Args(dataset="coco", options=COCO, lengths=(16, 64), trials=TRIALS, settings=FROZEN.settings)
+RIVALS = {
+    "rivals-cifar10": rivals.Args(dataset="cifar10", settings=CIFAR10.settings),
+    "rivals-coco18": ELSEWHERE,
+    "rivals-coco18-no-person": replace(ELSEWHERE, options=(*COCO, "exclude=person")),
+    "rivals-unseen-cifar10": rivals.Args(
+        dataset="cifar10", lengths=(64,), n_unseen=3, trials=TRIALS, settings=CIFAR10.settings
+    ),
+}
+"""The same of `hashlib_nb.rivals`; they follow the tables that they take their settings from."""
 QUESTIONS = "questions-fashion-mini"
 """Name of the JSON file that `hashlib-nb questions` makes."""
 REWARD_ROWS = "reward-rows-cifar10"
@@ -83,6 +95,21 @@ rank by the network's own posteriors, without a code. *Mirrored* rows are the sa
 picture and its mirror image, which takes a second encoding. Accuracy is that of the class which decided queries take;
 of several labels a picture, the overlap (Jaccard) of decided and right ones.
 [What each number means](../book/reference/metrics.md)."""
+AGAINST = """## Other people's codes on the same trunk
+
+Every method is a head on the same frozen features, with the same rows, batches, schedule and number of trials for its
+settings (8 at 32 bits on CIFAR-10, used unchanged elsewhere). A tenth of the training rows is held out from all of
+them, and chooses settings, levels and bits; the thesis' method has no folds here. *Outputs*: k outputs asked whether
+they are at least 0. *Thermometer*: p bits that greedy keeps of 64 outputs asked at 13 quantiles each. *Decided*: a
+query takes the majority code of its nearest class. Mean ± standard deviation over three seeds. HashGAN has no generator
+here, and is named after what is left; PGDH is built from its idea, with exact credits. No row here was run with VGG-19
+or AlexNet, on NUS-WIDE or on the whole of MS-COCO; `hashlib-nb rivals --arch ... --root ...` does that."""
+RIVALS_SHOWN = {
+    "rivals-cifar10": "CIFAR-10, protocol 54k; frozen EfficientNet-Lite0 at 128 px",
+    "rivals-coco18": "COCO-18; frozen EfficientNet-Lite0 at 160 px",
+    "rivals-coco18-no-person": "COCO-18 without person; frozen EfficientNet-Lite0 at 160 px",
+    "rivals-unseen-cifar10": "Three classes of CIFAR-10 that nobody trained on; frozen EfficientNet-Lite0 at 128 px",
+}
 PAYING = """## Who should pay for a choice
 
 Asked of training pictures alone: which rows let greedy choose bits that serve other pictures, and what the last layer
@@ -174,10 +201,24 @@ def make_tables(args: Args) -> None:
         results.make_table(replace(table, out=path), shown=replace(table, root=root, out=Path("results", path.name)))
 
 
+def make_rivals(args: Args) -> None:
+    """Run `hashlib_nb rivals` for each of its tables that is asked for."""
+    for name, table in _asked(args, RIVALS).items():
+        path = folder() / f"{name}.json"
+        where = {"root": Path(table.dataset.upper()), "out": Path("results", path.name)}
+        shown = replace(table, **where)
+        trials = table.trials and folder() / table.trials.name
+        rivals.make_table(replace(table, out=path, trials=trials), shown=shown)
+
+
 def asked_tables(args: Args) -> dict[str, results.Args]:
     """The tables that `make_tables` makes, by name, with the folders that `args` give."""
+    return _asked(args, TABLES)
+
+
+def _asked(args: Args, tables: dict) -> dict:
     roots = {"cifar10": args.cifar10, "coco": args.coco}
-    with_root = {name: replace(table, root=roots.get(table.dataset)) for name, table in TABLES.items()}
+    with_root = {name: replace(table, root=roots.get(table.dataset)) for name, table in tables.items()}
     return {
         name: table for name, table in with_root.items() if (name in args.only if args.only else table.root is not None)
     }
@@ -186,8 +227,9 @@ def asked_tables(args: Args) -> dict[str, results.Args]:
 def planned(args: Args) -> plan.Plan:
     """What all tables that `make_tables` makes want made; what several want, once."""
     tables = {name: replace(table, out=folder() / f"{name}.json") for name, table in asked_tables(args).items()}
-    lists = () if args.lists is None else ("lists: stage 1 on each, not counted",)
-    return sum((results.planned(table) for table in tables.values()), plan.Plan(besides=lists))
+    besides = () if args.lists is None else ("lists: stage 1 on each, not counted",)
+    besides += tuple(f"{name}: not counted, hashlib-nb rivals --plan says it" for name in _asked(args, RIVALS))
+    return sum((results.planned(table) for table in tables.values()), plan.Plan(besides=besides))
 
 
 def measure_lists(args: Args) -> None:
@@ -305,6 +347,17 @@ def _mean(row: pd.Series) -> str:
     return results.plus_minus(row["map"], row["map_sd"])
 
 
+def rivals_tables() -> list[str]:
+    """Other people's codes on one trunk, as lines of markdown."""
+    lines = []
+    for name, words in RIVALS_SHOWN.items():
+        path = folder() / f"{name}.json"
+        if path.exists():
+            record = artifacts.load_json(path)
+            lines += [f"**{words}.** {rivals.verdict(record)}", "", *rivals.markdown(record)]
+    return [AGAINST, "", *lines] if lines else []
+
+
 def reward_rows_tables() -> list[str]:
     """Who should pay for a choice, and what a last layer should be fitted to, as lines of markdown."""
     path = folder() / f"{REWARD_ROWS}.json"
@@ -407,6 +460,7 @@ def markdown() -> str:
             "",
             *map_tables(),
             "",
+            *rivals_tables(),
             *reward_rows_tables(),
             *unseen_tables(),
             *about,
@@ -439,8 +493,8 @@ def _count(number: int, what: str) -> str:
 
 def main(args: Args) -> None:
     """Make, then show."""
-    if unknown := [name for name in args.only if name not in TABLES]:
-        raise ValueError(f"only names {unknown[0]!r}; there are: {', '.join(TABLES)}")
+    if unknown := [name for name in args.only if name not in (*TABLES, *RIVALS)]:
+        raise ValueError(f"only names {unknown[0]!r}; there are: {', '.join((*TABLES, *RIVALS))}")
     for option in ("cifar10", "coco", "lists"):
         if (path := getattr(args, option)) is not None and not path.is_dir():
             raise FileNotFoundError(f"{option}: {artifacts.shown(path)} is no folder; give the one with its files")
@@ -451,6 +505,7 @@ def main(args: Args) -> None:
         plan.show(planned(args))
         return
     make_tables(args)
+    make_rivals(args)
     if args.lists is not None:
         measure_lists(args)
     if args.banner:
