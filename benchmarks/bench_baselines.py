@@ -2,9 +2,9 @@
 
 ITQ and SDH have no rival that is maintained, so the yardstick is what they cannot do without: the products of n rows
 with d features, or with the anchors. CNNH shares a code among equal label sets; the other side is the same sweep over
-the n rows themselves, which is asserted to be as good. The mean over a batch's triplets is compared with the tensor of
-b^3 differences that its formula shows; value and gradient are asserted to be equal. Memory is measured in a process of
-its own for each entry, data included.
+rows that each have a further label of their own, so that none share. The mean over a batch's triplets (DTSH's) is
+compared with the tensor of b^3 differences that its formula shows; gradients are asserted to be equal. Memory is
+measured in a process of its own for each entry, data included.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from torch.nn.functional import softplus
 
 from benchmarks import timing
 from hashlib_nb import baselines
-from hashlib_nb.baselines import _pairs, cnnh
-from hashlib_nb.codes import LabelSets, pair_objective
+from hashlib_nb.codes import pair_objective
 from hashlib_nb.machine import threads
 
 OURS, PRODUCTS, EACH_ROW, CUBE = "ours", "matrix products alone", "a code for each row", "tensor of b^3"
@@ -103,42 +102,40 @@ def measure_closed(args: Args, name: str) -> list[dict]:
 
 def measure_cnnh(args: Args) -> list[dict]:
     """Rows of CNNH's stage 1, which both sides end equally well."""
-    classes = np.arange(args.cnnh_rows) % 10
-    shared = LabelSets.of(classes)
-    each = LabelSets(shared.sets[shared.index], np.arange(len(classes)), np.ones(len(classes), np.int64))
+    classes = np.eye(10, dtype=np.uint8)[np.arange(args.cnnh_rows) % 10]
+    each = np.hstack([classes, np.eye(args.cnnh_rows, dtype=np.uint8)])  # which makes no two rows similar
 
-    def value(groups: LabelSets) -> float:
-        relaxed, _ = cnnh.sweeps(groups, args.bits, 10)
-        return pair_objective((relaxed >= 0).astype(np.uint8)[groups.index], classes)
+    def value(labels: np.ndarray) -> float:
+        return pair_objective(baselines.method("cnnh").targets(labels, args.bits, 0), classes)
 
-    times, values = timing.take_turns({OURS: lambda: value(shared), EACH_ROW: lambda: value(each)}, args.repeats)
+    times, values = timing.take_turns({OURS: lambda: value(classes), EACH_ROW: lambda: value(each)}, args.repeats)
     about = {"what": "CNNH", "n": args.cnnh_rows, "bits": args.bits}
     return [about | {"side": side, **taken, "objective": values[side]} for side, taken in times.items()]
 
 
-def cube(near: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
-    """The mean over triplets as its formula has it."""
+def ours(u: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """DTSH's mean over triplets, without its distance to codes."""
+    return baselines.method("dtsh", eta=0.0).loss(u, y, None, 0.0)
+
+
+def cube(u: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """The same as its formula has it."""
+    near, s = u @ u.T / 2, (y @ y.T > 0).float()
     alike, unlike = s - torch.eye(len(s)), 1 - s
-    penalties = softplus(5 - (near[:, :, None] - near[:, None, :]))
+    penalties = softplus(5 / 48 * u.shape[1] - (near[:, :, None] - near[:, None, :]))
     return torch.einsum("apn,ap,an->", penalties, alike, unlike) / (alike.sum(1) @ unlike.sum(1))
 
 
-def triplets(near: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
-    """Ours."""
-    return _pairs.mean_over_triplets(near, s, lambda nearer: softplus(5 - nearer))
-
-
 def gradient(loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], batch: int, bits: int) -> torch.Tensor:
-    """Of a loss of triplets with respect to outputs [b, k]."""
+    """Of a loss of triplets with respect to outputs [b, k]; half of the pairs are similar."""
     u = torch.randn(batch, bits, generator=torch.Generator().manual_seed(0), requires_grad=True)
-    s = _pairs.similar(torch.nn.functional.one_hot(torch.arange(batch) % 2).float())  # half of the pairs are similar
-    loss(u @ u.T / 2, s).backward()
+    loss(u, torch.nn.functional.one_hot(torch.arange(batch) % 2).float()).backward()
     return u.grad
 
 
 def measure_triplets(args: Args) -> list[dict]:
     """Rows of one batch's triplets, forward and backward."""
-    sides = {OURS: triplets, CUBE: cube}
+    sides = {OURS: ours, CUBE: cube}
     runs = {side: lambda loss=loss: gradient(loss, args.batch, args.bits) for side, loss in sides.items()}
     times, values = timing.take_turns(runs, max(3, args.repeats))
     torch.testing.assert_close(values[OURS], values[CUBE], rtol=1e-3, atol=1e-6)
