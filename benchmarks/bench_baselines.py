@@ -39,7 +39,7 @@ class Args:
     """k"""
     cnnh_rows: int = 1_000
     """training rows of CNNH's two sides"""
-    batch: int = 256
+    batches: tuple[int, ...] = (32, 64, 128, 256)
     """rows whose triplets are taken"""
     repeats: int = 1
     """rounds after the warm-up; the median counts"""
@@ -49,7 +49,7 @@ class Args:
     def __post_init__(self) -> None:
         """Make it small."""
         if self.quick:
-            timing.shrink(self, n=200, width=40, bits=8, cnnh_rows=40, batch=12)
+            timing.shrink(self, n=200, width=40, bits=8, cnnh_rows=40, batches=(6, 12))
 
 
 def rows_of(n: int, width: int) -> tuple[np.ndarray, np.ndarray]:
@@ -133,22 +133,22 @@ def gradient(loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], batch: 
     return u.grad
 
 
-def measure_triplets(args: Args) -> list[dict]:
+def measure_triplets(args: Args, batch: int) -> list[dict]:
     """Rows of one batch's triplets, forward and backward."""
     sides = {OURS: ours, CUBE: cube}
-    runs = {side: lambda loss=loss: gradient(loss, args.batch, args.bits) for side, loss in sides.items()}
+    runs = {side: lambda loss=loss: gradient(loss, batch, args.bits) for side, loss in sides.items()}
     times, values = timing.take_turns(runs, max(3, args.repeats))
     torch.testing.assert_close(values[OURS], values[CUBE], rtol=1e-3, atol=1e-6)
     rows = []
     for side, taken in times.items():
-        peak = timing.peak_memory(gradient, (sides[side], args.batch, args.bits), (sides[side], 4, args.bits))
-        rows.append({"what": "triplets", "n": args.batch, "bits": args.bits, "side": side, **taken, "peak_mb": peak})
+        peak = timing.peak_memory(gradient, (sides[side], batch, args.bits), (sides[side], 4, args.bits))
+        rows.append({"what": "triplets", "n": batch, "bits": args.bits, "side": side, **taken, "peak_mb": peak})
     return rows
 
 
 def ratios(args: Args, rows: list[dict]) -> list[timing.Ratio]:
     """Time of each against its yardstick, and memory where both were measured."""
-    of = {(row["what"], row["side"]): row for row in rows}
+    of = {(row["what"], row["side"]): row for row in rows}  # of several batches the last, which is the largest
     found = []
     for (what, side), row in of.items():
         if side == OURS:
@@ -163,14 +163,17 @@ def ratios(args: Args, rows: list[dict]) -> list[timing.Ratio]:
     return found
 
 
-@threads.limited(1, "pools")
+@threads.limited(1, "pools", "torch")
 def main(args: Args) -> None:
     """Measure, print the table, save rows."""
-    torch.set_num_threads(1)
     rows = [row for name in METHODS for row in measure_closed(args, name)]
-    rows += measure_cnnh(args) + measure_triplets(args)
+    triplets = [row for batch in args.batches for row in measure_triplets(args, batch)]
+    rows += measure_cnnh(args) + triplets
     print(pd.DataFrame(rows).to_string(index=False, float_format="%.4g", na_rep=""))
     timing.save("baselines", args, rows, ratios(args, rows))
+    groups = pd.DataFrame(triplets).groupby("side", sort=False)
+    curves = {side: (lines.n, lines.seconds) for side, lines in groups}
+    timing.figure("bench_baselines", curves, "pictures in a batch", "seconds for its triplets")
 
 
 if __name__ == "__main__":
