@@ -252,17 +252,32 @@ def tried(data: Data, name: str) -> Iterator[dict]:
 
 def best_settings(args: Args, data: Data) -> tuple[dict[str, dict], list[dict]]:
     """Settings of each method that did best on the held-out rows, and all rows of `tried`."""
-    if args.trials is not None:
-        record = artifacts.load_json(args.trials)
-        rows = [row for row in record["trials"] if row["method"] in args.names]
-        if missing := {*args.names} - {row["method"] for row in rows}:
-            raise ValueError(f"trials: {artifacts.shown(args.trials)} has none of {', '.join(sorted(missing))}")
-    else:
+    rows = stored_trials(args)
+    if not rows:
         rows = [row for name in tqdm(args.names, desc="trials", unit="method") for row in tried(data, name)]
     best = {
         name: max((row for row in rows if row["method"] == name), key=lambda row: row["map"]) for name in args.names
     }
     return {name: row["settings"] for name, row in best.items()}, rows
+
+
+def stored_trials(args: Args) -> list[dict]:
+    """Rows of `tried` in the file that `args.trials` names; none where it names none.
+
+    Raises:
+        ArtifactError, ValueError: it is no table of this command, or lacks a method.
+    """
+    if args.trials is None:
+        return []
+    record = artifacts.load_json(args.trials)
+    found = record.get("trials") if isinstance(record, dict) else None
+    keys = {"method", "settings", "map"}
+    if not isinstance(found, list) or not all(isinstance(row, dict) and keys <= {*row} for row in found):
+        raise ValueError(f"trials: {artifacts.shown(args.trials)} is no table of hashlib-nb rivals; give one")
+    rows = [row for row in found if row["method"] in args.names]
+    if missing := {*args.names} - {row["method"] for row in rows}:
+        raise ValueError(f"trials: {artifacts.shown(args.trials)} has none of {', '.join(sorted(missing))}")
+    return rows
 
 
 def _rows(images: Any, rows: np.ndarray) -> Any:
@@ -415,7 +430,15 @@ def fits_of(args: Args, name: str, data: Data) -> list[int]:
 def run(args: Args) -> dict[str, Any]:
     """All rows, the trials behind them, and differences to ours; what is done is found in its files."""
     setup = args.setup
-    whole, inputs = setup.splits, inputs_of(setup)
+    whole = setup.splits
+    stored_trials(args)
+    if args.n_unseen > (most := len(whole.class_names) - unseen.LEAST_SEEN):
+        raise ValueError(
+            f"n_unseen is {args.n_unseen} of {len(whole.class_names)} classes; give at most {max(0, most)}"
+        )
+    for seed in args.seeds if args.n_unseen else ():  # before the first takes hours
+        unseen.unseen_splits(whole, unseen.drawn_classes(len(whole.class_names), args.n_unseen, seed))
+    inputs = inputs_of(setup)
     every = {seed: Data.of(args, whole, inputs, seed) for seed in args.seeds}
     settings, trials = best_settings(args, every[args.seeds[0]])
     rows, precisions = [], {}
