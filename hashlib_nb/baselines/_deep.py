@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from hashlib_nb import checks
-from hashlib_nb.baselines._method import Method
+from hashlib_nb.baselines.base import Baseline
 from hashlib_nb.encoder import Objective, Recipe
 
 RATES = (1e-3, 2e-3, 4e-3, 8e-3)
@@ -20,7 +20,7 @@ MORE_RATES = (5e-4, 1e-3, 1.5e-3, 2e-3, 3e-3, 4e-3, 6e-3, 8e-3)
 
 
 @dataclass(frozen=True)
-class Deep(Method):
+class Deep(Baseline):
     """A method that is trained: `loss` is what it minimizes; trunk, rows, batches and schedule are the encoder's."""
 
     TRAINED: ClassVar = True

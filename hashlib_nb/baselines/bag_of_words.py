@@ -10,8 +10,8 @@ import numpy as np
 from sklearn.decomposition import LatentDirichletAllocation
 
 from hashlib_nb import checks
-from hashlib_nb.baselines._method import Projection
 from hashlib_nb.baselines._words import SIDE, count_words, find_words
+from hashlib_nb.baselines.base import Projection
 from hashlib_nb.baselines.itq import ITQ
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.linalg
 
 from hashlib_nb import checks
-from hashlib_nb.baselines._method import Projection
+from hashlib_nb.baselines.base import Projection
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from hashlib_nb import checks
-from hashlib_nb.baselines._method import Projection
+from hashlib_nb.baselines.base import Projection
 from hashlib_nb.datasets import PARTS, Splits
 from hashlib_nb.hamming import MAX_BITS
 

@@ -1,6 +1,6 @@
 """Other people's codes by name: fit one, encode with it, save and load it.
 
-A method is one module of this folder: ``hashnet`` is ``hashnet.py``. The module defines one `Method`. Modules that
+A method is one module of this folder: ``hashnet`` is ``hashnet.py``. The module defines one `Baseline`. Modules that
 start with an underscore are helpers. To add a method, add a file; there is nothing to register.
 """
 
@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hashlib_nb import artifacts, checks
-from hashlib_nb.baselines._method import Method
+from hashlib_nb.baselines.base import Baseline
 from hashlib_nb.hamming import MAX_BITS, check_labels
 
 if TYPE_CHECKING:
     from hashlib_nb.encoder import Encoder, Settings
 
-HELPERS = ("registry", "trivial", "__main__")
+HELPERS = ("base", "registry", "trivial", "__main__")
 """Modules of this folder that are no methods, beside those with an underscore."""
 FILE = "baseline.npz"
 """What a folder of `Fitted.save` holds, beside an encoder's files where there is one."""
@@ -39,7 +39,7 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(name for name in modules if not name.startswith("_") and name not in HELPERS))
 
 
-def method(name: str, **settings) -> Method:
+def method(name: str, **settings) -> Baseline:
     """A method with its settings; what they are its class says.
 
     Raises:
@@ -55,7 +55,7 @@ def method(name: str, **settings) -> Method:
     (kind,) = [
         each
         for _, each in inspect.getmembers(module, inspect.isclass)
-        if issubclass(each, Method) and each.__module__ == module.__name__
+        if issubclass(each, Baseline) and each.__module__ == module.__name__
     ]
     takes = [each.name for each in fields(kind)]
     for setting in settings:
@@ -72,7 +72,7 @@ class Fitted:
 
     name: str
     """What `fit` was asked for."""
-    method: Method
+    method: Baseline
     """With its settings."""
     code_length: int
     """k."""
@@ -250,7 +250,7 @@ def _train(
 
 
 def _with_generated(
-    made: Method, name: str, images: Any, labels: np.ndarray, rows: np.ndarray, generated: tuple
+    made: Baseline, name: str, images: Any, labels: np.ndarray, rows: np.ndarray, generated: tuple
 ) -> tuple[Any, np.ndarray, np.ndarray]:
     """Images, labels and rows with the generated ones at the end; ValueError where they do not go with the others."""
     if not made.TAKES_GENERATED:
@@ -297,7 +297,7 @@ def _held_out(rows: Any, n: int) -> np.ndarray:
     return rows
 
 
-def _check_rows(made: Method, labels: np.ndarray) -> None:
+def _check_rows(made: Baseline, labels: np.ndarray) -> None:
     """Raise ValueError where nothing can be learned of these rows."""
     if len(labels) < 2:
         raise ValueError(f"held_out leaves {len(labels)} rows to fit to; hold out fewer")

@@ -11,7 +11,7 @@ import scipy.linalg
 
 from hashlib_nb import checks
 from hashlib_nb.baselines._kernel import kernel, kernel_width
-from hashlib_nb.baselines._method import Projection
+from hashlib_nb.baselines.base import Projection
 
 RIDGE = 1e-4
 """eps, as a share of the mean diagonal of phi' phi: kernel values of near anchors are nearly equal."""

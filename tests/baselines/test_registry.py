@@ -13,7 +13,7 @@ import torch
 
 from hashlib_nb import baselines, encoder, metrics
 from hashlib_nb.artifacts import ArtifactError
-from hashlib_nb.baselines import _method, registry
+from hashlib_nb.baselines import base, registry
 from hashlib_nb.baselines.sdh import SDH
 from hashlib_nb.encoder.training import Training
 from tests.encoder.test_fitting import cut_off, pictures
@@ -94,7 +94,7 @@ def test_no_two_methods_have_one_title():
 @every_method
 def test_a_grid_has_few_combinations_and_the_method_takes_each(name):
     grid = baselines.method(name).GRID
-    assert math.prod(len(values) for values in grid.values()) <= _method.TRIALS == 8
+    assert math.prod(len(values) for values in grid.values()) <= base.TRIALS == 8
     settings = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
     made = [baselines.method(name, **each) for each in settings]
     assert len({*map(repr, made)}) == len(made)

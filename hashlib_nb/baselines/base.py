@@ -13,7 +13,7 @@ TRIALS = 8
 
 
 @dataclass(frozen=True)
-class Method:
+class Baseline:
     """Somebody's way to make codes. A subclass is one file; its fields are settings, each with a default."""
 
     TITLE: ClassVar[str]
@@ -36,7 +36,7 @@ class Method:
 
 
 @dataclass(frozen=True)
-class Projection(Method):
+class Projection(Baseline):
     """A method whose outputs are a function of features, with arrays that a closed form or alternation has found."""
 
     def fit(self, features: np.ndarray, labels: np.ndarray, code_length: int, seed: int) -> dict[str, np.ndarray]:
