@@ -95,8 +95,9 @@ class Fitted:
         Raises:
             ValueError: something else, features of another width, or NaN.
         """
+        images = _checked(images)
         if self.method.TRAINED:
-            return self.encoder.logits(_checked(images))
+            return self.encoder.logits(images)
         if self.method.OF_PICTURES:
             return self.method.outputs(self.arrays, _pictures(images, self.name)).astype(np.float32)
         features = _features(images, self.encoder)
@@ -192,9 +193,9 @@ def fit(
         images, labels, rows = _with_generated(made, name, images, labels, rows, generated)
     start = time.process_time()
     if made.TRAINED:
+        how = {"seed": seed, "training": training, "checkpoint": checkpoint, "progress": progress}
         n_generated = 0 if generated is None else len(generated[0])
-        rest = (code_length, seed, training, checkpoint, progress, n_generated)
-        fitted = _train(name, made, images, labels, rows, *rest)
+        fitted = _train(name, made, images, labels, rows, code_length, n_generated=n_generated, **how)
         return replace(fitted, cpu_seconds=fitted.encoder.cpu_seconds)
     if made.OF_PICTURES:
         made.check(code_length, 0, labels.shape[1])
@@ -214,11 +215,12 @@ def _train(
     labels: np.ndarray,
     rows: np.ndarray,
     code_length: int,
+    *,
+    n_generated: int,
     seed: int,
     training: Settings | None,
     checkpoint: Path | None,
     progress: bool,
-    n_generated: int,
 ) -> Fitted:
     import torch
 
@@ -306,7 +308,6 @@ def _check_rows(made: Baseline, labels: np.ndarray) -> None:
 
 
 def _pictures(images: Any, name: str) -> Any:
-    images = _checked(images)
     if images.ndim != 4:
         raise ValueError(f"images are features, but {name} takes pictures: give uint8 [n, h, w, 1 or 3]")
     return images
@@ -334,7 +335,6 @@ def _width(images: Any, trunk: Encoder | None) -> int:
 
 def _features(images: Any, trunk: Encoder | None) -> np.ndarray:
     """Features float32 [n, d]: given, the trunk's, or pixels."""
-    images = _checked(images)
     if images.ndim < 4:
         return np.ascontiguousarray(images[:, 0] if images.ndim == 3 else images, np.float32)
     if trunk is not None:

@@ -1,6 +1,6 @@
 """Stage 2, pictures to codes: the thesis' Algorithm 2, a CNN fitted to the target codes of stage 1."""
 
-from hashlib_nb.encoder.batches import as_images
+from hashlib_nb.encoder.batches import as_images, take
 from hashlib_nb.encoder.features import folder_of as features_folder
 from hashlib_nb.encoder.features import of_splits as features_of_splits
 from hashlib_nb.encoder.fitting import cross_fit, fit, folds_of, view_of
@@ -15,5 +15,5 @@ __all__ = [
     "ARCHS", "FEATURES", "RECIPES", "SMALL", "THESIS", "TUNED", "Encoder", "Head", "ImageCodes", "Objective",
     "Recipe", "Settings", "Setup", "alexnet", "alexnet_small", "as_images", "bit_cross_entropy", "choose",
     "class_cross_entropy", "cross_fit", "features_folder", "features_of_splits", "fit", "folds_of",
-    "load_or_encode", "new_encoder", "smoothed", "view_of",
+    "load_or_encode", "new_encoder", "smoothed", "take", "view_of",
 ]  # fmt: skip

@@ -237,6 +237,21 @@ class Setup:
         path = self._cache / f"{part}-mirrored.npy"
         return encoder.last_layer(features.load_or_compute(path, encoder, images, mirrored=True, progress=progress))
 
+    def features(self, splits: datasets.Splits | None = None) -> dict[str, np.ndarray] | None:
+        """A frozen trunk's features of each part, computed once and kept; see `features.of_splits`.
+
+        Args:
+            splits: the data set where it is loaded already; None for `splits` of this run.
+
+        Returns:
+            None where the trunk is trained too.
+        """
+        if self.settings.recipe.head is None:
+            return None
+        splits = splits or self.splits
+        trunk = new_encoder(splits.train.images, 1, self.settings)
+        return features.of_splits(self._cache, trunk, splits, mirror=self.settings.recipe.mirror)
+
     @property
     def _cache(self) -> Path:
         """Where a frozen trunk's features lie."""

@@ -223,7 +223,7 @@ class Encoder:
         """
         images = batches.as_images(images)
         batches.check_images(images)
-        if images.shape[-1] > len(self.mean) and self.arch != networks.FEATURES:  # which refuses all pictures
+        if images.shape[-1] > len(self.mean):
             raise ValueError(f"images have {images.shape[-1]} channels, but the encoder was fitted to gray pictures")
         self.network.eval()
         prepare = vary or (lambda batch, *_: self.prepare(batch))
@@ -372,7 +372,7 @@ def new_encoder(images: Images, bits: int, settings: Settings, *, seed: int = 0)
     arch, size, head = settings.arch, settings.size, settings.recipe.head
     channels = 3
     if arch == networks.FEATURES:
-        channels, mean, std = images.shape[-1], (0.0,), (1.0,)
+        channels, mean, std = images.shape[-1], (0.0,) * 3, (1.0,) * 3
         shape = (1, channels)
     elif arch == "alexnet_small":
         shape = tuple(min(side, 64) for side in images.shape[1:3]) if size is None else (size, size)

@@ -28,8 +28,6 @@ MAX_LABEL_SETS = 1 << 20
 """Most label sets, and labels, of a label head."""
 MAX_FEATURES = 1 << 20
 """Most features of a picture."""
-GRAY = ("alexnet_small", networks.FEATURES)
-"""Architectures whose mean and standard deviation may be of one channel."""
 WEIGHTS, DESCRIPTION, CODES = "encoder.safetensors", "encoder.json", artifacts.CODES
 
 
@@ -74,7 +72,7 @@ class Description:
             if not isinstance(values, list | tuple) or len(values) not in (1, 3):
                 raise ValueError(f"{name} is {checks.shown(values)}; give 1 or 3 numbers, one a channel")
             object.__setattr__(self, name, tuple(checks.finite(value, name, **limit) for value in values))
-        if len(self.mean) != len(self.std) or (len(self.mean) == 1 and self.arch not in GRAY):
+        if len(self.mean) != len(self.std) or (len(self.mean) == 1 and self.arch != "alexnet_small"):
             raise ValueError(f"mean and std have {len(self.mean)} and {len(self.std)} channels; {self.arch} has 3")
         if self.head is not None and not networks.is_frozen(self.arch):
             raise ValueError(f"head is given, but {self.arch} has no frozen trunk")

@@ -18,11 +18,11 @@ from __future__ import annotations
 
 import io
 import itertools
-import json
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
@@ -156,9 +156,7 @@ class Data:
     def part(self, part: str, of_pictures: bool) -> Any:
         """What a method takes of a part."""
         whole = getattr(self.args.setup.splits, part).images if of_pictures else self.inputs[part]
-        if len(self.rows[part]) == len(whole):
-            return whole
-        return whole.take(self.rows[part]) if hasattr(whole, "names") else whole[self.rows[part]]
+        return whole if len(self.rows[part]) == len(whole) else encoder.take(whole, self.rows[part])
 
     @property
     def training(self) -> Settings:
@@ -182,12 +180,7 @@ class Data:
 
 def inputs_of(setup: Setup) -> dict[str, Any]:
     """A frozen trunk's features of each part, computed once; the pictures where the trunk is trained too."""
-    settings, splits = setup.settings, setup.splits
-    if settings.recipe.head is None:
-        return {part: getattr(splits, part).images for part in PARTS}
-    trunk = encoder.new_encoder(splits.train.images, 1, settings)
-    folder = encoder.features_folder(setup.label, settings.arch, trunk.size[0])
-    return encoder.features_of_splits(folder, trunk, splits, mirror=settings.recipe.mirror)
+    return setup.features() or {part: getattr(setup.splits, part).images for part in PARTS}
 
 
 def fitted(data: Data, name: str, settings: Mapping[str, Any], code_length: int) -> baselines.Fitted:
@@ -241,7 +234,7 @@ def tried(data: Data, name: str) -> Iterator[dict]:
 
         def make(settings: Mapping[str, Any] = settings) -> dict[str, np.ndarray]:
             model = fitted(data, name, settings, data.args.trial_length)
-            held = model.encode(_rows(data.part("train", model.method.OF_PICTURES), data.held))
+            held = model.encode(encoder.take(data.part("train", model.method.OF_PICTURES), data.held))
             reward = Reward(held, data.labels("train")[data.held], n_queries=len(held))
             return {"map": np.array(reward.of_bits(range(held.shape[1]))), "cpu_seconds": np.array(model.cpu_seconds)}
 
@@ -280,10 +273,6 @@ def stored_trials(args: Args) -> list[dict]:
     return rows
 
 
-def _rows(images: Any, rows: np.ndarray) -> Any:
-    return images.take(rows) if hasattr(images, "names") else images[rows]
-
-
 def measured(data: Data, name: str, settings: Mapping[str, Any], code_length: int) -> dict[str, np.ndarray]:
     """Average precision of a method's codes, float64 [3, q] in the order of `metrics.TIES`, by kind and bits."""
     longest = code_length == max(data.args.lengths)
@@ -295,7 +284,7 @@ def measured(data: Data, name: str, settings: Mapping[str, Any], code_length: in
         said = {part: model.logits(data.part(part, pictures)) for part in ("query", "database")}
         arrays = {f"{KINDS[0]}/{code_length}": scores(data, *((said[part] >= 0) for part in said))}
         if longest:
-            said["held"] = model.logits(_rows(data.part("train", pictures), data.held))
+            said["held"] = model.logits(encoder.take(data.part("train", pictures), data.held))
             arrays |= thermometer_scores(data, said)
         if (checkpoint := _checkpoint(data, name, code_length)) is not None:
             checkpoint.unlink(missing_ok=True)
@@ -391,7 +380,7 @@ def _of_label_head(data: Data) -> dict[str, np.ndarray]:
     loss = class_cross_entropy if exclusive else bit_cross_entropy
     train = data.part("train", False)
     head = encoder.fit(train, labels, data.training, loss=loss, validation=data.held, seed=data.seed, progress=False)
-    held = head.logits(_rows(train, data.held))
+    held = head.logits(encoder.take(train, data.held))
     sets = ClassCodes.of(labels, labels)
     beta = ClassCodes.of(labels[data.held], labels[data.held], held).beta
     sets = ClassCodes(sets.codes, sets.label_sets, beta)
@@ -414,8 +403,11 @@ def fits_of(args: Args, name: str, data: Data) -> list[int]:
     """Code lengths that a method is fitted with: those that it can make."""
     made, labels = baselines.method(name), data.labels("train")
     settings = data.training.resolved(echo=lambda _: None)
-    width = 0 if made.OF_PICTURES else data.part("train", False).shape[-1]
-    if made.TRAINED and settings.recipe.head is not None:
+    shape = data.part("train", made.OF_PICTURES).shape
+    width = shape[-1] if len(shape) < 4 else math.prod(shape[1:])
+    if made.TRAINED:
+        if settings.recipe.head is None:
+            return list(args.lengths)  # the network knows how wide its last layer is
         width = settings.recipe.head.hidden or width
     able = []
     for n_bits in args.lengths:
@@ -436,10 +428,9 @@ def run(args: Args) -> dict[str, Any]:
         raise ValueError(
             f"n_unseen is {args.n_unseen} of {len(whole.class_names)} classes; give at most {max(0, most)}"
         )
-    for seed in args.seeds if args.n_unseen else ():  # before the first takes hours
-        unseen.unseen_splits(whole, unseen.drawn_classes(len(whole.class_names), args.n_unseen, seed))
+    every = {seed: Data.of(args, whole, {}, seed) for seed in args.seeds}  # all draws, before the first takes hours
     inputs = inputs_of(setup)
-    every = {seed: Data.of(args, whole, inputs, seed) for seed in args.seeds}
+    every = {seed: replace(data, inputs=inputs) for seed, data in every.items()}
     settings, trials = best_settings(args, every[args.seeds[0]])
     rows, precisions = [], {}
     jobs = [(seed, name) for seed in args.seeds for name in args.names]
@@ -606,23 +597,16 @@ def say_plan(args: Args) -> None:
     data = Data.of(args, args.setup.splits, {part: np.zeros((2, 1)) for part in PARTS}, args.seeds[0])
     epochs, head = data.training.resolved(echo=lambda _: None).epochs, args.setup.settings.recipe.head
     n = len(data.rows["train"]) - len(data.held)
-    total = hours = 0.0
+    total, hours = 0, 0.0
     for name in args.names:
-        trials = (
-            0
-            if args.trials
-            else sum(not (_folder(data) / f"{name}-trial{i}.npz").exists() for i in range(len(grid(name))))
-        )
-        keys = itertools.product(args.lengths, args.seeds)
-        missing = trials + sum(not (_folder(data) / f"{name}-k{k}-s{seed}.npz").exists() for k, seed in keys)
+        files = [f"{name}-k{k}-s{seed}" for k, seed in itertools.product(args.lengths, args.seeds)]
+        files += [] if args.trials else [f"{name}-trial{number}" for number in range(len(grid(name)))]
+        missing = sum(not (_folder(data) / f"{file}.npz").exists() for file in files)
         total += missing
         if head is not None and missing and not baselines.method(name).OF_PICTURES:
             hours += missing * epochs * n * _seconds_a_row(name, args) / 3600
-    print(
-        f"missing: {total:.0f} fits to {n:,} rows, about {hours:.1f} CPU hours"
-        if head is not None
-        else f"missing: {total:.0f} fits of whole networks"
-    )
+    took = "of whole networks" if head is None else f"to {n:,} rows, about {hours:.1f} CPU hours"
+    print(f"missing: {total} fits {took}")
 
 
 def _seconds_a_row(name: str, args: Args) -> float:
@@ -637,7 +621,7 @@ def _seconds_a_row(name: str, args: Args) -> float:
 def make_table(args: Args, *, shown: Args | None = None) -> dict[str, Any]:
     """Measure, and write the JSON; `shown` are the arguments as it should say them, None for `args`."""
     artifacts.check_writable(args.path, artifacts.replaces_json("rows", "command"))
-    record = json.loads(json.dumps(provenance.made_by("rivals", shown or args) | run(args)))
+    record = provenance.made_by("rivals", shown or args) | run(args)
     with artifacts.locked(args.path):
         artifacts.save_json(args.path, record)
     return record

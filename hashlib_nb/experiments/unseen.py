@@ -41,6 +41,7 @@ from tqdm.auto import tqdm
 
 from hashlib_nb import (
     artifacts,
+    baselines,
     candidates,
     checks,
     codes,
@@ -52,7 +53,6 @@ from hashlib_nb import (
     selectors,
     thermometer,
 )  # fmt: skip
-from hashlib_nb.baselines import random_codes
 from hashlib_nb.candidates import THESIS, Candidates, Options
 from hashlib_nb.datasets import PARTS, Pictures, Split, Splits
 from hashlib_nb.encoder import Settings, Setup
@@ -224,12 +224,7 @@ class Draw:
 
         Computed once for all draws, and shared with other tables of the data set. None where the trunk is trained too.
         """
-        settings = self.setup.settings
-        if settings.recipe.head is None:
-            return None
-        trunk = encoder.new_encoder(self.whole.train.images, 1, settings)
-        folder = encoder.features_folder(self.setup.label, settings.arch, trunk.size[0])
-        return encoder.features_of_splits(folder, trunk, self.whole, mirror=settings.recipe.mirror)
+        return self.setup.features(self.whole)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What stage 2 leaves in `codes.npz`, of an encoder that was fitted to the training pictures that are left.
@@ -273,19 +268,6 @@ def _fit_to_features(read: Mapping[str, np.ndarray], targets: np.ndarray, setup:
 
 def _pixels(images: np.ndarray | Pictures) -> np.ndarray:
     return np.asarray(images).reshape(len(images), -1).astype(np.float32) / 255
-
-
-def hyperplanes(vectors: Mapping[str, np.ndarray], n_bits: int, seed: int) -> dict[str, np.ndarray]:
-    """Sides {0,1} [n, n_bits] of random hyperplanes through the mean training vector, as `baselines.hyperplanes`.
-
-    Args:
-        vectors: float32 [n, d] of each part; the labels have no part in it.
-        n_bits: p.
-        seed: of the hyperplanes' directions, which are Gaussian.
-    """
-    mean = vectors["train"].mean(axis=0)
-    directions = np.random.default_rng(seed).standard_normal((len(mean), n_bits), dtype=np.float32)
-    return {part: (((values - mean) @ directions) >= 0).astype(np.uint8) for part, values in vectors.items()}
 
 
 def cosine_precision(query, database, query_labels, database_labels) -> np.ndarray:
@@ -422,9 +404,11 @@ def _references(args: Args, draw: Draw, made: Mapping[str, np.ndarray], sides: M
     seed, sizes = draw.setup.seed, (len(vectors["query"]), len(vectors["database"]))
     about = {"draw": 0, "reward": None, "calls": None}
     for n_bits in args.lengths:
-        coins = np.split(random_codes(sum(sizes), n_bits, seed), sizes[:1])
+        coins = np.split(baselines.random_codes(sum(sizes), n_bits, seed), sizes[:1])
         coins = dict(zip(("query", "database"), coins, strict=True))
-        for method, each in {"random codes": coins, f"LSH of {what}": hyperplanes(vectors, n_bits, seed)}.items():
+        lsh = baselines.fit("lsh", vectors["train"], made["train_labels"], n_bits, seed=seed)
+        sides_of = {part: lsh.encode(vectors[part]) for part in ("query", "database")}
+        for method, each in {"random codes": coins, f"LSH of {what}": sides_of}.items():
             scores = {column: side.of_codes(each) for column, side in sides.items()}
             yield {"method": method, "bits": n_bits} | about | scores
     logits = {part: made[f"{part}_logits"] for part in ("query", "database")}

@@ -204,3 +204,16 @@ def test_a_plan_makes_nothing(home, monkeypatch, capsys):
 
 def test_the_tiny_pictures_are_as_many_as_the_tests_say():
     assert len(tiny_splits().query) == 30
+
+
+def test_a_whole_network_knows_itself_how_wide_its_last_layer_is(home, monkeypatch):
+    """Channels are no features: DNNH divides those under the last layer, and ITQ has as many as there are pixels."""
+    monkeypatch.setenv("HASHLIB_NB_HOME", str(home))
+    monkeypatch.setattr(datasets, "load", load_tiny)
+    args = replace(ARGS, lengths=(4, 8), settings=Settings(arch="alexnet_small", epochs=1))
+    data = Data.of(args, args.setup.splits, rivals.inputs_of(args.setup), 0)
+    assert rivals.fits_of(args, "dnnh", data) == [4, 8]
+    assert rivals.fits_of(args, "itq", data) == [4, 8]
+    longer = replace(args, lengths=(8, 200), settings=ARGS.settings)
+    few = replace(data, args=longer, inputs={"train": np.zeros((len(data.rows["train"]), 2, 50), np.float16)})
+    assert rivals.fits_of(longer, "itq", few) == [8]
