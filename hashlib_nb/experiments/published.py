@@ -34,12 +34,10 @@ COCO = ("query=1000", "train=4000", "train_from_database=false", "size=160")
 PHOTOGRAPHS = results.Args(lengths=(8, 16, 32, 48, 64))
 FROZEN = replace(PHOTOGRAPHS, settings=Settings(arch="efficientnet_lite0_frozen", size=160))
 CIFAR10 = replace(FROZEN, dataset="cifar10", settings=replace(FROZEN.settings, size=128))
-OF_THE_THESIS = {"lengths": (16, 32, 48, 64), "thermometer": False}
-"""Tables that have the thesis' rows alone so far."""
 TABLES = {
     "fashion-mini": results.Args(workers=2),
     "cifar10-tuned": replace(PHOTOGRAPHS, dataset="cifar10", settings=Settings(recipe="tuned")),
-    "cifar10-frozen": replace(CIFAR10, **OF_THE_THESIS),
+    "cifar10-frozen": CIFAR10,
     "cifar10-frozen-splits": replace(CIFAR10, seeds=(0,), splits=(0, 1, 2)),
     "coco18-frozen": replace(FROZEN, dataset="coco", options=COCO),
     "coco18-no-person-frozen": replace(FROZEN, dataset="coco", options=(*COCO, "exclude=person")),
@@ -49,7 +47,7 @@ TRIALS = Path("results", "rivals-cifar10.json")
 """Where the settings of other people's methods come from, for every data set."""
 ELSEWHERE = rivals.Args(dataset="coco", options=COCO, lengths=(16, 64), trials=TRIALS, settings=FROZEN.settings)
 RIVALS = {
-    "rivals-cifar10": rivals.Args(dataset="cifar10", seeds=(0,), settings=CIFAR10.settings),
+    "rivals-cifar10": rivals.Args(dataset="cifar10", settings=CIFAR10.settings),
     "rivals-coco18": ELSEWHERE,
     "rivals-coco18-no-person": replace(ELSEWHERE, options=(*COCO, "exclude=person")),
     "rivals-unseen-cifar10": rivals.Args(
