@@ -180,9 +180,13 @@ class Candidates:
 
     def test_map(self, bits: Sequence[int] | np.ndarray) -> float:
         """mAP of these candidates, query pictures against the database."""
+        return float(np.nanmean(self.test_precisions(bits)))
+
+    def test_precisions(self, bits: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Average precision float64 [q] of each query picture by these candidates; NaN where nothing is relevant."""
         bits = hamming.check_bits(bits, self.reward_codes.shape[1])
         labels = self.query_labels, self.database_labels
-        return metrics.mean_average_precision(*self.test_codes(bits), *labels)
+        return metrics.average_precision(*self.test_codes(bits), *labels)
 
     def test_maps(self, masks) -> np.ndarray:
         """mAP float64 [e] of subsets {0,1} [e, k] of the `k` candidates, query pictures against the database."""

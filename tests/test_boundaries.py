@@ -80,10 +80,10 @@ COUNTS: dict[str, Callable[[Any], Any]] = {
     "results.Args subsets": lambda value: results.Args(subsets=value),
     "results.Args top_n": lambda value: results.Args(top_n=value),
     "results.Args folds": lambda value: results.Args(folds=value),
-    "comparison.Args budget": lambda value: comparison.Args(budget=value),
+    "comparison.Args budgets": lambda value: comparison.Args(budgets=(value,)),
     "comparison.Args workers": lambda value: comparison.Args(workers=value),
-    "comparison.Args epochs": lambda value: comparison.Args(epochs=value),
     "comparison.Args folds": lambda value: comparison.Args(folds=value),
+    "comparison.Args subsets": lambda value: comparison.Args(subsets=value),
     "threads.limit number": lambda value: threads.limit(value, "torch")(),
 }
 """Calls with a whole number, by the name of the argument that it is given as."""
@@ -92,7 +92,7 @@ MAY_BE_NONE = {
     "metrics.map_of_flipped top_n", "metrics.evaluate top_n", "thermometer.ceiling top_n",
     "thermometer.ceiling_bracket top_n", "codes.infer_codes block_size", "selection.Search budget",
     "selectors.select budget", "ppo.Args budget",
-    "Settings epochs", "Settings size", "results.Args top_n", "results.Args folds", "comparison.Args epochs",
+    "Settings epochs", "Settings size", "results.Args top_n", "results.Args folds",
 }  # fmt: skip
 """None is one of the values that these take."""
 UNBOUNDED = {
@@ -102,6 +102,7 @@ UNBOUNDED = {
     "thermometer.ceiling_bracket top_n", "baselines.class_index_codes n_classes", "codes.infer_codes block_size",
     "codes.lower_bound iterations",
     "Recipe patience", "results.Args top_n", "results.Args folds", "comparison.Args folds",
+    "comparison.Args subsets",
 }  # fmt: skip
 """However much is asked of these, they take what there is, or a later check knows the limit."""
 SEVERAL = {"metrics.precision_at_n n", "metrics.evaluate top_n", "metrics.evaluate at_n"}
@@ -125,7 +126,7 @@ SEEDS: dict[str, Callable[[Any], Any]] = {
     "results.Args seeds": lambda value: results.Args(seeds=(value,)),
     "results.Args splits": lambda value: results.Args(splits=(value,)),
     "comparison.Args seeds": lambda value: comparison.Args(seeds=(value,)),
-    "comparison.Args pool_seed": lambda value: comparison.Args(pool_seed=value),
+    "comparison.Args pool_seeds": lambda value: comparison.Args(pool_seeds=(value,)),
     "pools.load seed": lambda value: pools.load("lsh-512", seed=value),
 }
 """Calls with a seed, by the name of the argument that it is given as."""

@@ -2,8 +2,11 @@
 
 __all__ = [
     "comparison",
+    "duels",
+    "grid",
     "plan",
     "pools",
+    "prices",
     "provenance",
     "published",
     "questions",

@@ -1,102 +1,45 @@
-"""Does PPO earn its place? Every way to choose bits, on several pools of candidate bits, at one budget of reward calls.
+"""Does reinforcement learning earn its place? Every way to choose bits, on several pools, at several budgets.
 
-A cell is one method's search for p bits of one pool (pools.py) from one seed: what it paid, what it found, and how that
-retrieves on the test pictures, which no method ever sees. Cells are saved as they finish: a killed run goes on.
+A run is one method's search for p bits of one pool (pools.py) within a budget of reward calls (grid.py): what it paid
+in calls and in seconds, what it found, and how that retrieves on the test pictures, which no method ever sees. Pools
+are made from several seeds, and methods are compared pool by pool (duels.py) and at any price of a reward (prices.py).
 
-    python -m hashlib_nb comparison --pools 64 union --lengths 16 32        # see --help
+**The rule.** At a budget, PPO *earns its place* on a pool if on the test pictures it is ahead of each of its `RIVALS`
+at equal calls, in the mean over lengths, by a t test over pool seeds with Holm's correction at 5%; it *does not* if it
+is behind any of them, and it is a *matter of taste* otherwise. The pool of decided thermometer bits is asked first.
+
+    python -m hashlib_nb comparison --pools thermometer symmetric --pool-seeds 0 1 2 --budgets 300 1000    # see --help
 """
 
 from __future__ import annotations
 
-import math
-import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
-from tqdm.auto import tqdm
+import tyro
 
-from hashlib_nb import artifacts, checks, datasets
+from hashlib_nb import artifacts, checks
 from hashlib_nb.candidates import Candidates
-from hashlib_nb.experiments import plan, pools
+from hashlib_nb.encoder import Settings, Setup
+from hashlib_nb.experiments import duels, plan, pools
+from hashlib_nb.experiments.duels import FREE
+from hashlib_nb.experiments.grid import Cell, check_lengths, planned, run_grid
 from hashlib_nb.experiments.provenance import made_by
-from hashlib_nb.experiments.workers import MAX_WORKERS, in_workers
-from hashlib_nb.selection import MOST, Search, check_budget
+from hashlib_nb.experiments.workers import MAX_WORKERS
+from hashlib_nb.selection import MOST, REWARD_CODES, random_masks
 from hashlib_nb.selectors import METHODS
 
 RIVALS = ("swap", "annealing", "cem", "untrained")
 """What PPO must beat to earn its place: searches that were there before it, and itself without learning."""
-CURVES = ("calls", "seconds", "best")
-"""What a cell's history holds."""
-
-
-@dataclass(frozen=True, eq=False)
-class Cell:
-    """One method's search for p bits of a pool."""
-
-    pool: str
-    """Name of the pool."""
-    method: str
-    """A name in `selectors.METHODS`."""
-    n_bits: int
-    """p."""
-    seed: int
-    """Of the method's random numbers."""
-    bits: list[int]
-    """The p bits."""
-    reward: float
-    """Their mAP on the codes that the method was given."""
-    test_map: float
-    """Their mAP, query against database."""
-    calls: int
-    """Distinct subsets that the method evaluated."""
-    seconds: float
-    """What that took, on one core."""
-    history: dict[str, list[float]]
-    """`calls`, `seconds` and `best` reward so far, each time the best improved."""
-
-    def __post_init__(self) -> None:
-        """Raise ValueError for what no search leaves, since cells are read from files."""
-        if self.method not in METHODS:
-            raise ValueError(f"method is {checks.shown(self.method)}; there are {', '.join(METHODS)}")
-        checks.seed(self.seed)
-        bits = checks.counts(self.bits, "bits", least=0, distinct=True)
-        if len(bits) != checks.count(self.n_bits, "n_bits"):
-            raise ValueError(f"bits are {len(bits)}, but n_bits is {self.n_bits}")
-        checks.count(self.calls, "calls", least=0)
-        for name in ("reward", "test_map", "seconds"):
-            checks.finite(getattr(self, name), name)
-        curves = [self.history.get(name) for name in CURVES] if isinstance(self.history, dict) else []
-        if not curves or not all(isinstance(curve, list) and len(curve) == len(curves[0]) > 0 for curve in curves):
-            raise ValueError(f"history must have {', '.join(CURVES)}, lists of one length")
-        for name, curve in zip(CURVES, curves, strict=True):
-            for value in curve:
-                checks.finite(value, name)
-
-    @property
-    def key(self) -> tuple[str, int, int]:
-        """What tells it from the other cells of its pool."""
-        return self.method, self.n_bits, self.seed
-
-    def best_at(self, amount: float, of: str = "calls") -> float:
-        """Best reward within `amount` calls (or "seconds"); NaN before the first subset."""
-        place = np.searchsorted(self.history[of], amount, side="right")
-        return self.history["best"][place - 1] if place else math.nan
-
-
-def run_cell(pool: Candidates, method: str, n_bits: int, seed: int, budget: int | None) -> Cell:
-    """Search, then measure what was found on the test pictures."""
-    found = pool.named(Search(pool.reward(), n_bits, budget).run(METHODS[method].find, seed, method))
-    history = {name: found.history[name].tolist() for name in CURVES}
-    test_map = pool.test_map(found.bits)
-    seconds = history["seconds"][-1]
-    return Cell(
-        pool.name, method, n_bits, seed, found.bits.tolist(), found.reward, test_map, found.calls, seconds, history
-    )
+FINISHED = ("greedy", "swap")
+"""Methods that also run without a budget, until they end by themselves."""
+POINTS = 24
+"""Most points of a run's curve that are stored."""
 
 
 def compared() -> tuple[str, ...]:
@@ -104,225 +47,9 @@ def compared() -> tuple[str, ...]:
     return tuple(name for name, method in METHODS.items() if method.compared)
 
 
-def planned(methods: Sequence[str], lengths: Sequence[int], seeds: Sequence[int]) -> list[tuple[str, int, int]]:
-    """Method, p and seed of every cell of a pool; deterministic methods have the first seed alone."""
-    return [
-        (method, n_bits, seed)
-        for n_bits in lengths
-        for method in methods
-        for seed in (seeds[:1] if METHODS[method].deterministic else seeds)
-    ]
-
-
-def run_grid(
-    pools: Sequence[Candidates],
-    *,
-    methods: Sequence[str] | None = None,
-    lengths: Sequence[int] = (8, 16, 32, 48),
-    seeds: Sequence[int] = (0, 1, 2, 3, 4),
-    budget: int | None = 2000,
-    workers: int = 2,
-    folder: Path,
-    about: Mapping[str, Any] | None = None,
-    progress: bool = True,
-) -> list[Cell]:
-    """Every cell of the grid, from `folder` where it was made on the same codes with the same budget.
-
-    Args:
-        pools: of different names, each with more bits than the largest length.
-        methods: names in `selectors.METHODS`; None for all that are compared.
-        lengths: each p.
-        seeds: of the methods.
-        budget: most distinct subsets a search may evaluate; None for as many as it takes.
-        workers: processes, each on one core, at most `MAX_WORKERS`. Their number changes nothing but the time.
-        folder: one JSON file a pool and budget, rewritten after each cell.
-        about: what the files say of the run that wrote them last, such as its command (`provenance.made_by`).
-        progress: show a bar.
-
-    Raises:
-        ValueError: an unknown method, a length outside 1..k-1, what is no seed, budget or number of workers, or pools
-            of one name, before any work.
-    """
-    methods = compared() if methods is None else methods
-    lengths, seeds = checks.counts(lengths, "lengths", distinct=True), checks.seeds(seeds)
-    budget, workers = check_budget(budget), checks.count(workers, "workers", most=MAX_WORKERS)
-    _check(pools, methods, lengths, budget)
-    stores = {pool.name: _Store(Path(folder) / f"{pool.name}-b{budget}.json", pool, budget, about) for pool in pools}
-    plan = planned(methods, lengths, seeds)
-    missing = [(pool, key) for pool in pools for key in plan if key not in stores[pool.name].cells]
-    total = len(pools) * len(plan)
-    bar = tqdm(total=total, initial=total - len(missing), desc="comparison", unit="cell", disable=not progress)
-    with bar:
-        used = (sorted({method for _, (method, _, _) in missing}),)
-        jobs = [(pool, *key, budget) for pool, key in missing]
-        for cell in in_workers(run_cell, jobs, workers, start=_warm_up, initial=used):
-            stores[cell.pool].add(cell)
-            bar.set_postfix_str(f"{cell.pool} {cell.method} {cell.n_bits}")
-            bar.update()
-    return [stores[pool.name].cells[key] for pool in pools for key in plan]
-
-
-def _check(pools: Sequence[Candidates], methods: Sequence[str], lengths: Sequence[int], budget: int | None) -> None:
-    for method in methods:
-        if method not in METHODS:
-            raise ValueError(f"methods has {method!r}; there are {', '.join(METHODS)}")
-        if budget is None and METHODS[method].open_ended:
-            raise ValueError(f"budget is None, but method {method!r} never ends by itself: give a number of calls")
-    for pool in pools:
-        _check_lengths(lengths, pool.name, pool.k)
-    if len({pool.name for pool in pools}) < len(pools):
-        raise ValueError(f"pools are named {[pool.name for pool in pools]}; give each its own name")
-
-
-def _check_lengths(lengths: Sequence[int], pool: str, k: int) -> None:
-    if not 1 <= min(lengths) <= max(lengths) < k:
-        raise ValueError(f"lengths is {list(lengths)}; pool {pool} has {k} bits: keep 1 to {k - 1}")
-
-
-def _warm_up(methods: Sequence[str]) -> None:
-    """Load and compile everything that the methods use, before a clock runs."""
-    labels = np.eye(2, dtype=np.uint8)[np.arange(20) % 2]
-    codes = np.random.default_rng(0).integers(0, 2, (20, 8), dtype=np.uint8)
-    small = Candidates("warm-up", codes, labels, codes, labels[:, 0], codes, labels, codes, labels)
-    for method in methods:
-        run_cell(small, method, 2, 0, 64)
-    for method in ("greedy", "random_search"):  # of queries with codes of their own
-        run_cell(replace(small, reward_queries=1 - codes), method, 2, 0, 64)
-
-
-class _Store:
-    """The cells of one pool and budget on disk: one JSON file, replaced after each cell in one step.
-
-    Several runs may add to one file: each keeps what the others have added.
-    """
-
-    def __init__(self, path: Path, pool: Candidates, budget: int | None, about: Mapping[str, Any] | None = None):
-        self.pool, self.about = pool.name, dict(about or {})
-        sides = [*pool.paying().values(), pool.query_codes, pool.query_labels, pool.database_codes]
-        sides = [side for side in (*sides, pool.database_labels, pool.decided_codes) if side is not None]
-        self.path = path
-        self.settings = {"data": artifacts.digest(*sides), "budget": budget}
-        self.cells: dict[tuple, Cell] = {}
-        artifacts.check_writable(path, artifacts.replaces_json("settings", "cells"))
-        self.stamp = artifacts.stamp(path)
-        if self.stamp:
-            self.cells = self._read(echo=print)
-
-    def _read(self, echo: Callable[[str], None]) -> dict[tuple, Cell]:
-        """The cells in the file by their keys, if they are of this pool; says which, or why there are none."""
-        name = artifacts.shown(self.path)
-        try:
-            record = artifacts.load_json(self.path)
-            if record["settings"] != self.settings:
-                echo(f"{name} was made from other codes; its cells are made anew")
-                return {}
-            cells = [Cell(**cell) for cell in record["cells"]]
-            if others := {cell.pool for cell in cells} - {self.pool}:
-                raise ValueError(f"it has cells of the pool {min(others)}")
-        except (ValueError, TypeError, KeyError) as error:
-            echo(f"{name} cannot be used ({error}); its cells are made anew")
-            return {}
-        seconds = sum(cell.seconds for cell in cells)
-        echo(f"loaded {name} ({len(cells)} cells, made in {seconds:.0f} s on one core)")
-        return {cell.key: cell for cell in cells}
-
-    def add(self, cell: Cell) -> None:
-        """Put a cell beside those that are in the file by now, another run's included."""
-        with artifacts.locked(self.path):
-            if artifacts.stamp(self.path) not in (self.stamp, None):
-                self.cells = self._read(echo=lambda _: None) | self.cells
-            self.cells[cell.key] = cell
-            cells = [asdict(cell) for cell in self.cells.values()]
-            artifacts.save_json(self.path, self.about | {"settings": self.settings, "cells": cells})
-            self.stamp = artifacts.stamp(self.path)
-
-
-def frame(cells: Sequence[Cell]) -> pd.DataFrame:
-    """One row a cell: pool, method (as tables name it), bits, seed, reward, test mAP, calls, seconds."""
-    columns = ("pool", "n_bits", "seed", "reward", "test_map", "calls", "seconds")
-    rows = [{"method": METHODS[cell.method].title} | {name: getattr(cell, name) for name in columns} for cell in cells]
-    return pd.DataFrame(rows).rename(columns={"n_bits": "bits"})
-
-
-def table(cells: Sequence[Cell], measure: str) -> pd.DataFrame:
-    """Mean over seeds of a column of `frame`: a line a method, a column a pool and number of bits."""
-    return frame(cells).pivot_table(measure, "method", ["pool", "bits"], sort=False)
-
-
-def curve(cells: Sequence[Cell], name: str, n_bits: int, method: str, amounts, of: str = "calls") -> np.ndarray:
-    """Best reward of each seed within each of `amounts` calls (or "seconds") on the pool `name`: [seeds, amounts]."""
-    found = _by_seed(cells, name, n_bits, method).values()
-    return np.array([[cell.best_at(amount, of) for amount in amounts] for cell in found])
-
-
-def differences(cells: Sequence[Cell], one: str, other: str) -> pd.DataFrame:
-    """`one` minus `other`, paired by seed: pool, bits, seed, and the differences of reward and of test mAP.
-
-    Args:
-        cells: of both methods.
-        one: a name in `selectors.METHODS`.
-        other: another; where it has one seed alone, that one meets every seed of `one`.
-    """
-    rows = []
-    for pool, n_bits in dict.fromkeys((cell.pool, cell.n_bits) for cell in cells):
-        mine, theirs = (_by_seed(cells, pool, n_bits, method) for method in (one, other))
-        if len(theirs) == 1:
-            theirs = dict.fromkeys(mine, *theirs.values())
-        for seed in mine.keys() & theirs.keys():
-            a, b = mine[seed], theirs[seed]
-            rows.append((pool, n_bits, seed, a.reward - b.reward, a.test_map - b.test_map))
-    return pd.DataFrame(rows, columns=["pool", "bits", "seed", "reward", "test"])
-
-
-def duel(cells: Sequence[Cell], one: str = "ppo", other: str = "swap", *, confidence: float = 0.95) -> pd.DataFrame:
-    """The verdict on `one` against `other` on each pool and p, a line each, from their `differences`.
-
-    The interval is Student's t over seeds. It covers what the methods' random numbers do, not what another encoder or
-    other pictures would.
-
-    Returns:
-        Columns pool, bits, seeds; `reward` (mean difference), `low`, `high`, `verdict` (win or loss where the interval
-        leaves out 0, else tie); `test`, `test_low`, `test_high`, `test_verdict` for the mAP on the test pictures.
-    """
-    lines = []
-    for (pool, n_bits), found in differences(cells, one, other).groupby(["pool", "bits"], sort=False):
-        line = {"pool": pool, "bits": n_bits, "seeds": len(found)}
-        lines.append(line | _judged(found["reward"], found["test"], confidence))
-    return pd.DataFrame(lines)
-
-
-def overall(cells: Sequence[Cell], one: str = "ppo", other: str = "swap", *, confidence: float = 0.95) -> dict:
-    """As a line of `duel`, of the differences averaged over all pools and p for each seed."""
-    by_seed = differences(cells, one, other).groupby("seed")[["reward", "test"]].mean()
-    return _judged(by_seed["reward"], by_seed["test"], confidence)
-
-
-def _judged(reward: pd.Series, test: pd.Series, confidence: float) -> dict:
-    names = ("reward", "low", "high", "verdict", "test", "test_low", "test_high", "test_verdict")
-    return dict(zip(names, (*interval(reward, confidence), *interval(test, confidence)), strict=True))
-
-
-def _by_seed(cells: Sequence[Cell], pool: str, n_bits: int, method: str) -> dict[int, Cell]:
-    found = {cell.seed: cell for cell in cells if (cell.pool, cell.n_bits, cell.method) == (pool, n_bits, method)}
-    if not found:
-        raise ValueError(f"cells has none of method {method!r} for {n_bits} bits of pool {pool}: run the grid with it")
-    return found
-
-
-def interval(differences: Sequence[float], confidence: float = 0.95) -> tuple[float, float, float, str]:
-    """Mean difference, its confidence interval (Student's t), and the verdict: win, loss, or tie."""
-    values = np.asarray(differences, dtype=float)
-    mean, n = values.mean(), len(values)
-    if n < 2:
-        return mean, np.nan, np.nan, "one seed"
-    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # of differences that are all the same
-        low, high = stats.ttest_1samp(values, 0).confidence_interval(confidence)
-    return mean, low, high, "win" if low > 0 else "loss" if high < 0 else "tie"
-
-
 @dataclass(frozen=True)
 class Args:
-    """Compare every way to choose bits on several pools; finished cells are kept. Prints the tables of notebook 05."""
+    """Compare every way to choose bits on several pools and at several budgets; finished runs are kept."""
 
     dataset: str = "fashion-mini"
     """a name in hashlib_nb.datasets"""
@@ -330,73 +57,256 @@ class Args:
     """folder of the data set's files, where it needs one"""
     pools: tuple[str, ...] = pools.NAMES
     """where the bits come from"""
+    pool_seeds: tuple[int, ...] = (0,)
+    """of target codes, encoders and hyperplanes: each makes every pool anew, and methods are compared pool by pool"""
     methods: tuple[str, ...] = compared()
     """names in hashlib_nb.selectors; untrained is PPO without learning"""
     lengths: tuple[int, ...] = (8, 16, 32, 48)
     """each p, how many bits to keep"""
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
-    """of the methods; each pool is made once, from pool_seed"""
-    pool_seed: int = 0
-    """of target codes, encoders and hyperplanes"""
-    budget: int = 2000
-    """most reward calls (distinct subsets evaluated) a search"""
+    """of the methods; those without random numbers have the first alone"""
+    budgets: tuple[int, ...] = (2000,)
+    """most reward calls (distinct subsets evaluated) of a search, one search for each; greedy and greedy + swap also
+    run until they end by themselves, and methods that ask for no reward once"""
+    subsets: int = 200
+    """random subsets of each pool and length: the level that a search begins at, and how reward and test go together"""
     workers: int = 2
     """processes, each on one core"""
-    epochs: int | None = None
-    """passes over the training pictures where an encoder must be fitted; the architecture's own number if left out"""
     folds: int = 3
     """encoders for the out-of-fold codes, at least 2"""
+    out: Path | None = None
+    """JSON to write, also after each pool seed; by default runs/comparison.json"""
     plan: bool = False
     """say what is missing and about how long that would take, and make nothing"""
+    settings: Annotated[Settings, tyro.conf.arg(name="")] = Settings()
 
     def __post_init__(self) -> None:
         """Check what can be checked before any work."""
-        checks.fields(self, checks.count, "budget", most=MOST)
         checks.fields(self, checks.count, "workers", most=MAX_WORKERS)
-        checks.fields(self, checks.count, "epochs", optional=True, most=checks.ROUNDS)
-        checks.fields(self, checks.count, "folds", least=2)
-        checks.fields(self, checks.seed, "pool_seed")
+        checks.fields(self, checks.count, "folds", "subsets", least=2)
         checks.fields(self, checks.counts, "lengths", distinct=True)
-        checks.fields(self, checks.seeds, "seeds")
+        checks.fields(self, checks.counts, "budgets", distinct=True, most=MOST)
+        checks.fields(self, checks.seeds, "seeds", "pool_seeds")
         for name, known in {"pools": pools.NAMES, "methods": tuple(METHODS)}.items():
             values = getattr(self, name)
             if not values or not {*values} <= {*known}:
                 raise ValueError(f"{name} is {list(values)}; give some of {', '.join(known)}")
         for name in self.pools:
-            _check_lengths(self.lengths, name, pools.size(name))
+            check_lengths(self.lengths, name, pools.size(name))
 
     @property
-    def folder(self) -> Path:
-        """Where the cells go."""
-        label, variant = datasets.label(self.dataset, root=self.root), f"-e{self.epochs}" if self.epochs else ""
-        return artifacts.project_root() / "artifacts" / f"{label}-comparison-s{self.pool_seed}{variant}"
+    def path(self) -> Path:
+        """Where the JSON goes."""
+        return self.out or artifacts.project_root() / "runs" / "comparison.json"
+
+    def folder(self, pool_seed: int) -> Path:
+        """Where the cells of a pool seed go."""
+        setup = Setup(self.dataset, self.root, seed=pool_seed, folds=self.folds, settings=self.settings)
+        return setup.folder.with_name(f"{setup.folder.name}-comparison")
+
+    def _methods(self, budget: int | None) -> tuple[str, ...]:
+        """Those that run within a budget, or, of None, without one."""
+        free = {name for name in self.methods if METHODS[name].calls == "none"}
+        if budget is None:
+            return tuple(name for name in self.methods if name in FINISHED or name in free)
+        return tuple(name for name in self.methods if name not in free)
+
+    @property
+    def grids(self) -> list[tuple[int | None, tuple[str, ...]]]:
+        """Each budget (None for no limit) and the methods that run within it."""
+        grids = [(budget, self._methods(budget)) for budget in (*self.budgets, None)]
+        return [(budget, methods) for budget, methods in grids if methods]
 
 
-def _of_pools(args: Args) -> dict:
+def make_pools(args: Args, pool_seed: int) -> dict[str, Candidates]:
+    """The pools of a seed by name."""
+    return {name: pools.load(name, **_of_pools(args, pool_seed)) for name in args.pools}
+
+
+def _of_pools(args: Args, pool_seed: int) -> dict:
     """What pools are made of."""
-    settings = {"dataset": args.dataset, "root": args.root, "seed": args.pool_seed}
-    return settings | {"epochs": args.epochs, "folds": args.folds}
-
-
-def make_pools(args: Args) -> dict[str, Candidates]:
-    """The pools by name."""
-    return {name: pools.load(name, **_of_pools(args)) for name in args.pools}
+    settings = {"dataset": args.dataset, "root": args.root, "seed": pool_seed}
+    return settings | {"folds": args.folds, "settings": args.settings}
 
 
 def plan_of(args: Args) -> plan.Plan:
     """The encoders of the pools; of searches, how many there are."""
-    cells = len(args.pools) * len(planned(args.methods, args.lengths, args.seeds))
-    made = plan.of_setups([setup for name in args.pools for setup in pools.setups(name, **_of_pools(args))])
-    searches = (
-        f"searches: {cells:,}, each of at most {args.budget:,} subsets, not counted; those that lie there are kept"
+    found = []
+    for seed, name in itertools.product(args.pool_seeds, args.pools):
+        found += pools.setups(name, **_of_pools(args, seed))
+    sizes = [(budget, len(planned(methods, args.lengths, args.seeds))) for budget, methods in args.grids]
+    each = len(args.pool_seeds) * len(args.pools)
+    searches = ", ".join(f"{each * number:,} {_within(budget)}" for budget, number in sizes)
+    besides = f"searches: {searches}, not counted; those that lie there are kept"
+    return replace(plan.of_setups(found), besides=(besides,))
+
+
+def _within(budget: float | None) -> str:
+    return "to their end" if budget in (None, FREE) else f"within {budget:,.0f} calls"
+
+
+def run_pools(args: Args, pool_seed: int, among: Mapping[str, Candidates]) -> dict[int | None, list[Cell]]:
+    """Every cell that `args` ask for on the pools of a seed, by its budget (None: no limit)."""
+    what = {name: getattr(args, name) for name in ("lengths", "seeds", "workers")}
+    what |= {"folder": args.folder(pool_seed), "about": made_by("comparison", args)}
+    return {
+        budget: run_grid([*among.values()], methods=methods, budget=budget, **what) for budget, methods in args.grids
+    }
+
+
+def run_rows(cells: Mapping[int | None, Sequence[Cell]], pool_seed: int) -> list[dict[str, Any]]:
+    """A row a cell: pool, its seed, method, budget (None: no limit), bits, seed, reward, test, calls, seconds, curve.
+
+    `history` is the cell's own, of at most `POINTS` points, with rewards to five decimals.
+    """
+    rows = []
+    for budget, of in cells.items():
+        for cell in of:
+            row = {"pool": cell.pool, "pool_seed": pool_seed, "method": cell.method, "budget": budget}
+            row |= {"bits": cell.n_bits, "seed": cell.seed, "reward": round(cell.reward, 6)}
+            row |= {"test": round(cell.test_map, 6), "calls": cell.calls, "seconds": _short(cell.seconds)}
+            rows.append(row | {"history": _thinned(cell.history)})
+    return rows
+
+
+def _thinned(history: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
+    """A curve at no more than `POINTS` of its points, even on a logarithmic scale of calls, first and last included."""
+    calls = np.array(history["calls"])
+    wanted = np.geomspace(max(calls[0], 1), max(calls[-1], 1), POINTS)
+    kept = np.unique([0, *(np.searchsorted(calls, np.ceil(wanted), side="right") - 1).clip(0), len(calls) - 1])
+    return {
+        "calls": calls[kept].tolist(),
+        "seconds": [_short(history["seconds"][place]) for place in kept],
+        "best": [round(history["best"][place], 5) for place in kept],
+    }
+
+
+def _short(seconds: float) -> float:
+    return float(f"{seconds:.3g}")
+
+
+def pool_rows(pool: Candidates, pool_seed: int, lengths: Sequence[int], subsets: int) -> list[dict[str, Any]]:
+    """What a pool offers before a search, a row a length: of random subsets the mean reward and test, and their ranks.
+
+    Returns:
+        Rows of pool, pool_seed, bits, k, `reward` and `test` (means over the subsets), `sd` (of their rewards), and for
+        each kind of reward codes that the pool has, `rank_<kind>`: Spearman's correlation of reward and test.
+    """
+    rows = []
+    kinds = [kind for kind in REWARD_CODES if kind != "views" and (pool.fold.any() or kind == "in_sample")]
+    for bits in lengths:
+        masks = random_masks(pool.k, bits, subsets, pool_seed)
+        reward, test = pool.reward()(masks), pd.Series(pool.test_maps(masks))
+        row = {"pool": pool.name, "pool_seed": pool_seed, "bits": bits, "k": pool.k}
+        row |= {"reward": reward.mean(), "sd": reward.std(ddof=1), "test": test.mean()}
+        for kind in kinds:
+            paid = pool.rewarded_by(kind).reward()(masks)
+            row[f"rank_{kind}"] = pd.Series(paid).corr(test, method="spearman")
+        rows.append({name: round(each, 6) if isinstance(each, float) else each for name, each in row.items()})
+    return rows
+
+
+def precisions(pool: Candidates, cells: Mapping[int | None, Sequence[Cell]]) -> Iterator[tuple[tuple, np.ndarray]]:
+    """Average precision [q] of the query pictures by (pool, method, budget), means over lengths and seeds."""
+    for budget, of in cells.items():
+        for method in dict.fromkeys(cell.method for cell in of):
+            mine = [pool.test_precisions(c.bits) for c in of if (c.pool, c.method) == (pool.name, method)]
+            yield (pool.name, method, FREE if budget is None else budget), np.mean(mine, axis=0)
+
+
+def make_record(args: Args) -> dict[str, Any]:
+    """Every run of `args`, with what is missing made first, and what follows of them; written after each pool seed."""
+    artifacts.check_writable(args.path, artifacts.replaces_json("runs", "pools", "duels"))
+    record: dict[str, Any] = made_by("comparison", args) | {"pools": [], "runs": [], "duels": [], "verdicts": {}}
+    by_query: dict[tuple, list[np.ndarray]] = {}
+    for pool_seed in args.pool_seeds:
+        among = make_pools(args, pool_seed)
+        cells = run_pools(args, pool_seed, among)
+        record["runs"] += run_rows(cells, pool_seed)
+        for pool in among.values():
+            record["pools"] += pool_rows(pool, pool_seed, args.lengths, args.subsets)
+            for key, each in precisions(pool, cells):
+                by_query.setdefault(key, []).append(each)
+        queries = {key: np.mean(each, axis=0) for key, each in by_query.items()}
+        record |= judged(record["runs"], queries)
+        artifacts.save_json(args.path, record)
+    return record
+
+
+def judged(rows: Sequence[Mapping[str, Any]], by_query: Mapping[tuple, np.ndarray] | None = None) -> dict[str, Any]:
+    """What follows of runs: the `duels` of PPO and its rivals on reward and test, and the `verdicts` by pool."""
+    runs = run_frame(rows)
+    if "ppo" not in {*runs["method"]}:
+        return {"duels": [], "verdicts": {}}
+    tables = []
+    for measure in ("test", "reward"):
+        queries = by_query if measure == "test" else None
+        table = duels.fought(runs, "ppo", (*RIVALS, *_others(runs)), measure=measure, by_query=queries)
+        tables.append(table.assign(measure=measure))
+    found = pd.concat(tables, ignore_index=True)
+    verdicts = {pool: verdict(found, runs, pool) for pool in dict.fromkeys(runs["pool"])}
+    plain = found.replace({FREE: None}).astype(object).where(found.notna() & (found != FREE), None)
+    return {"duels": plain.to_dict("records"), "verdicts": verdicts}
+
+
+def _others(runs: pd.DataFrame) -> list[str]:
+    """Methods beside PPO's rivals that ask for rewards, in the order of `METHODS`."""
+    there = {*runs["method"]} - {"ppo", *RIVALS}
+    return [name for name, method in METHODS.items() if name in there and method.calls != "none"]
+
+
+def run_frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Rows of a record as a table; a budget of None becomes `FREE`."""
+    frame = pd.DataFrame(rows)
+    return frame.assign(budget=frame["budget"].astype(float).fillna(FREE))
+
+
+def duel_frame(record: Mapping[str, Any], measure: str = "test") -> pd.DataFrame:
+    """The duels of a record on "test" or "reward"; a budget of None becomes `FREE`."""
+    frame = pd.DataFrame(record["duels"])
+    frame = frame[frame["measure"] == measure].drop(columns="measure").reset_index(drop=True)
+    limits = {name: frame[name].astype(float).fillna(FREE) for name in ("budget", "rival_budget")}
+    return frame.assign(**limits)
+
+
+def verdict(found: pd.DataFrame, runs: pd.DataFrame, pool: str) -> str:
+    """By the rule above, what is to be said of PPO on a pool: budgets, differences in points, and greedy's price."""
+    mine = found[(found["pool"] == pool) & (found["measure"] == "test")]
+    equal = mine[(mine["budget"] == mine["rival_budget"]) & mine["rival"].isin(RIVALS)]
+    words: dict[str, list[str]] = {}
+    for budget, lines in equal.groupby("budget"):
+        says = "one pool, no verdict" if (lines["verdict"] == "one pool").all() else "a matter of taste"
+        says = "earns its place" if (lines["verdict"] == "ahead").all() and {*lines["rival"]} == {*RIVALS} else says
+        says = "does not earn its place" if (lines["verdict"] == "behind").any() else says
+        words.setdefault(says, []).append(f"{budget:,.0f}")
+    said = "; ".join(f"at {_and(budgets)} calls {says}" for says, budgets in words.items())
+    parts = [f"PPO on {pool}: {said or 'met none of its rivals at equal calls'}."]
+    most = mine["budget"].max()
+    dear = mine[(mine["rival"] == "swap") & (mine["rival_budget"] == FREE) & (mine["budget"] == most)]
+    for line in dear.itertuples():
+        ppo, swap = (
+            runs[(runs["pool"] == pool) & (runs["method"] == name) & (runs["budget"] == limit)]
+            for name, limit in (("ppo", most), ("swap", FREE))
+        )
+        parts.append(
+            f"After {most:,.0f} calls ({ppo['seconds'].median():.2g} s) it is {100 * line.mean:+.2f} points "
+            f"({100 * line.low:+.2f} to {100 * line.high:+.2f}, {line.pools} pools) on the test against "
+            f"{METHODS['swap'].title} to its end ({swap['calls'].median():,.0f} calls, {swap['seconds'].median():.2g} "
+            f"s), {line.verdict}."
+        )
+    return " ".join(parts)
+
+
+def _and(words: Sequence[str]) -> str:
+    return ", ".join(words[:-1]) + f" and {words[-1]}" if len(words) > 1 else words[0]
+
+
+def table(runs: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """Means over pool seeds and seeds of a measure: a line a method and budget, a column a pool and number of bits."""
+    named = runs.assign(
+        method=[METHODS[name].title for name in runs["method"]], calls_within=[_within(b) for b in runs["budget"]]
     )
-    return replace(made, besides=(searches,))
-
-
-def run(args: Args, among: dict[str, Candidates]) -> list[Cell]:
-    """Every cell that `args` ask for."""
-    what = {name: getattr(args, name) for name in ("methods", "lengths", "seeds", "budget", "workers")}
-    return run_grid([*among.values()], **what, folder=args.folder, about=made_by("comparison", args))
+    return named.pivot_table(measure, ["calls_within", "method"], ["pool", "bits"], sort=False)
 
 
 def main(args: Args) -> None:
@@ -404,15 +314,17 @@ def main(args: Args) -> None:
     if args.plan:
         plan.show(plan_of(args))
         return
-    cells = run(args, make_pools(args))
-    for measure, title in {"reward": "Reward", "test_map": "mAP on the test pictures"}.items():
-        print(f"\n{title}, at most {args.budget} calls, mean of {len(args.seeds)} seeds:\n")
-        print(table(cells, measure).round(4).to_string())
-    for other in RIVALS if "ppo" in args.methods else ():
-        if other in args.methods:
-            print(f"\nPPO minus {METHODS[other].title}, 95% interval over seeds:\n")
-            print(duel(cells, "ppo", other).round(4).to_string(index=False))
-    print(f"\nevery cell: {artifacts.shown(args.folder)}")
+    record = make_record(args)
+    runs = run_frame(record["runs"])
+    for measure, title in {"reward": "Reward", "test": "mAP on the test pictures"}.items():
+        print(f"\n{title}, mean of {len(args.pool_seeds)} pool seeds and {len(args.seeds)} seeds:\n")
+        print(table(runs, measure).round(4).to_string())
+    if record["duels"]:
+        print("\nPPO minus its rivals on the test pictures, mean over lengths, 95% interval over pools, p by Holm:\n")
+        print(duel_frame(record).round(4).to_string(index=False))
+    for sentence in record["verdicts"].values():
+        print(f"\n{sentence}")
+    print(f"\nevery run: {artifacts.shown(args.path)}")
 
 
 if __name__ == "__main__":

@@ -4,11 +4,12 @@
 |-------------|-----|-----------------------------------------------------------------------------------------------|
 | 64          | 64  | the course's encoder of 64 outputs, each asked at one half                                    |
 | thermometer | 832 | the same outputs, asked at thirteen levels (less those that never differ); decided queries    |
+| symmetric   | 832 | the same candidates, but queries keep their own codes                                         |
 | 256         | 256 | an encoder of 256 outputs: four times as many target codes of the same kind                   |
 | lsh-512     | 512 | random hyperplanes through the mean training picture (Charikar 2002): nothing is learned      |
 | union       | 160 | encoders of 16, 32, 48 and 64 outputs side by side, as HBS-RL chooses from several lengths    |
 
-Queries of the pool "thermometer" have the code of their likeliest class (`thermometer.decide`), those of the others
+Queries of the pool "thermometer" have the code of their likeliest class (`thermometer.decide`), those of all others
 their own. Nothing is chosen here, and no label of a query or database picture is used.
 """
 
@@ -25,24 +26,32 @@ from hashlib_nb.thermometer import LEVELS
 if TYPE_CHECKING:
     from hashlib_nb.encoder import ImageCodes
 
-ENCODERS = {"64": (64,), "thermometer": (64,), "256": (256,), "union": (16, 32, 48, 64)}
+ENCODERS = {"64": (64,), "thermometer": (64,), "symmetric": (64,), "256": (256,), "union": (16, 32, 48, 64)}
 """Pools of learned bits: the code lengths whose encoders stand side by side."""
-GRADED = "thermometer"
+DECIDED = "thermometer"
 """The pool of which outputs are asked at all levels, and queries are decided."""
+GRADED = (DECIDED, "symmetric")
+"""Pools of thermometer bits."""
 HYPERPLANES = {"lsh-512": 512}
 """Pools of random hyperplanes: how many."""
-NAMES = ("64", "thermometer", "256", "lsh-512", "union")
+NAMES = ("64", "thermometer", "symmetric", "256", "lsh-512", "union")
 
 
 def size(name: str) -> int:
     """k of the pool `name` in `NAMES`, before it is made; of thermometer bits some may turn out not to differ."""
     if name in HYPERPLANES:
         return HYPERPLANES[name]
-    return sum(ENCODERS[name]) * (len(LEVELS) if name == GRADED else 1)
+    return sum(ENCODERS[name]) * (len(LEVELS) if name in GRADED else 1)
 
 
 def load(
-    name: str, *, dataset: str = "fashion-mini", root=None, seed: int = 0, epochs: int | None = None, folds: int = 3
+    name: str,
+    *,
+    dataset: str = "fashion-mini",
+    root=None,
+    seed: int = 0,
+    folds: int = 3,
+    settings: encoder.Settings | None = None,
 ) -> Candidates:
     """A pool by name; encoders come from the artifacts where they exist, and are fitted where they do not.
 
@@ -51,8 +60,8 @@ def load(
         dataset: a name in `hashlib_nb.datasets`.
         root: folder of the data set's files, where it needs one.
         seed: of target codes and encoders, or of the hyperplanes.
-        epochs: passes over the training pictures for each encoder; None for the architecture's recipe.
         folds: encoders for the out-of-fold codes, at least 2.
+        settings: how each encoder is fitted; None for the package's defaults.
 
     Raises:
         ValueError: an unknown name.
@@ -61,17 +70,24 @@ def load(
         raise ValueError(f"name must be one of {', '.join(NAMES)}, not {name!r}")
     if name in HYPERPLANES:
         return of_hyperplanes(datasets.load(dataset, root=root), HYPERPLANES[name], name=name, seed=seed)
-    needed = setups(name, dataset=dataset, root=root, seed=seed, epochs=epochs, folds=folds)
-    if name == GRADED:
-        return candidates.of_arrays(needed[0].codes().arrays, name=name)
+    needed = setups(name, dataset=dataset, root=root, seed=seed, folds=folds, settings=settings)
+    if name in GRADED:
+        options = candidates.Options(decided=name == DECIDED)
+        return candidates.of_arrays(needed[0].codes().arrays, options, name=name)
     return side_by_side([setup.codes() for setup in needed], name)
 
 
 def setups(
-    name: str, *, dataset: str = "fashion-mini", root=None, seed: int = 0, epochs: int | None = None, folds: int = 3
+    name: str,
+    *,
+    dataset: str = "fashion-mini",
+    root=None,
+    seed: int = 0,
+    folds: int = 3,
+    settings: encoder.Settings | None = None,
 ) -> list[encoder.Setup]:
     """Keys of the encoders whose bits a pool holds, none for hyperplanes; arguments as of `load`."""
-    settings = encoder.Settings(epochs=epochs)
+    settings = settings or encoder.Settings()
     return [
         encoder.Setup(dataset, root, code_length=k, seed=seed, folds=folds, settings=settings)
         for k in ENCODERS.get(name, ())

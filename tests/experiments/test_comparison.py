@@ -1,13 +1,10 @@
-"""The comparison: cells are what the methods find, they are kept, and the tables say what the cells say."""
+"""The comparison: what its record says follows from its runs, and its runs are what the methods find."""
 
 from __future__ import annotations
 
 import itertools
 import json
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -15,68 +12,25 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from hashlib_nb import metrics, ppo, selectors
-from hashlib_nb.experiments import comparison, pools
-from hashlib_nb.experiments.comparison import Cell
-from hashlib_nb.selection import Reward
-from tests.helpers import ROOT
+from hashlib_nb import selectors
+from hashlib_nb.experiments import comparison, duels, grid, pools
+from hashlib_nb.experiments.duels import FREE
+from hashlib_nb.selection import random_masks
+from tests.experiments.test_grid import run_here, synthetic
 
-METHODS = ("greedy", "swap", "random_search", "random")
-SMALL = {"methods": METHODS, "lengths": (2, 4), "seeds": (0, 1), "budget": 40, "progress": False}
-
-
-def synthetic(name: str = "synthetic", k: int = 10, seed: int = 0) -> pools.Candidates:
-    """Bits that are read wrongly more or less often; four classes."""
-    rng = np.random.default_rng(seed)
-    class_codes, wrong = rng.integers(0, 2, (4, k)), 0.4 * rng.random(k)
-
-    def draw(n: int) -> tuple[np.ndarray, np.ndarray]:
-        classes = rng.integers(0, 4, n)
-        codes = class_codes[classes] ^ (rng.random((n, k)) < wrong)
-        return codes.astype(np.uint8), np.eye(4, dtype=np.uint8)[classes]
-
-    train, query, database = draw(40), draw(15), draw(50)
-    return pools.Candidates(name, *train, train[0], np.arange(40) % 2, *query, *database)
+SMALL = {"pools": ("lsh-512",), "lengths": (2, 4), "seeds": (0, 1), "subsets": 6}
 
 
-POOL = synthetic()
+@pytest.fixture(autouse=True)
+def here(monkeypatch, home):
+    """Searches run in this process, on small pools that need no encoder: another one for each seed."""
+    monkeypatch.setattr(grid, "in_workers", run_here)
+    monkeypatch.setattr(pools, "load", lambda name, *, seed, **_: synthetic(name, k=12, seed=seed))
 
 
-def run_here(work: Callable[..., Cell], jobs: Sequence[tuple], workers: int, **_) -> Iterator[Cell]:
-    """What the workers do, in this process, which has everything loaded."""
-    for job in jobs:
-        yield work(*job)
-
-
-@pytest.fixture
-def without_workers(monkeypatch):
-    """For tests of the files that cells are kept in."""
-    monkeypatch.setattr(comparison, "in_workers", run_here)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("cells")
-
-
-@pytest.fixture(scope="module")
-def cells(folder) -> list[Cell]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(comparison, "in_workers", run_here)
-        return comparison.run_grid([POOL], folder=folder, **SMALL)
-
-
-def without_seconds(cells: list[Cell]) -> list[dict]:
-    kept = [vars(replace(cell, seconds=0)) for cell in cells]
-    return [{**cell, "history": {name: cell["history"][name] for name in ("calls", "best")}} for cell in kept]
-
-
-def test_deterministic_methods_have_one_seed_and_the_others_all():
-    plan = comparison.planned(("greedy", "cem"), (3, 5), (7, 8))
-    assert plan == [
-        ("greedy", 3, 7), ("cem", 3, 7), ("cem", 3, 8),
-        ("greedy", 5, 7), ("cem", 5, 7), ("cem", 5, 8),
-    ]  # fmt: skip
+def record_of(**changes) -> tuple[comparison.Args, dict]:
+    args = comparison.Args(**SMALL | changes)
+    return args, comparison.make_record(args)
 
 
 def test_all_methods_are_compared_but_the_one_that_tries_everything():
@@ -84,271 +38,20 @@ def test_all_methods_are_compared_but_the_one_that_tries_everything():
     assert {*comparison.RIVALS} < {*comparison.compared()}
 
 
-def test_untrained_ppo_keeps_to_the_budget_and_its_policy_stays_uniform():
-    pool = synthetic(k=30)
-    cells = {method: comparison.run_cell(pool, method, 6, 0, 300) for method in ("ppo", "untrained")}
-    assert all(0 < cell.calls <= 300 for cell in cells.values())
-    assert cells["untrained"].bits != cells["ppo"].bits
-    found = ppo.train(ppo.Args(n_bits=6, budget=300, learning_rate=0.0, progress=False), reward=Reward(
-        pool.reward_codes, pool.reward_labels))  # fmt: skip
-    np.testing.assert_allclose(found.history["policy_probabilities"][0], 1 / 30, atol=0.002)
-
-
-def test_a_cell_is_what_the_method_finds_and_how_that_retrieves(cells):
-    reward = Reward(POOL.reward_codes, POOL.reward_labels)
-    assert [cell.key for cell in cells] == comparison.planned(METHODS, (2, 4), (0, 1))
-    for cell in cells:
-        found = selectors.select(
-            POOL.reward_codes, POOL.reward_labels, cell.n_bits, method=cell.method, budget=40, seed=cell.seed
-        )
-        assert cell.bits == found.bits.tolist()
-        assert cell.reward == pytest.approx(reward.of_bits(cell.bits))
-        assert cell.test_map == pytest.approx(POOL.test_map(cell.bits))
-        assert cell.calls == found.calls <= 40
-
-
-def test_a_cell_of_a_pool_with_decided_queries_names_candidates_and_is_rewarded_and_tested_by_them():
-    """Only some of the candidates are searched among, so that a cell's bits are ids and no places among these."""
-    rng, ids = np.random.default_rng(3), np.array([1, 2, 4, 5, 7, 9])
-    queries = rng.integers(0, 2, POOL.reward_codes.shape, dtype=np.uint8)
-    asked = rng.integers(0, 2, POOL.query_codes.shape, dtype=np.uint8)
-    pool = replace(POOL, ids=ids, reward_queries=queries, decided_codes=asked)
-    cell = comparison.run_cell(pool, "exhaustive", 3, 0, None)
-    assert (cell.calls, {*cell.bits} <= {*ids}) == (20, True)
-    reward = Reward(POOL.reward_codes, POOL.reward_labels, query_codes=queries)
-    assert cell.reward == pytest.approx(max(reward.of_bits(bits) for bits in itertools.combinations(ids, 3)))
-    assert cell.reward == pytest.approx(reward.of_bits(cell.bits))
-    codes = asked[:, cell.bits], POOL.database_codes[:, cell.bits]
-    test = metrics.mean_average_precision(*codes, POOL.query_labels, POOL.database_labels)
-    assert cell.test_map == pytest.approx(test)
-
-
-@pytest.mark.process
-@pytest.mark.parametrize("workers", [1, 2])
-def test_the_number_of_workers_changes_nothing(cells, tmp_path, workers):
-    found = comparison.run_grid([POOL], workers=workers, folder=tmp_path, **SMALL)
-    assert without_seconds(found) == without_seconds(cells)
-
-
-@pytest.mark.usefixtures("without_workers")
-def test_finished_cells_are_not_made_again_and_missing_ones_are(cells, folder, tmp_path, capsys):
-    path = tmp_path / "synthetic-b40.json"
-    record = json.loads((folder / path.name).read_text())
-    lost = record["cells"].pop(3)
-    record["cells"][0]["seconds"] = 123.0  # no run of this takes so long: it is recognized
-    path.write_text(json.dumps(record))
-    again = comparison.run_grid([POOL], folder=tmp_path, **SMALL)
-    assert without_seconds(again) == without_seconds(cells)
-    assert [cell.seconds for cell in again].count(123.0) == 1
-    assert f"loaded {path}" in capsys.readouterr().out
-    stored = json.loads(path.read_text())["cells"]
-    assert sum(cell["bits"] == lost["bits"] for cell in stored) >= 1
-    assert len(stored) == len(cells)
-
-
-@pytest.mark.process
-def test_a_run_that_ends_early_leaves_the_cells_that_were_finished(tmp_path):
-    broken = replace(synthetic("broken"), query_labels=POOL.query_labels[:3])  # fails at the test of its first cell
-    with pytest.raises(ValueError, match="query_codes has 15 rows and query_labels 3"):
-        comparison.run_grid([POOL, broken], workers=1, folder=tmp_path, **SMALL)
-    left = json.loads((tmp_path / "synthetic-b40.json").read_text())["cells"]
-    assert len(left) == len(comparison.planned(METHODS, (2, 4), (0, 1)))
-
-
-KILLED = """
-import sys
-from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-from hashlib_nb.experiments import comparison
-from tests.experiments.test_comparison import POOL, SMALL
-if __name__ == "__main__":
-    comparison.run_grid([POOL], workers=1, folder=Path(sys.argv[2]), **SMALL | {"seeds": range(500)})
-"""
-
-
-@pytest.mark.process
-def test_a_killed_run_keeps_its_cells_and_leaves_no_process_behind(tmp_path):
-    script, path = tmp_path / "killed.py", tmp_path / "synthetic-b40.json"
-    script.write_text(KILLED)
-    run = subprocess.Popen([sys.executable, script, ROOT, tmp_path], stdout=subprocess.PIPE)
-    while not path.exists():
-        assert run.poll() is None
-        time.sleep(0.05)
-    run.kill()
-    run.communicate(timeout=60)  # returns when nobody holds the pipe any more, workers included
-    left = json.loads(path.read_text())["cells"]
-    assert 0 < len(left) < len(comparison.planned(METHODS, (2, 4), range(500)))
-    few = SMALL | {"methods": (left[0]["method"],), "lengths": (left[0]["n_bits"],), "seeds": (left[0]["seed"],)}
-    again = comparison.run_grid([POOL], workers=1, folder=tmp_path, **few)
-    assert [cell.seconds for cell in again] == [left[0]["seconds"]]
-
-
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        (lambda text: text[: len(text) // 2], "cannot be used"),
-        (lambda text: text.replace('"reward"', '"prize"'), "cannot be used"),
-        (lambda text: text.replace('"budget": 40', '"budget": 41'), "made from other codes"),
-    ],
-    ids=["truncated", "foreign", "other settings"],
-)
-@pytest.mark.usefixtures("without_workers")
-def test_cells_that_cannot_be_used_are_named_and_made_anew(cells, folder, tmp_path, capsys, spoil, message):
-    path = tmp_path / "synthetic-b40.json"
-    path.write_text(spoil((folder / path.name).read_text()))
-    few = SMALL | {"methods": ("random",), "lengths": (2,)}
-    again = comparison.run_grid([POOL], folder=tmp_path, **few)
-    assert message in capsys.readouterr().out
-    assert without_seconds(again) == without_seconds([c for c in cells if (c.method, c.n_bits) == ("random", 2)])
-
-
-@pytest.mark.usefixtures("without_workers")
-def test_the_file_says_what_the_last_run_says_of_itself(tmp_path, without_workers):
-    few = SMALL | {"methods": ("first",)}
-    for about in ({"command": "one"}, {"command": "another"}):
-        made = comparison.run_grid([POOL], folder=tmp_path, about=about, **few)
-        few |= {"methods": ("first", "random")}
-    record = json.loads((tmp_path / "synthetic-b40.json").read_text(encoding="utf-8"))
-    assert record["command"] == "another"
-    assert len(record["cells"]) == len(made) == 6
-
-
-def test_other_codes_under_the_same_name_are_not_mistaken_for_these(cells, folder, capsys):
-    before = (folder / "synthetic-b40.json").read_bytes()
-    comparison.run_grid([synthetic(seed=1)], folder=folder, **SMALL | {"methods": ("random",)})
-    assert "made from other codes" in capsys.readouterr().out
-    (folder / "synthetic-b40.json").write_bytes(before)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"methods": ("best",)}, "methods has 'best'; there are ppo, untrained"),
-        ({"lengths": (2, 10)}, r"lengths is \[2, 10\]; pool synthetic has 10 bits: keep 1 to 9"),
-        ({"lengths": (0,)}, "lengths is 0; give a whole number of at least 1"),
-        ({"lengths": ()}, r"lengths is \[\]; give different whole numbers"),
-        ({"seeds": (1.5,)}, r"seeds is 1\.5; give a whole number from 0"),
-        ({"workers": 0}, r"workers is 0; give a whole number in 1\.\.256"),
-        ({"budget": -3}, "budget is -3; give a whole number in 1"),
-        ({"pools": [POOL, POOL]}, "give each its own name"),
-        ({"budget": None}, "budget is None, but method 'random_search' never ends by itself"),
-    ],
-)
-def test_what_cannot_be_run_is_named_before_any_work(tmp_path, change, message):
-    arguments = {"pools": [POOL], "folder": tmp_path / "cells", **SMALL, **change}
-    with pytest.raises(ValueError, match=message):
-        comparison.run_grid(arguments.pop("pools"), **arguments)
-    assert not (tmp_path / "cells").exists()
-
-
-def cell(method: str, seed: int, reward: float, test_map: float, best=(0.1,), calls=(1,)) -> Cell:
-    history = {"calls": [*calls, 100], "seconds": [*(c / 10 for c in calls), 10.0], "best": [*best, reward]}
-    return Cell("pool", method, 4, seed, [0, 1, 2, 3], reward, test_map, 100, 10.0, history)
-
-
-def test_best_at_is_the_best_within_the_cost():
-    one = cell("ppo", 0, 0.9, 0, best=(0.2, 0.5), calls=(3, 20))
-    assert [one.best_at(calls) for calls in (3, 19, 20, 99, 100, 1000)] == [0.2, 0.2, 0.5, 0.5, 0.9, 0.9]
-    assert np.isnan(one.best_at(2))
-    assert one.best_at(2.0, of="seconds") == 0.5
-
-
-def test_curve_is_best_at_of_every_seed_and_of_the_method_alone():
-    cells = [cell("ppo", 0, 0.9, 0, best=(0.2,)), cell("ppo", 1, 0.8, 0, best=(0.3,)), cell("swap", 0, 0.7, 0)]
-    np.testing.assert_allclose(
-        comparison.curve(cells, "pool", 4, "ppo", [1, 50, 100]), [[0.2, 0.2, 0.9], [0.3, 0.3, 0.8]]
-    )
-
-
-def test_table_and_frame_say_what_the_cells_say(cells):
-    rows = comparison.frame(cells)
-    assert len(rows) == len(cells)
-    for measure in ("reward", "test_map", "calls"):
-        table = comparison.table(cells, measure)
-        for n_bits in (2, 4):
-            for method in METHODS:
-                mine = [getattr(c, measure) for c in cells if (c.method, c.n_bits) == (method, n_bits)]
-                shown = table.loc[selectors.METHODS[method].title, ("synthetic", n_bits)]
-                assert shown == pytest.approx(np.mean(mine))
-    assert list(table.index) == [selectors.METHODS[method].title for method in METHODS]
-
-
-def test_duel_pairs_by_seed_and_judges_by_the_interval():
-    rewards = {"ppo": [0.52, 0.63, 0.74], "swap": [0.50, 0.60, 0.70]}
-    tests = {"ppo": [0.50, 0.70, 0.60], "swap": [0.60, 0.60, 0.60]}
-    cells = [cell(m, s, rewards[m][s], tests[m][s]) for m in rewards for s in range(3)]
-    line = comparison.duel(cells[::-1], "ppo", "swap").iloc[0]
-    expected = stats.ttest_rel(rewards["ppo"], rewards["swap"]).confidence_interval(0.95)
-    assert line["reward"] == pytest.approx(0.03)
-    assert (line["low"], line["high"]) == pytest.approx((expected.low, expected.high))
-    assert (line["verdict"], line["test_verdict"], line["seeds"]) == ("win", "tie", 3)
-    assert comparison.duel(cells, "swap", "ppo").iloc[0]["verdict"] == "loss"
-
-
-def test_a_method_that_ran_once_meets_every_seed_of_the_other():
-    cells = [cell("ppo", s, 0.9 + s / 100, 0.5) for s in (0, 1)] + [cell("swap", 0, 0.8, 0.4)]
-    found = comparison.differences(cells, "ppo", "swap")
-    np.testing.assert_allclose(found.sort_values("seed")[["reward", "test"]], [[0.1, 0.1], [0.11, 0.1]])
-
-
-def test_overall_averages_over_pools_and_lengths_before_it_looks_at_the_seeds():
-    wide = {("ppo", 4): [0.5, 0.7], ("cem", 4): [0.4, 0.4], ("ppo", 8): [0.5, 0.3], ("cem", 8): [0.4, 0.4]}
-    cells = [
-        replace(cell(method, seed, reward, reward), n_bits=n_bits, bits=[*range(n_bits)])
-        for (method, n_bits), rewards in wide.items()
-        for seed, reward in enumerate(rewards)
-    ]
-    found = comparison.overall(cells, "ppo", "cem")
-    assert (found["reward"], found["low"], found["test_high"]) == pytest.approx((0.1, 0.1, 0.1))
-    assert (found["verdict"], found["test_verdict"]) == ("win", "win")
-    assert set(comparison.duel(cells, "ppo", "cem")["verdict"]) == {"tie"}
-
-
-@pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize(
-    "differences",
-    [
-        [0.1, 0.2, 0.3],
-        [-0.1, -0.2, -0.15, -0.1],
-        [1e-3, -2e-3, 5e-4, 1e-4, 0],
-        [0.1, 0.1, 0.1],
-        [0, 0, 0],
-        [0, 1e-12, 0],
-    ],
-)
-def test_the_interval_is_students(differences):
-    """The formula, also where all differences are the same: then it has no width, and nothing is complained of."""
-    mean, low, high, verdict = comparison.interval(differences)
-    half = stats.t.ppf(0.975, len(differences) - 1) * np.std(differences, ddof=1) / np.sqrt(len(differences))
-    assert (mean, low, high) == pytest.approx((np.mean(differences), mean - half, mean + half), rel=1e-12, abs=1e-15)
-    assert verdict == ("win" if mean > half else "loss" if mean < -half else "tie")
-
-
-def test_a_duel_of_one_seed_has_no_interval_and_no_verdict():
-    line = comparison.duel([cell("ppo", 0, 0.9, 0.5), cell("swap", 0, 0.8, 0.5)]).iloc[0]
-    assert line["verdict"] == "one seed"
-    assert np.isnan(line["low"])
-
-
-def test_a_duel_without_one_of_the_methods_says_so():
-    with pytest.raises(ValueError, match="cells has none of method 'swap' for 4 bits of pool pool"):
-        comparison.duel([cell("ppo", 0, 0.9, 0.5)])
-
-
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"pools": ("65",)}, r"pools is \['65'\]; give some of 64, thermometer, 256, lsh-512, union"),
+        ({"pools": ("65",)}, r"pools is \['65'\]; give some of 64, thermometer, symmetric, 256, lsh-512, union"),
         ({"methods": ()}, r"methods is \[\]; give some of"),
         ({"lengths": (16, 64)}, r"lengths is \[16, 64\]; pool 64 has 64 bits: keep 1 to 63"),
         ({"lengths": (8, 8)}, r"lengths is \[8, 8\]; give different whole numbers of at least 1"),
         ({"seeds": (-1,)}, r"seeds is -1; give a whole number from 0 to 2\^64 - 1"),
-        ({"budget": 0}, "budget is 0; give a whole number in 1"),
+        ({"budgets": (0,)}, "budgets is 0; give a whole number in 1"),
+        ({"budgets": (5, 5)}, r"budgets is \[5, 5\]; give different whole numbers"),
         ({"folds": 1}, "folds is 1; give a whole number of at least 2"),
-        ({"epochs": 0}, "epochs is 0; give a whole number in 1"),
         ({"workers": 10**6}, r"workers is 1000000; give a whole number in 1\.\.256"),
-        ({"pool_seed": -1}, "pool_seed is -1; give a whole number from 0"),
-        ({"budget": None}, "budget is None; give a whole number"),
+        ({"pool_seeds": (-1,)}, "pool_seeds is -1; give a whole number from 0"),
+        ({"subsets": 1}, "subsets is 1; give a whole number of at least 2"),
     ],
 )
 def test_arguments_that_cannot_be_meant_are_named(wrong, message):
@@ -356,49 +59,173 @@ def test_arguments_that_cannot_be_meant_are_named(wrong, message):
         comparison.Args(**wrong)
 
 
-@pytest.mark.process
-@pytest.mark.usefixtures("home")
-def test_the_command_line_prints_the_tables_of_its_cells(capsys):
-    args = comparison.Args(pools=("lsh-512",), methods=("first", "random"), lengths=(4,), seeds=(0, 1), budget=5)
+def test_every_method_runs_at_every_budget_and_what_ends_by_itself_once_more():
+    methods = ("ppo", "swap", "greedy", "backward", "first", "entropy")
+    args = comparison.Args(methods=methods, budgets=(100, 300))
+    assert args.grids == [
+        (100, ("ppo", "swap", "greedy", "backward")),
+        (300, ("ppo", "swap", "greedy", "backward")),
+        (None, ("swap", "greedy", "first", "entropy")),
+    ]
+    assert replace(args, methods=("first",)).grids == [(None, ("first",))]
+
+
+def test_a_record_has_a_row_a_run_and_the_file_has_the_record():
+    args, record = record_of(methods=("random_search", "swap", "first"), budgets=(20, 40), pool_seeds=(0, 3))
+    assert json.loads(args.path.read_text()) == json.loads(json.dumps(record))
+    runs = comparison.run_frame(record["runs"])
+    per_pool = 2 * (2 * (2 + 1) + 2)  # lengths; budgets, of random_search's two seeds and swap's one; without a budget
+    assert len(runs) == 2 * per_pool
+    assert {*runs["pool_seed"]} == {0, 3}
+    assert {*runs.loc[runs["method"] == "swap", "budget"]} == {20, 40, FREE}
+    for run in runs.itertuples():
+        pool = synthetic("lsh-512", k=12, seed=run.pool_seed)
+        budget = None if run.budget == FREE else int(run.budget)
+        found = selectors.select(
+            pool.reward_codes, pool.reward_labels, run.bits, method=run.method, budget=budget, seed=run.seed
+        )
+        assert (run.calls, run.reward) == (found.calls, pytest.approx(found.reward, abs=1e-6))
+        assert run.test == pytest.approx(pool.test_map(found.bits), abs=1e-6)
+
+
+def test_a_record_is_made_of_the_cells_that_lie_there(capsys):
+    args, record = record_of(methods=("random_search", "swap"), budgets=(20,))
+    path = args.folder(0) / "lsh-512-b20.json"
+    cells = json.loads(path.read_text())
+    cells["cells"][0]["seconds"] = cells["cells"][0]["history"]["seconds"][-1] = 123.0
+    path.write_text(json.dumps(cells))
+    again = comparison.make_record(args)
+    assert [row["seconds"] for row in again["runs"]].count(123.0) == 1
+    assert [row["test"] for row in again["runs"]] == [row["test"] for row in record["runs"]]
+    assert "loaded" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("number", [1, 5, 24, 25, 400])
+def test_a_stored_curve_is_a_part_of_the_whole_one_and_ends_as_it_does(number):
+    calls = np.sort(np.random.default_rng(number).choice(np.arange(1, 5000), number, replace=False))
+    whole = {"calls": calls.tolist(), "seconds": (calls / 7).tolist(), "best": np.sqrt(calls / 5000).tolist()}
+    kept = comparison._thinned(whole)
+    points = {(c, round(b, 5)) for c, b in zip(whole["calls"], whole["best"], strict=True)}
+    assert {*zip(kept["calls"], kept["best"], strict=True)} <= points
+    assert len({*map(len, kept.values())}) == 1
+    assert (kept["calls"][0], kept["calls"][-1]) == (calls[0], calls[-1])
+    assert len(kept["calls"]) <= min(number, comparison.POINTS + 1)
+
+
+def test_pool_rows_are_of_the_same_random_subsets_for_reward_and_test():
+    pool = synthetic(k=12)
+    (row,) = comparison.pool_rows(pool, 3, (5,), 40)
+    masks = random_masks(12, 5, 40, 3)
+    reward = [pool.reward().of_bits(np.flatnonzero(mask)) for mask in masks]
+    test = [pool.test_map(np.flatnonzero(mask)) for mask in masks]
+    assert (row["reward"], row["sd"], row["test"]) == pytest.approx(
+        (np.mean(reward), np.std(reward, ddof=1), np.mean(test)), abs=1e-6
+    )
+    assert row["rank_crossfit"] == pytest.approx(stats.spearmanr(reward, test).statistic, abs=1e-6)
+    assert {name for name in row if name.startswith("rank_")} == {"rank_crossfit", "rank_holdout", "rank_in_sample"}
+    (flat,) = comparison.pool_rows(replace(pool, fold=np.zeros(40, int)), 3, (5,), 40)
+    assert {name for name in flat if name.startswith("rank_")} == {"rank_in_sample"}
+
+
+def test_precisions_of_queries_average_to_the_test_of_the_runs():
+    args = comparison.Args(**SMALL | {"methods": ("random_search", "swap"), "budgets": (20,)})
+    pool = synthetic("lsh-512", k=12)
+    cells = comparison.run_pools(args, 0, {pool.name: pool})
+    for (name, method, budget), each in comparison.precisions(pool, cells):
+        mine = [c.test_map for c in cells[None if budget == FREE else budget] if c.method == method]
+        assert name == "lsh-512"
+        assert each.mean() == pytest.approx(np.mean(mine))
+
+
+def test_duels_and_verdicts_of_a_record_follow_from_its_runs():
+    methods = ("ppo", *comparison.RIVALS, "random_search")
+    _, record = record_of(methods=methods, budgets=(30,), pool_seeds=(0, 1, 2), seeds=(0,))
+    runs, found = comparison.run_frame(record["runs"]), comparison.duel_frame(record)
+    assert {*found["rival"]} == {*methods} - {"ppo"}
+    for line in found.itertuples():
+        apart = duels.differences(runs, ("ppo", line.budget), (line.rival, line.rival_budget), "test")
+        assert (line.mean, line.pools) == (pytest.approx(apart.mean()), 3)
+        assert line.query_low <= line.mean + 1e-9
+        assert line.query_high >= line.mean - 1e-9
+    assert "query_low" not in comparison.duel_frame(record, "reward").dropna(axis=1)
+    assert [*record["verdicts"]] == ["lsh-512"]
+    assert comparison.judged(record["runs"])["verdicts"] == record["verdicts"]
+
+
+def lines_of(verdicts: dict[str, str], budget: float = 100.0) -> pd.DataFrame:
+    rows = [
+        {"pool": "pool", "measure": "test", "budget": budget, "rival": rival, "rival_budget": budget, "verdict": says}
+        | {"mean": 0.01, "low": 0.0, "high": 0.02, "pools": 3}
+        for rival, says in verdicts.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({}, "earns its place"),
+        ({"cem": "level"}, "a matter of taste"),
+        ({"cem": "level", "swap": "behind"}, "does not earn its place"),
+        ({"cem": None}, "a matter of taste"),  # one that it never met was not beaten
+    ],
+)
+def test_the_verdict_is_the_rules(changed, says):
+    verdicts = dict.fromkeys(comparison.RIVALS, "ahead") | changed
+    found = lines_of({rival: each for rival, each in verdicts.items() if each})
+    assert comparison.verdict(found, pd.DataFrame(), "pool") == f"PPO on pool: at 100 calls {says}."
+
+
+def test_the_verdict_names_budgets_that_end_alike_together_and_greedys_price():
+    parts = [lines_of(dict.fromkeys(comparison.RIVALS, says), budget)
+             for budget, says in ((100.0, "ahead"), (300.0, "ahead"), (1000.0, "behind"))]  # fmt: skip
+    free = lines_of({"swap": "behind"}, 1000.0).assign(rival_budget=FREE)
+    runs = pd.DataFrame(
+        [("pool", "ppo", 1000.0, 1000, 4.0), ("pool", "swap", FREE, 20000, 3.0), ("other", "ppo", 1000.0, 1, 9.0)],
+        columns=["pool", "method", "budget", "calls", "seconds"],
+    )
+    assert comparison.verdict(pd.concat([*parts, free]), runs, "pool") == (
+        "PPO on pool: at 100 and 300 calls earns its place; at 1,000 calls does not earn its place. After 1,000 calls "
+        "(4 s) it is +1.00 points (+0.00 to +2.00, 3 pools) on the test against greedy + swap to its end (20,000 "
+        "calls, 3 s), behind."
+    )
+
+
+def test_a_table_has_the_means_of_its_runs():
+    _, record = record_of(methods=("random_search", "swap"), budgets=(20, 40), pool_seeds=(0, 1))
+    runs = comparison.run_frame(record["runs"])
+    shown = comparison.table(runs, "test")
+    for budget, words in ((20, "within 20 calls"), (FREE, "to their end")):
+        mine = runs[(runs["method"] == "swap") & (runs["budget"] == budget) & (runs["bits"] == 4)]
+        assert shown.loc[(words, "greedy + swap"), ("lsh-512", 4)] == pytest.approx(mine["test"].mean())
+
+
+def test_the_command_line_prints_tables_and_verdicts_and_names_the_file(capsys):
+    args = comparison.Args(**SMALL | {"methods": ("ppo", *comparison.RIVALS), "budgets": (20,)})
     comparison.main(args)
     printed = capsys.readouterr().out
-    cells = comparison.run(args, comparison.make_pools(args))
-    assert comparison.table(cells, "test_map").round(4).to_string() in printed
-    assert isinstance(comparison.frame(cells), pd.DataFrame)
-    assert [cell.pool for cell in cells] == ["lsh-512"] * 3
+    record = json.loads(args.path.read_text())
+    assert comparison.table(comparison.run_frame(record["runs"]), "test").round(4).to_string() in printed
+    assert record["verdicts"]["lsh-512"] in printed
+    assert "every run: runs/comparison.json" in printed
 
 
-# --- the file of cells ------------------------------------------------------------------------------------------------
+def test_another_file_is_not_replaced_and_nothing_is_run(tmp_path):
+    path = tmp_path / "notes.json"
+    path.write_text('{"mine": 1}')
+    with pytest.raises(ValueError, match="notes.json"):
+        comparison.make_record(comparison.Args(**SMALL, out=path))
+    assert path.read_text() == '{"mine": 1}'
 
 
-def test_two_runs_that_add_to_one_file_keep_each_others_cells(cells, tmp_path):
-    path = tmp_path / "synthetic-b40.json"
-    stores = [comparison._Store(path, POOL, 40) for _ in range(2)]
-    for number, made in enumerate(cells[:6]):
-        stores[number % 2].add(made)
-    assert comparison._Store(path, POOL, 40).cells.keys() == {made.key for made in cells[:6]}
-    assert [each.name for each in tmp_path.iterdir()] == [path.name]
+def test_folders_of_two_roots_encoders_or_seeds_are_two(tmp_path):
+    roots = [comparison.Args(dataset="folder", root=tmp_path / root) for root in ("a", "b")]
+    small = replace(roots[0], settings=replace(roots[0].settings, epochs=1))
+    folders = {args.folder(seed) for args, seed in itertools.product((*roots, small), (0, 1))}
+    assert len(folders) == 6
 
 
-CELL_EDITS = [
-    ("method", "best"), ("method", None), ("seed", -1), ("seed", "a"), ("n_bits", 3), ("n_bits", None),
-    ("bits", [1, 1]), ("bits", None), ("bits", ["a", "b"]), ("bits", {}), ("reward", "high"), ("reward", None),
-    ("test_map", [1]), ("seconds", None), ("calls", 1.5), ("history", {}), ("history", []), ("history", {"calls": [1]}),
-    ("history", {"calls": [1], "seconds": [1], "best": ["a"]}), ("pool", "another"), ("unknown", 1),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("name", "value"), CELL_EDITS)
-def test_cells_that_no_search_leaves_are_named_and_made_anew(cells, folder, tmp_path, capsys, name, value):
-    path = tmp_path / "synthetic-b40.json"
-    record = json.loads((folder / path.name).read_text())
-    record["cells"][0][name] = value
-    path.write_text(json.dumps(record))
-    assert comparison._Store(path, POOL, 40).cells == {}
-    (line,) = capsys.readouterr().out.splitlines()
-    assert "synthetic-b40.json cannot be used (" in line
-
-
-def test_folders_of_two_roots_are_two(tmp_path):
-    folders = {comparison.Args(dataset="folder", root=tmp_path / root).folder for root in ("a", "b")}
-    assert len(folders) == 2
+def test_a_budget_of_none_is_no_limit_and_comes_back_as_one():
+    record = {"duels": [{"measure": "test", "budget": 100, "rival_budget": None, "mean": 1.0}]}
+    (line,) = comparison.duel_frame(record).itertuples()
+    assert math.isinf(line.rival_budget)

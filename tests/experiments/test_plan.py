@@ -148,7 +148,7 @@ def test_pictures_are_read_once_for_all_keys_of_the_same_ones(monkeypatch):
     [
         (results, replace(ARGS, plan=True)),
         (questions, questions.Args(code_length=8, lengths=(4, 8), seeds=(0,), settings=QUICK, plan=True)),
-        (comparison, comparison.Args(pools=("64", "lsh-512"), epochs=1, plan=True)),
+        (comparison, comparison.Args(pools=("64", "lsh-512"), settings=Settings(epochs=1), plan=True)),
         (published, published.Args(only=("fashion-mini",), plan=True)),
         (encoder_command, encoder_command.Args(code_length=8, settings=QUICK, plan=True)),
     ],

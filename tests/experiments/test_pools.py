@@ -87,15 +87,15 @@ def test_a_pool_of_hyperplanes_learns_nothing():
 
 
 def test_an_unknown_pool_names_the_known_ones():
-    with pytest.raises(ValueError, match="64, thermometer, 256, lsh-512, union, not '65'"):
+    with pytest.raises(ValueError, match="64, thermometer, symmetric, 256, lsh-512, union, not '65'"):
         pools.load("65")
 
 
 @pytest.mark.slow
 def test_a_pool_of_learned_bits_is_what_the_encoders_left_and_is_loaded_the_second_time(home, capsys):
-    first = pools.load("union", epochs=1, folds=2)
+    first = pools.load("union", folds=2, settings=Settings(epochs=1))
     assert "saved" in capsys.readouterr().out
-    again = pools.load("union", epochs=1, folds=2)
+    again = pools.load("union", folds=2, settings=Settings(epochs=1))
     assert "saved" not in capsys.readouterr().out
     assert first.k == again.k == pools.size("union") == 16 + 32 + 48 + 64
     np.testing.assert_array_equal(first.reward_codes, again.reward_codes)
@@ -107,7 +107,7 @@ def test_a_pool_of_learned_bits_is_what_the_encoders_left_and_is_loaded_the_seco
 @pytest.mark.slow
 @pytest.mark.usefixtures("home")
 def test_the_pool_of_thermometer_bits_asks_the_outputs_of_the_course_at_every_level_and_decides_its_queries():
-    pool = pools.load("thermometer", epochs=1, folds=2)
+    pool = pools.load("thermometer", folds=2, settings=Settings(epochs=1))
     made = Setup(code_length=64, folds=2, settings=Settings(epochs=1)).codes()
     assert pool.name == "thermometer"
     assert pool.k <= pools.size("thermometer") == 64 * len(thermometer.LEVELS) == pool.database_codes.shape[1]
@@ -119,3 +119,10 @@ def test_the_pool_of_thermometer_bits_asks_the_outputs_of_the_course_at_every_le
     )
     assert pool.test_map(bits) == pytest.approx(expected)
     assert pool.paying()["query_codes"].shape == (1500, pool.k)
+    symmetric = pools.load("symmetric", folds=2, settings=Settings(epochs=1))
+    assert (symmetric.name, symmetric.paying()["query_codes"]) == ("symmetric", None)
+    expected = metrics.mean_average_precision(
+        thermometer.bits(made.arrays["query_logits"])[:, bits], pool.database_codes[:, bits],
+        pool.query_labels, pool.database_labels,
+    )  # fmt: skip
+    assert symmetric.test_map(bits) == pytest.approx(expected)

@@ -14,7 +14,7 @@ import pytest
 from sklearn.metrics import mutual_info_score
 
 from hashlib_nb import artifacts, plots, selectors
-from hashlib_nb.experiments import comparison, pools
+from hashlib_nb.experiments import comparison, grid, pools
 from hashlib_nb.metrics import __main__ as metrics_command
 from hashlib_nb.selection import Reward, random_masks
 from hashlib_nb.selectors import METHODS, methods, select
@@ -666,11 +666,11 @@ def test_one_entry_makes_a_method_known_everywhere(tmp_path, codes_file, labels_
     pool = pools.Candidates(
         "toy", CODES, LABELS, CODES, np.arange(60) % 2, CODES[:9], LABELS[:9], CODES[9:], LABELS[9:]
     )
-    cell = comparison.run_cell(pool, "last", 3, 0, 50)
+    cell = grid.run_cell(pool, "last", 3, 0, 50)
     assert cell.bits == [7, 8, 9]
     assert "last" in comparison.compared()
-    assert comparison.planned(["last"], [3], [4, 5]) == [("last", 3, 4)]
-    assert comparison.frame([cell])["method"].tolist() == ["last p"]
+    assert grid.planned(["last"], [3], [4, 5]) == [("last", 3, 4)]
+    assert grid.frame([cell])["method"].tolist() == ["last p"]
     assert plots.style(METHODS["last"].title)["label"] == "last p"
 
 

@@ -1,0 +1,87 @@
+"""Does an agent earn its place: what a method needs in calls and in seconds, and at what price of a reward it leads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from hashlib_nb.plots.base import legend_above, line, style, styled, subplots
+
+TIMES = {
+    1e-5: "10 µs", 1e-3: "1 ms", 0.1: "0.1 s", 1: "1 s", 10: "10 s", 60: "1 min", 3600: "1 h", 86400: "1 day",
+    30 * 86400: "30 days",
+}  # fmt: skip
+"""Marks of an axis of seconds."""
+HATCHES = ("", "///", "...", "\\\\\\", "xx", "++", "oo", "--", "**")
+"""What tells areas apart in grey."""
+
+
+@styled
+def leaders(
+    prices: Sequence[float], totals: Sequence[float], maps: Mapping[str, np.ndarray], methods: Sequence[str]
+) -> Figure:
+    """Which method is furthest in a total time at a price of each call: one panel a pool, an area a method.
+
+    Args:
+        prices: [c], seconds a call, increasing.
+        totals: [t], seconds in all, increasing.
+        maps: for each pool the place in `methods` of the leader, int [c, t]; -1 where nobody leads.
+        methods: titles.
+    """
+    fig, panels = subplots(6.8, 3.6, 1, len(maps), sharey=True, squeeze=False)
+    for ax, (pool, leader) in zip(panels.flat, maps.items(), strict=True):
+        for place, method in enumerate(methods):
+            if (leader == place).any():
+                where = np.where((leader == place).T, 1.0, 0.0)
+                ax.contourf(
+                    prices, totals, where, levels=[0.5, 1.5], colors=[_pale(method)], hatches=[HATCHES[place]]
+                )  # fmt: skip
+        ax.set(xscale="log", yscale="log", title=pool, xlabel="price of a reward")
+        _in_words(ax.xaxis, prices)
+        _in_words(ax.yaxis, totals)
+        ax.tick_params(axis="x", rotation=45)
+    panels[0, 0].set_ylabel("time in all")
+    shown = [place for place in range(len(methods)) if any((leader == place).any() for leader in maps.values())]
+    patches = [Patch(facecolor=_pale(methods[place]), hatch=HATCHES[place], label=methods[place]) for place in shown]
+    fig.legend(handles=patches, loc="outside upper center", ncols=4, handlelength=3)
+    return fig
+
+
+@styled
+def time_to_level(prices: Sequence[float], seconds: Mapping[str, Mapping[str, np.ndarray]], level: str) -> Figure:
+    """Time in all until a level of reward is reached, against the price of a call: one panel a pool, a line a method.
+
+    Args:
+        prices: [c], seconds a call, increasing.
+        seconds: for each pool and method [c]; inf where it is never reached.
+        level: what is reached, in words.
+    """
+    fig, panels = subplots(6.8, 3.4, 1, len(seconds), sharey=True, squeeze=False)
+    for ax, (pool, methods) in zip(panels.flat, seconds.items(), strict=True):
+        for method, values in methods.items():
+            line(ax, prices, np.where(np.isfinite(values), values, np.nan), method)
+        ax.set(xscale="log", yscale="log", title=pool, xlabel="price of a reward", ylabel=f"time to {level}")
+        _in_words(ax.xaxis, prices)
+        _in_words(ax.yaxis, np.concatenate([v[np.isfinite(v)] for v in methods.values()]))
+        ax.tick_params(axis="x", rotation=45)
+    legend_above(fig)
+    return fig
+
+
+def _pale(method: str) -> tuple[float, float, float]:
+    """The method's color, mixed with white, so that hatches can be seen on it."""
+    red, green, blue, _ = to_rgba(style(method)["color"])
+    return tuple(0.45 + 0.55 * each for each in (red, green, blue))
+
+
+def _in_words(axis, values: Sequence[float]) -> None:
+    """Marks of a logarithmic axis of seconds in words that one has for them."""
+    marks = [mark for mark in TIMES if np.min(values) <= mark <= np.max(values)]
+    axis.set_major_locator(FixedLocator(marks))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: TIMES[min(TIMES, key=lambda mark: abs(mark - value))]))
