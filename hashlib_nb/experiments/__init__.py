@@ -10,6 +10,7 @@ __all__ = [
     "results",
     "reward_rows",
     "rivals",
+    "tuning",
     "unseen",
     "workers",
 ]
