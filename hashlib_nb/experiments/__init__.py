@@ -13,6 +13,7 @@ __all__ = [
     "results",
     "reward_rows",
     "rivals",
+    "tuning",
     "unseen",
     "workers",
 ]

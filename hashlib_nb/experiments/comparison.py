@@ -25,7 +25,7 @@ import tyro
 
 from hashlib_nb import artifacts, checks
 from hashlib_nb.candidates import Candidates
-from hashlib_nb.encoder import Settings, Setup
+from hashlib_nb.encoder import Settings
 from hashlib_nb.experiments import duels, plan, pools
 from hashlib_nb.experiments.duels import FREE
 from hashlib_nb.experiments.grid import Cell, check_lengths, planned, run_grid
@@ -101,8 +101,7 @@ class Args:
 
     def folder(self, pool_seed: int) -> Path:
         """Where the cells of a pool seed go."""
-        setup = Setup(self.dataset, self.root, seed=pool_seed, folds=self.folds, settings=self.settings)
-        return setup.folder.with_name(f"{setup.folder.name}-comparison")
+        return pools.folder("comparison", **_of_pools(self, pool_seed))
 
     def _methods(self, budget: int | None) -> tuple[str, ...]:
         """Those that run within a budget, or, of None, without one."""

@@ -15,6 +15,7 @@ their own. Nothing is chosen here, and no label of a query or database picture i
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -92,6 +93,12 @@ def setups(
         encoder.Setup(dataset, root, code_length=k, seed=seed, folds=folds, settings=settings)
         for k in ENCODERS.get(name, ())
     ]
+
+
+def folder(what: str, *, seed: int = 0, **key) -> Path:
+    """Where experiments of that name on the pools of a seed keep their files; other arguments as of `load`."""
+    (setup,) = setups("64", seed=seed, **key)
+    return setup.folder.with_name(f"{setup.folder.name}-{what}")
 
 
 def side_by_side(parts: list[ImageCodes], name: str) -> Candidates:

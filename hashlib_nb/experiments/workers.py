@@ -6,13 +6,31 @@ import multiprocessing
 import os
 import threading as python_threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from typing import Any
 
 from hashlib_nb.machine import threads
 
 MAX_WORKERS = 256
 """Most processes that work is spread over."""
+
+
+@contextmanager
+def processes(workers: int, *, start: Callable[..., None] | None = None, initial: tuple = ()) -> Iterator[Executor]:
+    """Processes with one thread each, which begin with their first job; the end of the block drops what has not begun.
+
+    Args:
+        workers: how many.
+        start: called once in each process before its first job, with `initial`: to have everything loaded and compiled.
+        initial: arguments of `start`.
+    """
+    context = multiprocessing.get_context("spawn")  # numba's and torch's threads do not survive a fork
+    executor = ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(start, initial))
+    try:
+        yield executor
+    finally:
+        executor.shutdown(cancel_futures=True)
 
 
 def in_workers(
@@ -29,20 +47,14 @@ def in_workers(
         work: a function of a module, so that other processes find it.
         jobs: its arguments.
         workers: processes, each with one thread.
-        start: called once in each process before its first job, with `initial`: to have everything loaded and compiled.
+        start: as of `processes`.
         initial: arguments of `start`.
     """
     if not jobs:
         return
-    context = multiprocessing.get_context("spawn")  # numba's and torch's threads do not survive a fork
-    executor = ProcessPoolExecutor(
-        min(workers, len(jobs)), context, initializer=_start_worker, initargs=(start, initial)
-    )
-    try:
+    with processes(min(workers, len(jobs)), start=start, initial=initial) as executor:
         for done in as_completed([executor.submit(work, *job) for job in jobs]):
             yield done.result()
-    finally:
-        executor.shutdown(cancel_futures=True)
 
 
 def _start_worker(start: Callable[..., None] | None, initial: tuple) -> None:

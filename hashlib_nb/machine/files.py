@@ -206,13 +206,17 @@ def atomic(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, *, seconds: float = LOCK_SECONDS) -> Iterator[None]:
     """Be the only process in such a block for `path`: for files that belong together, or a check before a write.
 
     The lock is a hidden file beside `path`, there as long as somebody holds it. It is not reentrant.
 
+    Args:
+        path: the file.
+        seconds: how long to wait for another process that holds it.
+
     Raises:
-        WriteError: the lock cannot be made there, or somebody has held it for `LOCK_SECONDS`.
+        WriteError: the lock cannot be made there, or somebody has held it for so long.
     """
     from filelock import FileLock, Timeout  # here: it takes longer to import than most readers of files take
 
@@ -223,10 +227,10 @@ def locked(path: Path) -> Iterator[None]:
         place = target.with_name(f".{_short(target.name)}.lock")
         lock = FileLock(place)
         try:
-            lock.acquire(timeout=LOCK_SECONDS, poll_interval=0.02)
+            lock.acquire(timeout=seconds, poll_interval=0.02)
         except Timeout:
             raise WriteError(
-                f"{shown(path)} was not written: another process has held it for {LOCK_SECONDS} s; end that one, or "
+                f"{shown(path)} was not written: another process has held it for {seconds:g} s; end that one, or "
                 "name another place"
             ) from None
     try:

@@ -1,6 +1,7 @@
 """Every way to keep bits, behind one function and on one reward."""
 
-from hashlib_nb.selectors.registry import DEFAULT_BUDGET, METHODS, Method, select
+from hashlib_nb.selectors.methods import generation_size
+from hashlib_nb.selectors.registry import DEFAULT_BUDGET, METHODS, Method, parse_settings, select
 from hashlib_nb.selectors.statistics import binary_entropy, bit_information, label_information, label_smoothness
 
 __all__ = [
@@ -9,7 +10,9 @@ __all__ = [
     "Method",
     "binary_entropy",
     "bit_information",
+    "generation_size",
     "label_information",
     "label_smoothness",
+    "parse_settings",
     "select",
 ]

@@ -17,7 +17,7 @@ import tyro
 from hashlib_nb import artifacts, checks, thermometer
 from hashlib_nb.hamming import MAX_BITS, as_codes, as_labels, pack_bytes
 from hashlib_nb.selection import MAX_QUERIES, MOST, Reward, check_n_bits, random_masks
-from hashlib_nb.selectors.registry import METHODS, check, select
+from hashlib_nb.selectors.registry import METHODS, check, parse_settings, select
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ class Args:
     """most reward calls to spend; as many as the method takes (2,000 for one that would not end) if left out"""
     seed: int = 0
     """of the method and of the draw of queries"""
+    settings: tuple[str, ...] = ()
+    """the method's own settings, as name=value, in place of their defaults; an unknown name lists those there are"""
     n_queries: int = MAX_QUERIES
     """most rows used as queries; with fewer rows than this, every row is one"""
     codes_array: str | None = None
@@ -72,6 +74,7 @@ def main(args: Args) -> None:
         ValueError: a file that is not there or does not hold what it should, or anything that `select` refuses.
     """
     check(args.method, args.budget, args.seed)
+    settings = parse_settings(args.method, args.settings)
     checks.count(args.n_bits, "n_bits", most=MAX_BITS)
     checks.count(args.n_queries, "n_queries", most=MOST)
     if args.out.exists() and not args.out.is_dir():
@@ -98,6 +101,7 @@ def main(args: Args) -> None:
         method=args.method,
         budget=args.budget,
         seed=args.seed,
+        settings=settings,
         reward=reward,
         progress=args.progress,
     )
@@ -108,6 +112,7 @@ def main(args: Args) -> None:
         **asked.meaning(bits),
         "decided": queries is not None,
         "method": found.method,
+        "settings": settings,
         "reward": found.reward,
         "reward_of_all_bits": reward.of_bits(range(len(ids))),
         "reward_of_random_subsets": {"mean": chance.mean(), "sd": chance.std(ddof=1), "subsets": RANDOM_SUBSETS},

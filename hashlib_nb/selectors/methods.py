@@ -1,13 +1,18 @@
-"""The methods: each a function `(search, seed) -> bits or None` that asks its `Search` for rewards (see `registry`)."""
+"""The methods: each a function `(search, seed) -> bits or None` that asks its `Search` for rewards (see `registry`).
+
+What follows the seed, by keyword alone, are the method's settings, with the values that they have where none are given.
+"""
 
 from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import fields
 
 import numpy as np
 from scipy.special import logit
 
+from hashlib_nb import checks
 from hashlib_nb.hamming import mask_of
 from hashlib_nb.selection import BudgetSpent, Search, random_masks
 from hashlib_nb.selectors.statistics import binary_entropy, bit_information, label_information, label_smoothness
@@ -166,43 +171,65 @@ def random_search(search: Search, seed: int) -> None:
         search(random_masks(search.k, search.n_bits, min(BATCH, search.budget - start), rng))
 
 
-def cem(search: Search, seed: int) -> None:
+def cem(search: Search, seed: int, *, size: int | None = None, elite: float = 0.2, smoothing: float = 0.3) -> None:
     """Cross-entropy method (Rubinstein and Kroese 2004): learn how likely each bit is to be kept.
 
     A generation draws subsets of p bits without replacement (top p of log odds plus Gumbel noise) and moves the
     probabilities most of the way to the bits' frequencies in its best fifth. One that is nearly all repeats has
     converged: the next starts from equal probabilities again, to use what is left of the budget.
+
+    Args:
+        search: what answers with rewards.
+        seed: of its random numbers.
+        size: subsets of a generation, at least 2; None for `generation_size` of the budget.
+        elite: share of a generation whose bits count, above 0; at least one subset.
+        smoothing: weight of the probabilities before in those after, in 0..1.
     """
-    rng = np.random.default_rng(seed)
-    size = int(np.clip(search.budget // 20, 20, 100))
+    size = generation_size(search.budget) if size is None else checks.count(size, "size", least=2, most=MAX_SUBSETS)
+    best = max(1, int(checks.finite(elite, "elite", above=0, most=1) * size))
+    smoothing, rng = checks.share(smoothing, "smoothing"), np.random.default_rng(seed)
     keep_rate = np.full(search.k, search.n_bits / search.k)
     for _ in range(_rounds(search, size)):
         noisy = logit(np.clip(keep_rate, 1e-6, 1 - 1e-6)) + rng.gumbel(size=(size, search.k))
         masks = np.zeros((size, search.k), dtype=np.uint8)
         np.put_along_axis(masks, np.argsort(-noisy, axis=1)[:, : search.n_bits], 1, axis=1)
         calls, values = search.calls, search(masks)
-        elite = masks[np.argsort(-values, kind="stable")[: size // 5]].mean(axis=0)
-        keep_rate = 0.7 * elite + 0.3 * keep_rate
+        frequencies = masks[np.argsort(-values, kind="stable")[:best]].mean(axis=0)
+        keep_rate = (1 - smoothing) * frequencies + smoothing * keep_rate
         if search.calls - calls < size // 10:
             keep_rate[:] = search.n_bits / search.k
 
 
-def annealing(search: Search, seed: int) -> None:
+def generation_size(budget: int) -> int:
+    """Subsets of a generation of `cem` where nobody says: a twentieth of the budget, in 20..100."""
+    return int(np.clip(budget // 20, 20, 100))
+
+
+def annealing(search: Search, seed: int, *, start: float = 1.0, end: float = 0.01, subsets: int = 20) -> None:
     """Simulated annealing (Kirkpatrick, Gelatt and Vecchi 1983) by exchanges of one kept bit for another.
 
-    Starts from the best of 20 random subsets, whose standard deviation is the first temperature; it falls to a
+    Starts from the best of some random subsets, whose standard deviation is the first temperature; it falls to a
     hundredth of that, geometrically with the budget spent.
+
+    Args:
+        search: what answers with rewards.
+        seed: of its random numbers.
+        start: the first temperature, in standard deviations of random subsets' rewards, above 0.
+        end: the last temperature as a share of the first, above 0 and at most 1.
+        subsets: random subsets whose best one it starts from, at least 2.
     """
-    rng = np.random.default_rng(seed)
-    masks = random_masks(search.k, search.n_bits, 20, rng)
+    start = checks.finite(start, "start", above=0, most=1e6)
+    end = checks.finite(end, "end", above=0, most=1)
+    subsets, rng = checks.count(subsets, "subsets", least=2, most=MAX_SUBSETS), np.random.default_rng(seed)
+    masks = random_masks(search.k, search.n_bits, subsets, rng)
     values = search(masks)
-    mask, value, hottest = masks[values.argmax()], values.max(), max(values.std(), 1e-12)
+    mask, value, hottest = masks[values.argmax()], values.max(), start * max(values.std(), 1e-12)
     for _ in range(_rounds(search, 1) if search.n_bits < search.k else 0):
         other = mask.copy()
         other[rng.choice(np.flatnonzero(mask))] = 0
         other[rng.choice(np.flatnonzero(mask == 0))] = 1
         other_value = search(other[None])[0]
-        temperature = hottest * 0.01 ** (search.calls / search.budget)
+        temperature = hottest * end ** (search.calls / search.budget)
         if rng.random() < math.exp(min(0.0, other_value - value) / temperature):
             mask, value = other, other_value
 
@@ -212,9 +239,21 @@ def _rounds(search: Search, size: int) -> int:
     return 5 * math.ceil(search.budget / size)
 
 
-def ppo(search: Search, seed: int) -> np.ndarray:
-    """A policy that keeps one bit after another, learned by PPO with its default settings (see ppo.py)."""
-    return _trained(search, seed)
+def ppo(search: Search, seed: int, **settings) -> np.ndarray:
+    """A policy that keeps one bit after another, learned by PPO; its settings are `ppo_settings`."""
+    return _trained(search, seed, **settings)
+
+
+NO_SETTINGS = ("n_bits", "total_episodes", "budget", "n_queries", "memo", "codes", "pool", "out", "seed", "device",
+               "tensorboard", "checkpoint", "progress", "updates")  # fmt: skip
+"""Fields of `ppo.Args` that say what is searched, how long, and where files lie."""
+
+
+def ppo_settings() -> dict[str, bool | int | float]:
+    """Settings of `ppo` with their defaults: fields of `ppo.Args`, which checks them, but for `NO_SETTINGS`."""
+    from hashlib_nb import ppo  # as below
+
+    return {field.name: field.default for field in fields(ppo.Args) if field.name not in NO_SETTINGS}
 
 
 def untrained(search: Search, seed: int) -> np.ndarray:

@@ -10,8 +10,12 @@ returned if it returned that subset; what the method returned where it asked for
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import inspect
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -47,6 +51,30 @@ class Method:
         """How it chooses, in one line."""
         return (self.find.__doc__ or self.title).partition("\n")[0]
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Its settings by name, with the values that they have where none are given; most methods have none."""
+        if self.find is methods.ppo:
+            return methods.ppo_settings()
+        parameters = inspect.signature(self.find).parameters.values()
+        return {each.name: each.default for each in parameters if each.kind is each.KEYWORD_ONLY}
+
+    def with_settings(self, settings: Mapping[str, Any] | None) -> Callable[[Search, int], Any]:
+        """`find` with these settings; numbers out of range are refused as it begins.
+
+        Raises:
+            ValueError: an unknown name, or a value of another kind: true or false where a number belongs.
+        """
+        known = self.settings if settings else {}
+        for name, value in (settings or {}).items():
+            if name not in known:
+                takes = f"takes {', '.join(known)}" if known else "has none"
+                raise ValueError(f"settings has {checks.shown(name)}; method {self.name!r} {takes}")
+            if isinstance(known[name], bool) != isinstance(value, bool):
+                wanted = "true or false" if isinstance(known[name], bool) else "a number"
+                raise ValueError(f"settings has {name}={checks.shown(value)}; give {wanted}")
+        return partial(self.find, **settings) if settings else self.find
+
 
 METHODS: dict[str, Method] = {
     method.name: method
@@ -79,6 +107,27 @@ def check(method: str, budget: int | None, seed: int) -> None:
     checks.seed(seed)
 
 
+def parse_settings(method: str, pairs: Sequence[str]) -> dict[str, Any]:
+    """Settings of a method from `name=value` texts as a command line has them, the values as in JSON.
+
+    Raises:
+        ValueError: an unknown method, a text without =, a value that is neither a number nor true or false, or what
+            `Method.with_settings` refuses.
+    """
+    check(method, None, 0)
+    settings = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        try:
+            settings[name] = json.loads(value)
+        except (ValueError, RecursionError):
+            settings[name] = None
+        if not equals or not isinstance(settings[name], bool | int | float):
+            raise ValueError(f"settings is {checks.shown(pair)}; write name=value, with a number, true or false")
+    METHODS[method].with_settings(settings)
+    return settings
+
+
 def select(
     codes,
     labels,
@@ -88,6 +137,7 @@ def select(
     query_codes=None,
     budget: int | None = None,
     seed: int = 0,
+    settings: Mapping[str, Any] | None = None,
     n_queries: int = MAX_QUERIES,
     reward: Reward | None = None,
     progress: bool = False,
@@ -103,6 +153,7 @@ def select(
         budget: most reward calls (distinct subsets evaluated) the method may spend. None for as many as it takes, which
             is `DEFAULT_BUDGET` for an open-ended method.
         seed: of the method's random numbers and, as in ppo.py, of the draw of queries.
+        settings: some of `METHODS[method].settings`, in place of the values there.
         n_queries: as in `Reward`.
         reward: a `Reward` to share between runs, instead of one made from codes and labels.
         progress: show a bar over reward calls.
@@ -112,14 +163,14 @@ def select(
         far, each time it rose and at the end.
 
     Raises:
-        ValueError: an unknown method, n_bits outside 1..k, a budget under 1, a negative seed, codes and labels that do
-            not fit, or more subsets than `exhaustive` takes.
+        ValueError: an unknown method, n_bits outside 1..k, a budget under 1, a negative seed, settings that the method
+            does not take, codes and labels that do not fit, or more subsets than `exhaustive` takes.
     """
     check(method, budget, seed)
-    seed = checks.seed(seed)
+    seed, find = checks.seed(seed), METHODS[method].with_settings(settings)
     if budget is None and METHODS[method].open_ended:
         budget = DEFAULT_BUDGET
     reward = reward or Reward(codes, labels, query_codes=query_codes, n_queries=n_queries, seed=seed)
     search = Search(reward, n_bits, budget, progress=progress)
     with search.bar:
-        return search.run(METHODS[method].find, seed, method)
+        return search.run(find, seed, method)
