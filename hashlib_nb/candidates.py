@@ -131,9 +131,11 @@ class Candidates:
         total, ids = self.reward_codes.shape[1], self.searched
         history = dict(found.history)
         if "policy_bits" in history:
+            history["policy_bits"] = ids[history["policy_bits"]]
+        if "policy_probabilities" in history:
             everywhere = np.zeros((len(history["policy_probabilities"]), total))
             everywhere[:, ids] = history["policy_probabilities"]
-            history |= {"policy_bits": ids[history["policy_bits"]], "policy_probabilities": everywhere}
+            history["policy_probabilities"] = everywhere
         bits = ids[found.bits]
         made = replace(found, bits=bits, n_candidates=total, history=history)
         if self.outputs is None:

@@ -21,6 +21,8 @@ MAX_SUBSETS = 100_000
 """Most subsets that `exhaustive` looks at."""
 BATCH = 256
 """Masks per reward call where a method has any number of them ready."""
+PARTNERS = 4
+"""Bits for one of which `stochastic_greedy` exchanges another."""
 ROUNDING = 1e-12
 """What a reward must gain to count as better: subsets of equal mAP can differ in the last digits of their means."""
 
@@ -164,6 +166,35 @@ def swap(search: Search, seed: int) -> np.ndarray:
     return kept
 
 
+def stochastic_greedy(search: Search, seed: int) -> np.ndarray:
+    """Greedy among a few random bits a step, as many as half the budget pays for, then random exchanges that help.
+
+    Stochastic greedy: Mirzasoleiman et al., AAAI 2015. An exchange gives up a random kept bit for the best of
+    `PARTNERS` random others, which share a pass over the codes. It ends with the budget.
+    """
+    rng, kept, mask = np.random.default_rng(seed), [], np.zeros(search.k, dtype=np.uint8)
+    number = max(1, search.budget // (2 * search.n_bits))
+    while len(kept) < search.n_bits:
+        some = rng.permutation(np.flatnonzero(mask == 0))[:number]
+        values, spent = _flipped(search, mask, some)
+        kept.append(some[values.argmax()])
+        mask[kept[-1]] = 1
+        if spent:
+            rest = rng.permutation(np.flatnonzero(mask == 0))
+            return np.array([*kept, *rest[: search.n_bits - len(kept)]])
+    for _ in range(_rounds(search, 1) if search.n_bits < search.k else 0):
+        best, place = search.best, rng.integers(search.n_bits)
+        some = rng.permutation(np.flatnonzero(mask == 0))[:PARTNERS]
+        mask[kept[place]] = 0
+        values, spent = _flipped(search, mask, some)
+        if values.max() > best + ROUNDING:
+            kept[place] = some[values.argmax()]
+        mask[kept[place]] = 1
+        if spent:
+            break
+    return np.array(kept)
+
+
 def random_search(search: Search, seed: int) -> None:
     """The best of as many random subsets as the budget has calls: what a search must beat to be worth its name."""
     rng = np.random.default_rng(seed)
@@ -263,10 +294,18 @@ def untrained(search: Search, seed: int) -> np.ndarray:
 
 def _trained(search: Search, seed: int, **settings) -> np.ndarray:
     """The bits that PPO finds with these settings of `ppo.Args`."""
-    from hashlib_nb import ppo  # here, since it needs torch and no other method does
+    from hashlib_nb import ppo  # here, since it needs torch
 
     args = ppo.Args(n_bits=search.n_bits, budget=search.budget, seed=seed, progress=False, **settings)
     return ppo.train(args, reward=search).bits
+
+
+def dqn(search: Search, seed: int) -> np.ndarray:
+    """DRDH-like: a double deep Q-network that drops bit after bit from all of them; for tens of bits (see dqn.py)."""
+    from hashlib_nb.selectors import dqn as agent  # here, since it needs torch
+
+    args = agent.Args(n_bits=search.n_bits, budget=search.budget, seed=seed, progress=False)
+    return agent.train(args, reward=search).bits
 
 
 def exhaustive(search: Search, seed: int) -> None:

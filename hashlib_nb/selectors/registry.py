@@ -21,7 +21,7 @@ import numpy as np
 
 from hashlib_nb import checks
 from hashlib_nb.selection import MAX_QUERIES, Reward, Search, Selection, check_budget
-from hashlib_nb.selectors import methods
+from hashlib_nb.selectors import methods, surrogate
 
 DEFAULT_BUDGET = 2000
 """Reward calls of an open-ended method where `budget` is None."""
@@ -86,6 +86,11 @@ METHODS: dict[str, Method] = {
         Method("backward", "backward", methods.backward, "k + (k-1) + ... + (p+1)", deterministic=True),
         Method("cem", "cross-entropy", methods.cem, "the budget", open_ended=True),
         Method("annealing", "annealing", methods.annealing, "the budget", open_ended=True),
+        Method(
+            "stochastic_greedy", "stochastic greedy", methods.stochastic_greedy, "the budget", open_ended=True
+        ),
+        Method("surrogate", "surrogate", surrogate.surrogate, "the budget", open_ended=True),
+        Method("dqn", "DQN", methods.dqn, "the budget, k - p an episode", open_ended=True, compared=False),
         Method("random_search", "best random", methods.random_search, "the budget", open_ended=True),
         Method("per_bit_map", "per-bit mAP", methods.per_bit_map, "k", deterministic=True),
         Method("mrmr", "mRMR", methods.mrmr, "none", deterministic=True),
