@@ -1,6 +1,6 @@
 """Every figure of the course, a file a chapter: arrays in, a matplotlib figure out that seaborn has drawn."""
 
-from hashlib_nb.plots.agents import leaders, time_to_level
+from hashlib_nb.plots.agents import exchanges, leaders, time_to_level
 from hashlib_nb.plots.base import METHODS, RC, save_fig, save_png, style
 from hashlib_nb.plots.baselines import above_bound, bit_correlations, maps_by_idea, quantization, query_distances
 from hashlib_nb.plots.codes import class_codes, class_distances, convergence, similarity_matrices
@@ -28,7 +28,7 @@ from hashlib_nb.plots.tuning import importances, slices
 
 __all__ = [
     "METHODS", "RC", "above_bound", "anytime", "banner", "bit_accuracy", "bit_correlations", "chosen_shares",
-    "class_codes", "class_distances", "coded_pictures", "convergence", "differences", "distance_histogram", "episode",
+    "class_codes", "class_distances", "coded_pictures", "convergence", "differences", "distance_histogram", "episode", "exchanges",
     "importances", "kept_bits", "kept_candidates", "leaders", "learning_curve", "losses", "map_by_length",
     "maps_by_idea", "neighbors", "optimality_gap", "policy_entropy", "precision_at_n", "precision_radius2",
     "precision_recall", "quantization", "query_distances", "reward_and_test", "reward_correlations", "save_fig",

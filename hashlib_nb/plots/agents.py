@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from hashlib_nb.plots.base import legend_above, line, style, styled, subplots
+from hashlib_nb.plots.base import VALUES, legend_above, line, style, styled, subplots
 
 TIMES = {
     1e-5: "10 µs", 1e-3: "1 ms", 0.1: "0.1 s", 1: "1 s", 10: "10 s", 60: "1 min", 3600: "1 h", 86400: "1 day",
@@ -85,3 +85,32 @@ def _in_words(axis, values: Sequence[float]) -> None:
     axis.set_major_locator(FixedLocator(marks))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: TIMES[min(TIMES, key=lambda mark: abs(mark - value))]))
+
+
+@styled
+def exchanges(masks: np.ndarray, values: Mapping[str, np.ndarray], measured: Mapping[str, np.ndarray]) -> Figure:
+    """Subsets of one size as dots on a circle, a line between two that differ by one exchange: one panel each.
+
+    Args:
+        masks: {0,1} [n, k], written beside the dots of the first panel.
+        values: for each panel [n], the dots' shades, on one scale for all.
+        measured: for each panel bool [n], dots that get a ring.
+    """
+    fig, panels = subplots(6.8, 2.5, 1, len(values), squeeze=False)
+    angles = np.linspace(0, 2 * np.pi, len(masks), endpoint=False)
+    x, y = np.sin(angles), np.cos(angles)
+    low, high = (edge([each.min() if edge is min else each.max() for each in values.values()]) for edge in (min, max))
+    joined = np.argwhere(np.triu(masks.astype(int) @ masks.T == masks[0].sum() - 1))
+    for ax, (title, shades) in zip(panels.flat, values.items(), strict=True):
+        for a, b in joined:
+            ax.plot(x[[a, b]], y[[a, b]], color="0.85", linewidth=0.7, zorder=1)
+        rings = np.where(measured[title], 1.8, 0.0)
+        dots = ax.scatter(
+            x, y, c=shades, cmap=VALUES, vmin=low, vmax=high, s=90, edgecolor="black", linewidths=rings, zorder=2
+        )
+        for place, mask in enumerate(masks):
+            ax.text(1.32 * x[place], 1.26 * y[place], "".join(map(str, mask)), ha="center", va="center", fontsize=7)
+        ax.set(title=title, xlim=(-1.65, 1.65), ylim=(-1.5, 1.5), aspect="equal")
+        ax.set_axis_off()
+    fig.colorbar(dots, ax=panels, label="reward, guessed or measured", shrink=0.8)
+    return fig

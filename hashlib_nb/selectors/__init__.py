@@ -3,13 +3,16 @@
 from hashlib_nb.selectors.methods import generation_size
 from hashlib_nb.selectors.registry import DEFAULT_BUDGET, METHODS, Method, parse_settings, select
 from hashlib_nb.selectors.statistics import binary_entropy, bit_information, label_information, label_smoothness
+from hashlib_nb.selectors.surrogate import QuadraticProcess
 
 __all__ = [
     "DEFAULT_BUDGET",
     "METHODS",
     "Method",
+    "QuadraticProcess",
     "binary_entropy",
     "bit_information",
+    "dqn",
     "generation_size",
     "label_information",
     "label_smoothness",

@@ -247,7 +247,9 @@ def main(args: Args) -> None:
     """Run the agent from the shell."""
     artifacts.check_writable(args.out, artifacts.replaces_json("bits"))
     pool = candidates.of_arrays(artifacts.load_npz(args.codes)[0], args.pool, echo=print)
-    print(f"an episode drops {max(pool.k - args.n_bits, 0)} bits, each with a reward call, and one of them is an answer")
+    print(
+        f"an episode drops {max(pool.k - args.n_bits, 0)} bits, each with a reward call, and one of them is an answer"
+    )
     start = time.perf_counter()
     selection = pool.named(train(args, **pool.paying()))
     selection.save(args.out)

@@ -171,7 +171,9 @@ def _remembered(values: np.ndarray) -> np.ndarray:
     return np.concatenate([np.sort(best), np.arange(older, len(values))])
 
 
-def _proposals(process: QuadraticProcess, masks: np.ndarray, values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _proposals(
+    process: QuadraticProcess, masks: np.ndarray, values: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
     """Up to `ROUND` subsets {0,1} [b, k] that were not measured, each where an ascent of the mean ends.
 
     Ascents begin at the best subset; what tells them apart is noise on the linear part, more of it where one ends in a
