@@ -28,8 +28,8 @@ from hashlib_nb.plots.tuning import importances, slices
 
 __all__ = [
     "METHODS", "RC", "above_bound", "anytime", "banner", "bit_accuracy", "bit_correlations", "chosen_shares",
-    "class_codes", "class_distances", "coded_pictures", "convergence", "differences", "distance_histogram", "episode", "exchanges",
-    "importances", "kept_bits", "kept_candidates", "leaders", "learning_curve", "losses", "map_by_length",
+    "class_codes", "class_distances", "coded_pictures", "convergence", "differences", "distance_histogram", "episode",
+    "exchanges", "importances", "kept_bits", "kept_candidates", "leaders", "learning_curve", "losses", "map_by_length",
     "maps_by_idea", "neighbors", "optimality_gap", "policy_entropy", "precision_at_n", "precision_radius2",
     "precision_recall", "quantization", "query_distances", "reward_and_test", "reward_correlations", "save_fig",
     "save_png", "search_answer", "similarity_matrices", "slices", "style", "thermometer", "time_to_level",
