@@ -58,9 +58,7 @@ METHODS: dict[str, Method] = {
         Method("backward", "backward", methods.backward, "k + (k-1) + ... + (p+1)", deterministic=True),
         Method("cem", "cross-entropy", methods.cem, "the budget", open_ended=True),
         Method("annealing", "annealing", methods.annealing, "the budget", open_ended=True),
-        Method(
-            "stochastic_greedy", "stochastic greedy", methods.stochastic_greedy, "the budget", open_ended=True
-        ),
+        Method("stochastic_greedy", "stochastic greedy", methods.stochastic_greedy, "the budget", open_ended=True),
         Method("surrogate", "surrogate", surrogate.surrogate, "the budget", open_ended=True),
         Method("dqn", "DQN", methods.dqn, "the budget, k - p an episode", open_ended=True, compared=False),
         Method("random_search", "best random", methods.random_search, "the budget", open_ended=True),

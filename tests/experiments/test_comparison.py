@@ -79,8 +79,8 @@ def test_deterministic_methods_have_one_seed_and_the_others_all():
     ]  # fmt: skip
 
 
-def test_all_methods_are_compared_but_the_one_that_tries_everything():
-    assert comparison.compared() == tuple(name for name in selectors.METHODS if name != "exhaustive")
+def test_all_methods_are_compared_but_those_that_are_for_few_candidates():
+    assert comparison.compared() == tuple(name for name in selectors.METHODS if name not in ("exhaustive", "dqn"))
     assert {*comparison.RIVALS} < {*comparison.compared()}
 
 
