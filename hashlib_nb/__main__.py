@@ -13,6 +13,7 @@ COMMANDS = {
     "encoder": ("encoder.__main__", "stage 2: fit an encoder to target codes, write the codes of all pictures"),
     "thermometer": ("thermometer.__main__", "candidate bits of anybody's logits or class posteriors"),
     "ppo": ("ppo", "stage 3: PPO keeps p of k bits"),
+    "dqn": ("selectors.dqn", "the same by a second agent, a Q-network that drops bits; for tens of candidates"),
     "selectors": ("selectors.__main__", "choose which bits of anybody's codes to keep, by any method"),
     "baselines": ("baselines.__main__", "fit one of other people's methods, write the codes of all pictures"),
     "metrics": ("metrics.__main__", "measure codes: mAP, precision, ties"),

@@ -198,8 +198,8 @@ BAD_WORDS = ("nothing", "", " ", "../x", "FOLDER", "*", "\udcff", "folder\n", "x
 BAD_OPTIONS = ("x", "=", "x=1", "size=x", "size=-1", "size=99999999999", "size", "\udcff=1", "query_per_class=nan", "")
 """Options of the dataset folder that it does not take."""
 
-OUT_FILES = ("codes.out", "codes.report", "ppo.out", "ppo.checkpoint", "metrics.out", "encode.out", "encode.text",
-             "search.grid", "results.out", "questions.out", "unseen.out", "thermometer.out",
+OUT_FILES = ("codes.out", "codes.report", "ppo.out", "ppo.checkpoint", "dqn.out", "metrics.out", "encode.out",
+             "encode.text", "search.grid", "results.out", "questions.out", "unseen.out", "thermometer.out",
              "reward_rows.out", "rivals.out")  # fmt: skip
 OUT_FOLDERS = ("encoder.out", "ppo.tensorboard", "selectors.out", "encode.index", "baselines.out")
 FOLDERS = ("root", "model", "index", "cifar10", "coco", "lists", "course")
@@ -213,6 +213,7 @@ LINES: Mapping[str, tuple[str, ...]] = {
     "encoder": (*SMALL_ENCODER, "--out", "new/encoder"),
     "thermometer": ("--logits", "logits.npy", "--class-codes", "class_codes.npy", "--out", "new/t.npz"),
     "ppo": ("--codes", "codes.npz", "--n-bits", "3", "--total-episodes", "32", "--hidden", "8", "--out", "new/s.json"),
+    "dqn": ("--codes", "codes.npz", "--n-bits", "3", "--budget", "32", "--hidden", "8", "--out", "new/d.json"),
     "selectors": ("--codes", "codes.npy", "--labels", "labels.npy", "--n-bits", "3", "--out", "new/kept"),
     "baselines": ("lsh", *SMALL_DATA, "--bits", "8", "--out", "new/baseline"),
     "metrics": ("--codes", "codes.npz", "--out", "new/report.json"),
@@ -285,7 +286,7 @@ CHOSEN = ("selectors", "--labels", "labels.npy", "--n-bits", "3", "--out", "new/
 PARTICULAR: tuple[tuple[tuple[str, ...], str, str], ...] = (
     *(
         ((command, *LINES[command], "--levels", *levels), "levels", levels[0])
-        for command in ("thermometer", "ppo")
+        for command in ("thermometer", "ppo", "dqn")
         for levels in (("0", "0.5"), ("0.5", "1"), ("0.5", "0.2"), ("0.2", "0.2"), ("0.7", "0.7000000000001"))
     ),
     (("thermometer", "--out", "new/t.npz"), "logits", ""),

@@ -14,6 +14,7 @@ from hashlib_nb import baselines, codes, datasets, encoder, hamming, metrics, pp
 from hashlib_nb.encoder.networks import Head
 from hashlib_nb.experiments import comparison, pools, results
 from hashlib_nb.machine import threads
+from hashlib_nb.selectors import dqn
 from hashlib_nb.thermometer import __main__ as candidates_of_anybody
 from tests.helpers import noisy_codes
 
@@ -65,6 +66,20 @@ COUNTS: dict[str, Callable[[Any], Any]] = {
         f"ppo.Args {name}": lambda value, name=name: ppo.Args(**{"total_episodes": 99, name: value})
         for name in ("n_bits", "budget", "n_queries", "episodes", "update_epochs", "minibatches", "hidden", "dropped")
     },
+    **{
+        f"dqn.Args {name}": lambda value, name=name: dqn.Args(**{name: value})
+        for name in (
+            "n_bits",
+            "total_steps",
+            "budget",
+            "n_queries",
+            "learning_starts",
+            "target_frequency",
+            "hidden",
+            "batch_size",
+            "buffer_size",
+        )
+    },
     "ppo.Args total_episodes": lambda value: ppo.Args(episodes=1, total_episodes=value),
     **{
         f"Recipe {name}": lambda value, name=name: replace(encoder.SMALL, **{name: value})
@@ -91,7 +106,7 @@ MAY_BE_NONE = {
     "hamming.as_codes code_length", "metrics.mean_average_precision top_n", "metrics.map_of_masks top_n",
     "metrics.map_of_flipped top_n", "metrics.evaluate top_n", "thermometer.ceiling top_n",
     "thermometer.ceiling_bracket top_n", "codes.infer_codes block_size", "selection.Search budget",
-    "selectors.select budget", "ppo.Args budget",
+    "selectors.select budget", "ppo.Args budget", "dqn.Args budget",
     "Settings epochs", "Settings size", "results.Args top_n", "results.Args folds",
 }  # fmt: skip
 """None is one of the values that these take."""
@@ -119,6 +134,7 @@ SEEDS: dict[str, Callable[[Any], Any]] = {
     "selection.random_masks seed": lambda value: selection.random_masks(9, 3, 2, value),
     "selection.BitSelectionEnv seed": lambda value: selection.BitSelectionEnv(CODES, LABELS, 3, seed=value),
     "selectors.select seed": lambda value: selectors.select(CODES, LABELS, 3, method="cem", budget=9, seed=value),
+    "dqn.Args seed": lambda value: dqn.Args(seed=value),
     "ppo.Args seed": lambda value: ppo.Args(seed=value),
     "baselines.random_codes seed": lambda value: baselines.random_codes(3, 4, value),
     "Setup seed": lambda value: encoder.Setup(seed=value),
@@ -141,6 +157,10 @@ SIZES: dict[str, Callable[[Any], Any]] = {
             "learning_rate", "value_weight", "entropy_weight", "clip", "max_grad_norm", "gamma", "gae_lambda",
             "restarts", "new_subsets",
         )
+    },
+    **{
+        f"dqn.Args {name}": lambda value, name=name: dqn.Args(**{name: value})
+        for name in ("learning_rate", "gamma", "end_epsilon", "exploration")
     },
     **{
         f"Recipe {name}": lambda value, name=name: replace(encoder.SMALL, **{name: value})

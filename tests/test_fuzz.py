@@ -25,6 +25,7 @@ HEAVY = (
     "codes",
     "encoder",
     "ppo",
+    "dqn",
     "encode",
     "search",
     "results",
@@ -37,7 +38,7 @@ HEAVY = (
     "classroom",
 )
 """Commands that bring torch, or an encoder to the world, or take long to import."""
-WORKING = ("datasets", "codes", "encoder", "thermometer", "ppo", "selectors", "metrics", "encode", "search")
+WORKING = ("datasets", "codes", "encoder", "thermometer", "ppo", "dqn", "selectors", "metrics", "encode", "search")
 """Commands whose usual line is quickly done."""
 
 
@@ -85,10 +86,7 @@ def test_each_option_of_a_heavy_command_refuses_what_it_cannot_be(command, world
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("fuzz")
-@pytest.mark.parametrize(
-    "command",
-    ["datasets", "codes", "encoder", "thermometer", "ppo", "selectors", "baselines", "metrics", "encode", "search"],
-)
+@pytest.mark.parametrize("command", [*WORKING, "baselines"])
 def test_the_line_that_is_bent_would_have_worked(command, world_with_encoder, tmp_path):
     """Else its refusals would say nothing."""
     outputs = [str(tmp_path / word[4:]) if word.startswith("new/") else word for word in LINES[command]]

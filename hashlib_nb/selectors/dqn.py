@@ -4,15 +4,14 @@ Like DRDH (Yang, Zhang, Feng, Zhang and Fan, Pattern Recognition 100, 2020), whi
 Q-network. Its control without learning is backward elimination.
 
 State: the mask of kept bits, at first all. Action: a kept bit, which is dropped. Reward: by how much that changes mAP.
-DQN: Mnih et al. 2015; double: van Hasselt, Guez and Silver 2016. An episode asks k - p rewards, of which one alone is of
-an answer: this agent is for tens of candidates. Of 64, with 16 to keep, 1,000 calls are some 20 episodes; of 800, one.
+DQN: Mnih et al. 2015; double: van Hasselt, Guez and Silver 2016. An episode asks k - p rewards, one of them of an
+answer: this agent is for tens of candidates. Of 64, with 16 to keep, 1,000 calls are some 20 episodes; of 800, one.
 
     python -m hashlib_nb dqn --codes artifacts/fashion-mini-alexnet_small-k64-s0/codes.npz --levels 0.5 --n-bits 16
 """
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -88,7 +87,7 @@ class Args:
 
 
 class QNetwork(nn.Module):
-    """Q(s, a): what mAP gains from here on where bit a is dropped, in units of the reward's spread."""
+    """Q(s, a): by how much mAP changes from here on where bit a is dropped, in units of the rewards' spread."""
 
     def __init__(self, k: int, hidden: int):
         super().__init__()
@@ -126,14 +125,9 @@ class Replay:
 
     def add(self, mask: np.ndarray, action: int, reward: float) -> None:
         """Store one step, in the place of the oldest."""
-        place = self.steps % self.size
-        self.masks[place], self.actions[place], self.rewards[place] = mask, action, reward
+        at = self.steps % self.size
+        self.masks[at], self.actions[at], self.rewards[at] = mask, action, reward
         self.steps += 1
-
-    def spread(self) -> float:
-        """Deviation of the rewards that it holds; 1 where they do not differ by more than rounding."""
-        found = float(self.rewards[: min(self.steps, self.size)].std())
-        return found if found > 1e-12 else 1.0
 
     def sample(self, number: int, rng: np.random.Generator) -> tuple[torch.Tensor, ...]:
         """`number` steps drawn with replacement: masks, actions, rewards, next masks, and whether they are the end."""
@@ -156,9 +150,8 @@ def train(args: Args, codes=None, labels=None, *, query_codes=None, reward: Rewa
 
     Returns:
         Selection, whose history holds for each whole episode `reward` (mAP of the bits left), `calls`, `seconds`,
-        `best`, `epsilon` and `loss` (mean over its updates), and in the end `policy_bits` and `policy_reward`: what is
-        left where each drop is the one of highest value. Those are also the answer where the budget ended before an
-        episode did.
+        `best`, `epsilon` and `loss` (mean over its updates), and `policy_bits` and `policy_reward`: what is left where
+        each drop is the one of highest value, and the answer where the budget ended before an episode did.
 
     Raises:
         ValueError: what does not fit together, n_bits outside 1..k; a reward or loss that is not finite.
@@ -172,15 +165,13 @@ def train(args: Args, codes=None, labels=None, *, query_codes=None, reward: Rewa
     target.load_state_dict(online.state_dict())
     optimizer = torch.optim.Adam(online.parameters(), lr=args.learning_rate)
     replay = Replay(min(args.buffer_size, args.total_steps), search.k, search.n_bits)
-    history, losses, unit = {}, [], 1.0
-    mask = np.ones(search.k, np.uint8)
+    history, losses, unit, mask = {}, [], 1.0, np.ones(search.k, np.uint8)
     everything = value = search(mask[None])[0]
     steps = tqdm(range(args.total_steps if drops else 0), desc="DQN", disable=not args.progress)
     with threads.limited(1, "torch"):
         for step in steps:
             if search.calls >= budget:
                 break
-
             # drop a bit: at random, or the one of highest value
             done = max(step / args.total_steps, search.calls / budget)
             epsilon = max(args.end_epsilon, 1 - (1 - args.end_epsilon) * done / max(args.exploration, 1e-9))
@@ -188,15 +179,13 @@ def train(args: Args, codes=None, labels=None, *, query_codes=None, reward: Rewa
                 action = int(rng.choice(np.flatnonzero(mask)))
             else:
                 action = best_drop(online, mask)
-            left = mask.copy()
-            left[action] = 0
+            left = mask & (np.arange(search.k) != action)
             left_value = search(left[None])[0]
             replay.add(mask, action, left_value - value)
             mask, value = left, left_value
 
-            # learn from steps of all episodes so far
-            if step == args.learning_starts:
-                unit = replay.spread()  # changes of mAP are thousandths, which the network would swallow
+            # learn from steps of all episodes so far; changes of mAP are thousandths, which the network would swallow
+            unit = max(replay.rewards[:step].std(), 1e-8) if step == args.learning_starts else unit
             if step >= args.learning_starts:
                 masks, actions, rewards, next_masks, ends = replay.sample(args.batch_size, rng)
                 targets = double_q_targets(rewards / unit, next_masks, ends, online, target, args.gamma)
@@ -216,7 +205,7 @@ def train(args: Args, codes=None, labels=None, *, query_codes=None, reward: Rewa
                 scalars = {"reward": value, "calls": search.calls, "seconds": search.seconds, "best": search.best}
                 for name, scalar in (scalars | {"epsilon": epsilon, "loss": loss}).items():
                     history.setdefault(name, []).append(scalar)
-                steps.set_postfix(best=f"{search.best:.4f}", last=f"{value:.4f}", calls=search.calls)
+                steps.set_postfix(best=f"{search.best:.4f}", calls=search.calls)
                 mask, value, losses = np.ones(search.k, np.uint8), everything, []
 
     curves = {name: np.array(series) for name, series in history.items()}
@@ -232,7 +221,7 @@ def train(args: Args, codes=None, labels=None, *, query_codes=None, reward: Rewa
 @torch.no_grad()
 def best_drop(network: QNetwork, mask: np.ndarray) -> int:
     """The kept bit of `mask` {0,1} [k] whose drop has the highest value."""
-    return int(network(torch.as_tensor(mask[None]).float()).argmax())
+    return int(network(torch.as_tensor(mask).float()).argmax())
 
 
 def best_episode(network: QNetwork, n_bits: int, k: int) -> np.ndarray:
@@ -247,13 +236,10 @@ def main(args: Args) -> None:
     """Run the agent from the shell."""
     artifacts.check_writable(args.out, artifacts.replaces_json("bits"))
     pool = candidates.of_arrays(artifacts.load_npz(args.codes)[0], args.pool, echo=print)
-    print(
-        f"an episode drops {max(pool.k - args.n_bits, 0)} bits, each with a reward call, and one of them is an answer"
-    )
-    start = time.perf_counter()
+    print(f"an episode drops {max(pool.k - args.n_bits, 0)} bits, each with a reward call; one of them is of an answer")
     selection = pool.named(train(args, **pool.paying()))
     selection.save(args.out)
-    about = f"after {selection.calls} calls and {time.perf_counter() - start:.0f} s; saved {artifacts.shown(args.out)}"
+    about = f"after {selection.calls} calls; saved {artifacts.shown(args.out)}"
     print(f"kept {args.n_bits} of {selection.n_candidates} candidates: {' '.join(map(str, selection.bits))}")
     print(f"reward (mAP on {args.pool.reward_codes} codes) {selection.reward:.4f} {about}")
 

@@ -1,4 +1,4 @@
-"""A Gaussian process on subsets stands in for the reward: it proposes what to measure next, a call costs nothing there.
+"""A Gaussian process on subsets stands in for the reward: it proposes what to measure next.
 
 The model: bits and pairs of bits add up, f(z) = mean + sum_i u_i z_i + sum_ij v_ij z_i z_j with independent Gaussian
 weights u and v, which is a Gaussian process on masks z whose kernel knows two subsets by the size s of what they share.
@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize
 from scipy.special import expit
 
@@ -31,9 +31,15 @@ JITTERS = (0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
 subset."""
 
 
+def similarity(masks: np.ndarray, others: np.ndarray, quadratic: float) -> np.ndarray:
+    """K / s2 float64 [n, e] of masks float64 [n, k] and [e, k]: (1 - w) s/p + w (s/p)^2, s the bits that two share."""
+    shared = masks @ others.T / masks[0].sum()
+    return (1 - quadratic) * shared + quadratic * shared**2
+
+
 @dataclass(frozen=True, eq=False)
 class QuadraticProcess:
-    """The posterior mean of a Gaussian process on subsets of p bits, with K(x, z) = s2 [(1 - w) s/p + w (s/p)^2], s = x'z.
+    """Posterior mean of a Gaussian process on subsets of p bits with K(x, z) = s2 [(1 - w) s/p + w (s/p)^2], s = x'z.
 
     As a function of the mask z it is quadratic, mean + l'z + z'Qz: with a the `weights`, of which s2 has gone, the
     linear part l is (1 - w)/p X'a, and Q = w/p^2 X' diag(a) X, whose diagonal is w/p^2 X'a.
@@ -63,11 +69,11 @@ class QuadraticProcess:
             values: [n], their rewards.
             start: w and noise, to take and not to fit.
         """
-        masks, (n, p) = masks.astype(np.float64), (len(masks), int(masks[0].sum()))
-        shared, centred = masks @ masks.T / p, values - values.mean()
+        masks, n, centred = masks.astype(np.float64), len(masks), values - values.mean()
+        once, twice = similarity(masks, masks, 0.0), similarity(masks, masks, 1.0)
 
         def solved(w: float, noise: float) -> tuple[float, np.ndarray, float]:
-            kernel = (1 - w) * shared + w * shared**2
+            kernel = (1 - w) * once + w * twice
             kernel[np.diag_indices(n)] += noise
             factor = cho_factor(kernel, lower=True, overwrite_a=True, check_finite=False)
             weights = cho_solve(factor, centred, check_finite=False)
@@ -110,8 +116,7 @@ class QuadraticProcess:
 
     def __call__(self, masks: np.ndarray) -> np.ndarray:
         """Posterior mean float64 [e] of masks {0,1} [e, k]."""
-        shared = masks @ self.masks.T / self._p
-        return self.mean + ((1 - self.quadratic) * shared + self.quadratic * shared**2) @ self.weights
+        return self.mean + similarity(masks.astype(np.float64), self.masks, self.quadratic) @ self.weights
 
 
 class SwapAscent:
@@ -165,7 +170,7 @@ def surrogate(search: Search, seed: int) -> None:
 
 
 def _remembered(values: np.ndarray) -> np.ndarray:
-    """Rows that the model is fitted to: all, or `MOST_ROWS`, half of them the newest and half the best of the others."""
+    """Rows that the model is fitted to: all, or `MOST_ROWS`, half of them the newest and half the best others."""
     older = max(0, len(values) - MOST_ROWS // 2) if len(values) > MOST_ROWS else 0
     best = np.argsort(-values[:older], kind="stable")[: MOST_ROWS - MOST_ROWS // 2]
     return np.concatenate([np.sort(best), np.arange(older, len(values))])

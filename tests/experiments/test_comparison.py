@@ -33,8 +33,8 @@ def record_of(**changes) -> tuple[comparison.Args, dict]:
     return args, comparison.make_record(args)
 
 
-def test_all_methods_are_compared_but_the_one_that_tries_everything():
-    assert comparison.compared() == tuple(name for name in selectors.METHODS if name != "exhaustive")
+def test_all_methods_are_compared_but_those_that_are_for_few_candidates():
+    assert comparison.compared() == tuple(name for name in selectors.METHODS if name not in ("exhaustive", "dqn"))
     assert {*comparison.RIVALS} < {*comparison.compared()}
 
 
