@@ -12,7 +12,7 @@ import torch
 
 from hashlib_nb import baselines, codes, datasets, encoder, hamming, metrics, ppo, selection, selectors, thermometer
 from hashlib_nb.encoder.networks import Head
-from hashlib_nb.experiments import comparison, pools, results
+from hashlib_nb.experiments import comparison, pools, results, tuning
 from hashlib_nb.machine import threads
 from hashlib_nb.thermometer import __main__ as candidates_of_anybody
 from tests.helpers import noisy_codes
@@ -84,6 +84,12 @@ COUNTS: dict[str, Callable[[Any], Any]] = {
     "comparison.Args workers": lambda value: comparison.Args(workers=value),
     "comparison.Args epochs": lambda value: comparison.Args(epochs=value),
     "comparison.Args folds": lambda value: comparison.Args(folds=value),
+    "tuning.Args n_bits": lambda value: tuning.Args(n_bits=value),
+    "tuning.Args budget": lambda value: tuning.Args(budget=value),
+    "tuning.Args trials": lambda value: tuning.Args(trials=value),
+    "tuning.Args workers": lambda value: tuning.Args(workers=value),
+    "tuning.Args epochs": lambda value: tuning.Args(epochs=value),
+    "tuning.Args folds": lambda value: tuning.Args(folds=value),
     "threads.limit number": lambda value: threads.limit(value, "torch")(),
 }
 """Calls with a whole number, by the name of the argument that it is given as."""
@@ -93,6 +99,7 @@ MAY_BE_NONE = {
     "thermometer.ceiling_bracket top_n", "codes.infer_codes block_size", "selection.Search budget",
     "selectors.select budget", "ppo.Args budget",
     "Settings epochs", "Settings size", "results.Args top_n", "results.Args folds", "comparison.Args epochs",
+    "tuning.Args epochs",
 }  # fmt: skip
 """None is one of the values that these take."""
 UNBOUNDED = {
@@ -102,6 +109,7 @@ UNBOUNDED = {
     "thermometer.ceiling_bracket top_n", "baselines.class_index_codes n_classes", "codes.infer_codes block_size",
     "codes.lower_bound iterations",
     "Recipe patience", "results.Args top_n", "results.Args folds", "comparison.Args folds",
+    "tuning.Args folds",
 }  # fmt: skip
 """However much is asked of these, they take what there is, or a later check knows the limit."""
 SEVERAL = {"metrics.precision_at_n n", "metrics.evaluate top_n", "metrics.evaluate at_n"}
@@ -126,6 +134,8 @@ SEEDS: dict[str, Callable[[Any], Any]] = {
     "results.Args splits": lambda value: results.Args(splits=(value,)),
     "comparison.Args seeds": lambda value: comparison.Args(seeds=(value,)),
     "comparison.Args pool_seed": lambda value: comparison.Args(pool_seed=value),
+    "tuning.Args seed": lambda value: tuning.Args(seed=value),
+    "tuning.Args seeds": lambda value: tuning.Args(seeds=(value,)),
     "pools.load seed": lambda value: pools.load("lsh-512", seed=value),
 }
 """Calls with a seed, by the name of the argument that it is given as."""

@@ -34,6 +34,7 @@ HEAVY = (
     "rivals",
     "unseen",
     "comparison",
+    "tuning",
     "classroom",
 )
 """Commands that bring torch, or an encoder to the world, or take long to import."""
