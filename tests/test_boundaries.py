@@ -12,7 +12,7 @@ import torch
 
 from hashlib_nb import baselines, codes, datasets, encoder, hamming, metrics, ppo, selection, selectors, thermometer
 from hashlib_nb.encoder.networks import Head
-from hashlib_nb.experiments import comparison, pools, results
+from hashlib_nb.experiments import comparison, pools, results, tuning
 from hashlib_nb.machine import threads
 from hashlib_nb.selectors import dqn
 from hashlib_nb.thermometer import __main__ as candidates_of_anybody
@@ -99,6 +99,11 @@ COUNTS: dict[str, Callable[[Any], Any]] = {
     "comparison.Args workers": lambda value: comparison.Args(workers=value),
     "comparison.Args folds": lambda value: comparison.Args(folds=value),
     "comparison.Args subsets": lambda value: comparison.Args(subsets=value),
+    "tuning.Args n_bits": lambda value: tuning.Args(n_bits=value),
+    "tuning.Args budget": lambda value: tuning.Args(budget=value),
+    "tuning.Args trials": lambda value: tuning.Args(trials=value),
+    "tuning.Args workers": lambda value: tuning.Args(workers=value),
+    "tuning.Args folds": lambda value: tuning.Args(folds=value),
     "threads.limit number": lambda value: threads.limit(value, "torch")(),
 }
 """Calls with a whole number, by the name of the argument that it is given as."""
@@ -118,6 +123,7 @@ UNBOUNDED = {
     "codes.lower_bound iterations",
     "Recipe patience", "results.Args top_n", "results.Args folds", "comparison.Args folds",
     "comparison.Args subsets",
+    "tuning.Args folds",
 }  # fmt: skip
 """However much is asked of these, they take what there is, or a later check knows the limit."""
 SEVERAL = {"metrics.precision_at_n n", "metrics.evaluate top_n", "metrics.evaluate at_n"}
@@ -143,6 +149,8 @@ SEEDS: dict[str, Callable[[Any], Any]] = {
     "results.Args splits": lambda value: results.Args(splits=(value,)),
     "comparison.Args seeds": lambda value: comparison.Args(seeds=(value,)),
     "comparison.Args pool_seeds": lambda value: comparison.Args(pool_seeds=(value,)),
+    "tuning.Args seed": lambda value: tuning.Args(seed=value),
+    "tuning.Args seeds": lambda value: tuning.Args(seeds=(value,)),
     "pools.load seed": lambda value: pools.load("lsh-512", seed=value),
 }
 """Calls with a seed, by the name of the argument that it is given as."""

@@ -35,6 +35,7 @@ HEAVY = (
     "rivals",
     "unseen",
     "comparison",
+    "tuning",
     "classroom",
 )
 """Commands that bring torch, or an encoder to the world, or take long to import."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hashlib_nb.encoder import Settings
-from hashlib_nb.experiments import comparison, provenance, questions, results
+from hashlib_nb.experiments import comparison, provenance, questions, results, tuning
 
 
 def git(folder: Path, *words: str) -> str:
@@ -58,6 +58,7 @@ def test_outside_a_clone_there_is_no_commit(clone, tmp_path, monkeypatch):
         ("results", results.Args(root=Path("DATA"), settings=Settings(arch="alexnet_small"))),
         ("questions", questions.Args()),
         ("comparison", comparison.Args()),
+        ("tuning", tuning.Args()),
     ],
 )
 def test_a_record_is_json_and_has_every_setting_resolved(stage, args):

@@ -116,6 +116,16 @@ CASES = {
     "chosen_shares": lambda: plots.chosen_shares(
         {"PPO": np.array([1, 0.5, 0]), "greedy": np.array([1, 0, 1])}, np.array([0.4, 0.5, 0.45])
     ),
+    "importances": lambda: plots.importances(
+        {"PPO": {"learning_rate": 0.5, "hidden": 0.3, "clip": 0.2}, "annealing": {"start": 1.0}}
+    ),
+    "slices": lambda: plots.slices(
+        {"learning_rate": [0.01, 0.001, 0.1], "anneal_lr": [True, False, True], "hidden": [64, 32, 8]},
+        np.array([0.5, 0.6, 0.2]),
+        np.array([True, True, False]),
+        logs=["learning_rate"],
+        default={"learning_rate": 0.01, "anneal_lr": True, "hidden": 64},
+    ),
     "top_matches": lambda: plots.top_matches(
         MATCHES[:, 0], MATCHES, np.array([[True, False]]), ["Trouser"], [["distance 0", "distance 2"]]
     ),
@@ -308,6 +318,23 @@ def test_differences_fill_the_dots_whose_interval_leaves_out_zero():
 def test_optimality_gap_is_in_points_below_the_optimum():
     ppo = CASES["optimality_gap"]().axes[0].lines[0]
     np.testing.assert_allclose(ppo.get_ydata(), [20.5, 13, 2])
+
+
+def test_importances_are_bars_as_long_as_the_shares_in_the_given_order():
+    ppo, annealing = CASES["importances"]().axes
+    assert [bar.get_width() for bar in ppo.patches] == [0.5, 0.3, 0.2]
+    assert [label.get_text() for label in ppo.get_yticklabels()] == ["learning_rate", "hidden", "clip"]
+    assert [bar.get_width() for bar in annealing.patches] == [1.0]
+
+
+def test_slices_tell_whole_trials_from_those_that_ended_early_and_show_the_defaults():
+    rate, schedule, hidden = CASES["slices"]().axes
+    whole, early, default = hidden.collections
+    np.testing.assert_array_equal(whole.get_offsets(), [[64, 0.5], [32, 0.6]])
+    np.testing.assert_array_equal(early.get_offsets(), [[8, 0.2]])
+    np.testing.assert_array_equal(default.get_offsets(), [[64, 0.5]])
+    assert (rate.get_xscale(), hidden.get_xscale()) == ("log", "linear")
+    assert [label.get_text() for label in schedule.get_xticklabels()] == ["false", "true"]
 
 
 def test_chosen_shares_stand_in_the_order_of_the_bits_own_map():

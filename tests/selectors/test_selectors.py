@@ -149,7 +149,9 @@ def test_every_method_says_what_it_does(method):
     assert one.title
     assert one.calls
     assert one.summary
-    assert list(inspect.signature(one.find).parameters) == ["search", "seed"]
+    first, second, *settings = inspect.signature(one.find).parameters.values()
+    assert (first.name, second.name) == ("search", "seed")
+    assert all(each.kind in (each.KEYWORD_ONLY, each.VAR_KEYWORD) for each in settings)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -511,6 +513,109 @@ def labels_file(tmp_path):
     return written(tmp_path, "labels", LABELS)
 
 
+# --- settings ---
+
+
+def test_only_methods_that_learn_or_cool_down_have_settings():
+    assert {name for name, method in METHODS.items() if method.settings} == {"ppo", "cem", "annealing"}
+    assert METHODS["annealing"].settings == {"start": 1.0, "end": 0.01, "subsets": 20}
+
+
+@pytest.mark.parametrize("method", ["cem", "annealing", "ppo"])
+def test_the_defaults_given_as_settings_change_nothing(method):
+    known = METHODS[method].settings
+    given, plain = (
+        select(None, None, 3, method=method, budget=30, seed=1, reward=REWARD, settings=settings)
+        for settings in (known, None)
+    )
+    assert given.bits.tolist() == plain.bits.tolist()
+    np.testing.assert_array_equal(given.history["best"], plain.history["best"])
+
+
+def seen(method: str, **settings) -> dict[tuple[int, ...], float]:
+    """The subsets that a method asks for, in its order."""
+    spy = Spy()
+    select(None, None, 3, method=method, budget=60, seed=2, reward=spy, settings=settings)
+    return spy.seen
+
+
+def test_cem_that_keeps_its_probabilities_does_not_care_whose_bits_count():
+    assert seen("cem", smoothing=1.0, elite=0.1) == seen("cem", smoothing=1.0, elite=0.9)
+    assert seen("cem", smoothing=0.0, elite=0.1) != seen("cem", smoothing=0.0, elite=0.9)
+
+
+@pytest.mark.parametrize("size", [4, 12])
+def test_cem_draws_generations_of_the_size_that_it_is_given(size):
+    asked = []
+    spy = Spy()
+    values = spy.__call__
+    reward = lambda masks: asked.append(len(masks)) or values(masks)  # noqa: E731
+    for name in ("k", "pairs", "codes", "labels"):
+        setattr(reward, name, getattr(spy, name))
+    select(None, None, 3, method="cem", budget=60, seed=2, reward=reward, settings={"size": size, "smoothing": 1.0})
+    assert max(asked) <= size  # repeats are answered from memory
+    assert asked[0] >= size - 2
+
+
+def test_cold_annealing_climbs_only():
+    """At next to no temperature every subset is one exchange away from one of the best so far."""
+    found = [*seen("annealing", start=1e-9, end=1.0, subsets=5).items()]
+    for number, (bits, _) in enumerate(found[5:], 5):
+        best = max(value for _, value in found[:number])
+        near = [other for other, value in found[:number] if value >= best - 1e-12]
+        assert any(len({*bits} ^ {*other}) == 2 for other in near)
+
+
+def test_ppo_takes_the_settings_of_its_args():
+    idle = {"learning_rate": 0.0, "update_epochs": 1, "minibatches": 1}
+    bits = [
+        select(None, None, 3, method=method, budget=30, reward=REWARD, settings=settings).history["best"].tolist()
+        for method, settings in (("ppo", idle), ("untrained", None))
+    ]
+    assert bits[0] == bits[1]
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "sentence"),
+    [
+        ("cem", {"sizes": 3}, "settings has 'sizes'; method 'cem' takes size, elite, smoothing"),
+        ("greedy", {"size": 3}, "settings has 'size'; method 'greedy' has none"),
+        ("cem", {"size": 1}, r"size is 1; give a whole number in 2\.\."),
+        ("cem", {"elite": 0}, "elite is 0; give a finite number above 0 and of at most 1"),
+        ("cem", {"smoothing": 1.5}, r"smoothing is 1\.5; give a share in 0\.\.1"),
+        ("cem", {"size": True}, "settings has size=True; give a number"),
+        ("annealing", {"start": 0}, "start is 0; give a finite number above 0"),
+        ("annealing", {"end": 2.0}, r"end is 2\.0; give a finite number above 0 and of at most 1"),
+        ("annealing", {"subsets": 1}, r"subsets is 1; give a whole number in 2\.\."),
+        ("ppo", {"budget": 3}, "settings has 'budget'; method 'ppo' takes episodes, "),
+        ("ppo", {"anneal_lr": 1}, "settings has anneal_lr=1; give true or false"),
+        ("ppo", {"clip": 0.0}, r"clip is 0\.0; give a finite number above 0"),
+    ],
+)
+def test_settings_that_a_method_cannot_take_are_refused(method, settings, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        select(None, None, 3, method=method, budget=30, reward=REWARD, settings=settings)
+
+
+def test_settings_of_the_command_line_are_names_and_values():
+    parsed = selectors.parse_settings("ppo", ["clip=0.3", "anneal_lr=false", "episodes=8"])
+    assert parsed == {"clip": 0.3, "anneal_lr": False, "episodes": 8}
+    assert type(parsed["episodes"]) is int
+    for pair in ("clip", "clip=", "clip=x", "clip=[1]", "=", "clip=null", "[" * 10**5):
+        with pytest.raises(ValueError, match=r"settings is .*; write name=value, with a number, true or false"):
+            selectors.parse_settings("ppo", [pair])
+
+
+def test_the_command_line_sets_and_reports_them(tmp_path, codes_file, labels_file):
+    settings = {"start": 0.5, "subsets": 4}
+    given = {"method": "annealing", "budget": 30, "seed": 1, "out": tmp_path / "out", "progress": False}
+    main(Args(codes_file, 3, labels_file, settings=("start=0.5", "subsets=4"), **given))
+    report = outcome(tmp_path / "out")[2]
+    assert report["settings"] == settings
+    expected = select(CODES, LABELS, 3, method="annealing", budget=30, seed=1, settings=settings)
+    assert report["bits"] == expected.bits.tolist()
+
+
 FORMATS = {
     "0/1": CODES,
     "bool": CODES.astype(bool),
@@ -686,6 +791,8 @@ def test_one_entry_makes_a_method_known_everywhere(tmp_path, codes_file, labels_
         ({"codes": Path(__file__)}, "no npy file"),
         ({"codes": Path(__file__).parent}, "selectors is a folder"),
         ({"labels": None}, "labels is left out, but .*codes.npy holds one array"),
+        ({"settings": ("size=3",)}, "settings has 'size'; method 'greedy' has none"),
+        ({"method": "cem", "settings": ("size=1",)}, r"size is 1; give a whole number in 2\.\."),
         ({"seed": -1}, r"seed is -1; give a whole number from 0 to 2\^64 - 1"),
         ({"labels_array": "labels"}, "is no npz file"),
         ({"out": Path(__file__)}, "which is a file: name a folder"),
