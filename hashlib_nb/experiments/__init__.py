@@ -9,6 +9,7 @@ __all__ = [
     "questions",
     "results",
     "reward_rows",
+    "rival_tables",
     "rivals",
     "unseen",
     "workers",
