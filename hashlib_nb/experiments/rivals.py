@@ -374,7 +374,7 @@ def _of_label_head(data: Data) -> dict[str, np.ndarray]:
     classes = {part: thermometer.decided_classes(each, sets) for part, each in logits.items()}
     index = [baselines.class_index_codes(each, len(sets.codes)) for each in classes.values()]
     found = {f"class index/{index[0].shape[1]}": scores(data, *index)}
-    posteriors = [thermometer.label_posteriors(thermometer.posteriors(each, sets), sets) for each in logits.values()]
+    posteriors = [thermometer.label_posteriors_of(each, sets) for each in logits.values()]
     sides = {"ceiling": posteriors[0], "decided ceiling": thermometer.decided_labels(posteriors[0]).astype(float)}
     for name, query in sides.items():
         bracket = thermometer.ceiling_bracket(
