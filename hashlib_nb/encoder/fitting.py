@@ -24,7 +24,7 @@ from tqdm.auto import tqdm
 
 from hashlib_nb import checks
 from hashlib_nb.encoder import batches, networks, parallel
-from hashlib_nb.encoder.heads import Loss, Objective, bit_cross_entropy
+from hashlib_nb.encoder.heads import Loss, Objective, Pointwise, bit_cross_entropy
 from hashlib_nb.encoder.model import Encoder, new_encoder
 from hashlib_nb.encoder.recipes import Recipe
 from hashlib_nb.encoder.settings import Settings
@@ -77,19 +77,19 @@ def fit(
     _check(images, targets, settings)
     targets = check_codes(targets, "targets")
     bits = targets.shape[1] if bits is None else checks.count(bits, "bits", most=MAX_BITS)
-    _check_loss(loss, bits, targets, settings)
+    objective = loss if isinstance(loss, Objective) else Pointwise(loss, settings.recipe.label_smoothing)
+    _check_objective(objective, bits, targets, settings.recipe)
     rows = _rows(validation, settings.recipe, len(images), seed)
     scaled_by = batches.take(images, rows.training) if settings.arch == "alexnet_small" else images
     with torch.random.fork_rng():  # the caller's random numbers stay as they were
         torch.manual_seed(checks.word(seed))
         encoder = new_encoder(scaled_by, bits, settings, seed=seed)
-        if isinstance(loss, Objective):
-            networks.replace_last_layer(encoder.network, lambda width: loss.last_layer(width, bits).to(encoder.device))
+        networks.replace_last_layer(encoder.network, lambda width: objective.last_layer(width, bits))
         if networks.is_frozen(settings.arch):
             images = _features_for(encoder, images, mirror=settings.recipe.mirror, progress=progress)
         if parallel.rank():  # what each process drops is its own affair
             torch.manual_seed(checks.word(seed, parallel.rank()))
-        run = Training(encoder, settings, images, targets, rows, seed, loss=loss, progress=progress)
+        run = Training(encoder, settings, images, targets, rows, seed, objective=objective, progress=progress)
         _run(run, None if checkpoint is None else Path(checkpoint), progress)
     encoder.network.eval()
     history = {name: np.array(values) for name, values in run.history.items()}
@@ -128,15 +128,15 @@ def _check(images: Images, targets: np.ndarray, settings: Settings) -> None:
         raise ValueError(f"images are pictures, but arch is {settings.arch}: give features, float [n, d], or an arch")
 
 
-def _check_loss(loss: Loss | Objective, bits: int, targets: np.ndarray, settings: Settings) -> None:
-    """Raise ValueError for outputs, a recipe or processes that do not go with the loss."""
-    if not isinstance(loss, Objective):
+def _check_objective(objective: Objective, bits: int, targets: np.ndarray, recipe: Recipe) -> None:
+    """Raise ValueError for outputs, a recipe or processes that do not go with what is minimized."""
+    if objective.POINTWISE:
         if bits != targets.shape[1]:
             raise ValueError(f"bits is {bits} for targets of {targets.shape[1]}; leave it out, or give an Objective")
         return
-    if settings.recipe.patience:
+    if recipe.patience:
         raise ValueError("patience watches bits that are right, and no target says so here: set patience=0")
-    if settings.recipe.label_smoothing:
+    if recipe.label_smoothing:
         raise ValueError("label_smoothing is of targets, and here they are compared with each other: set it to 0")
     if parallel.count() > 1:
         raise ValueError(f"a loss of pairs wants whole batches, but here are {parallel.count()} processes: start one")

@@ -1,12 +1,13 @@
 """What a last layer says: k bits, as the thesis has it, or labels, whose posteriors answer what the bits ask.
 
 `Recipe.outputs` names which. Either way an encoder has k outputs: `LabelHead` makes them of the labels. Other people's
-losses, which compare pictures with each other, are an `Objective`.
+losses, which compare pictures with each other, are an `Objective`, and so is any other loss to a training: `Pointwise`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -17,15 +18,18 @@ Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 class Objective(nn.Module):
-    """What a training minimizes where that is more than a function of logits and targets of the same shape.
+    """What a training minimizes, which may be more than a function of logits and targets of the same shape.
 
-    Its own parameters, if it has any, are trained at the last layer's rate and left behind. A training is of one
-    process, so that all pairs of a batch are in it.
+    Its own parameters, if it has any, are trained at the last layer's rate and left behind.
     """
 
-    def last_layer(self, width: int, bits: int) -> nn.Module:
-        """What turns the features [b, width] under the last layer into outputs [b, bits]."""
-        return nn.Linear(width, bits)
+    POINTWISE: ClassVar[bool] = False
+    """Whether each output has a target of its own: then it is right or wrong, early stopping can watch that, and
+    several processes can share a batch. Otherwise all pairs of a batch must be in one."""
+
+    def last_layer(self, width: int, bits: int) -> nn.Module | None:
+        """What turns the features [b, width] under the last layer into outputs [b, bits]; None for a linear map."""
+        return None
 
     def forward(self, outputs: torch.Tensor, targets: torch.Tensor, progress: float = 0.0) -> torch.Tensor:
         """The loss of a batch of different pictures, a sum over them.
@@ -36,6 +40,10 @@ class Objective(nn.Module):
             progress: the share of all steps that is done, 0..1.
         """
         raise NotImplementedError
+
+    def counts(self, outputs: torch.Tensor, targets: torch.Tensor) -> dict[str, torch.Tensor]:
+        """What can be said of outputs beside the loss, by name: sums over pictures and outputs, 0-dimensional."""
+        return {}
 
     def __str__(self) -> str:
         """What it is, with all that changes a result: a resumed training must be of the same one."""
@@ -63,6 +71,29 @@ def n_right(logits: torch.Tensor, targets: torch.Tensor, loss: Loss) -> torch.Te
     if loss is class_cross_entropy:
         return (logits.argmax(1) == targets.argmax(1)).sum() * targets.shape[1]
     return ((logits >= 0) == (targets > 0.5)).sum()
+
+
+class Pointwise(Objective):
+    """A `Loss` as an objective: a target for each output, smoothed where the recipe has it so."""
+
+    POINTWISE: ClassVar[bool] = True
+
+    def __init__(self, loss: Loss, smoothing: float = 0.0):
+        """Take a loss, and the share of a target that is spread evenly over what could be."""
+        super().__init__()
+        self.loss, self.smoothing = loss, smoothing
+
+    def forward(self, outputs: torch.Tensor, targets: torch.Tensor, progress: float = 0.0) -> torch.Tensor:
+        """The loss itself, float32 []; arguments as of `Objective.forward`, targets [b, bits]."""
+        return self.loss(outputs, smoothed(targets, self.smoothing, self.loss) if self.smoothing else targets)
+
+    def counts(self, outputs: torch.Tensor, targets: torch.Tensor) -> dict[str, torch.Tensor]:
+        """How many outputs are right."""
+        return {"bit_accuracy": n_right(outputs, targets, self.loss)}
+
+    def __str__(self) -> str:
+        """The function's name; smoothing is the recipe's."""
+        return f"{self.loss.__module__}.{self.loss.__qualname__}"
 
 
 class LabelHead(nn.Module):

@@ -65,11 +65,19 @@ class ImageCodes:
 
         Those of `classes` are of the k logits, and so at one remove from label outputs.
         """
+        return thermometer.posteriors(*self._said(part))
+
+    def label_posteriors(self, part: str) -> np.ndarray:
+        """Posteriors of the labels of a part's pictures, float64 [n, m]: what `posteriors` add up to."""
+        return thermometer.label_posteriors_of(*self._said(part))
+
+    def _said(self, part: str) -> tuple[np.ndarray, ClassCodes]:
+        """Outputs of a part's pictures, and the classes that they speak of."""
         said = f"{part}_labels_said"
         if said not in self.arrays:
-            return thermometer.posteriors(self.arrays[f"{part}_logits"], self.classes)
+            return self.arrays[f"{part}_logits"], self.classes
         sets = self.classes.label_sets
-        return thermometer.posteriors(self.arrays[said], ClassCodes(sets, sets, float(self.arrays["labels_beta"])))
+        return self.arrays[said], ClassCodes(sets, sets, float(self.arrays["labels_beta"]))
 
 
 @dataclass(frozen=True)

@@ -288,10 +288,12 @@ def last_layer_of(network: nn.Module) -> nn.Module:
     return getattr(*_place_of_last(network))
 
 
-def replace_last_layer(network: nn.Module, make: Callable[[int], nn.Module]) -> None:
-    """Put what `make` makes of the number of its inputs in the place of the linear last layer."""
+def replace_last_layer(network: nn.Module, make: Callable[[int], nn.Module | None]) -> None:
+    """Put what `make` makes of the number of its inputs in the place of the linear last layer; None leaves that."""
     holder, name = _place_of_last(network)
-    setattr(holder, name, make(getattr(holder, name).in_features))
+    last = getattr(holder, name)
+    if (made := make(last.in_features)) is not None:
+        setattr(holder, name, made.to(last.weight.device))
 
 
 def _place_of_last(network: nn.Module) -> tuple[nn.Module, str]:

@@ -22,7 +22,7 @@ from tqdm.auto import tqdm
 from hashlib_nb import artifacts, checks
 from hashlib_nb.encoder import batches, networks, parallel
 from hashlib_nb.encoder.augmentation import augment, distort
-from hashlib_nb.encoder.heads import Loss, Objective, bit_cross_entropy, n_right, smoothed
+from hashlib_nb.encoder.heads import Objective
 from hashlib_nb.encoder.networks import NotFiniteError
 from hashlib_nb.encoder.recipes import Recipe
 from hashlib_nb.machine import threads
@@ -93,17 +93,15 @@ class Training:
         rows: Rows,
         seed: int,
         *,
-        loss: Loss | Objective = bit_cross_entropy,
+        objective: Objective,
         progress: bool = False,
     ):
         recipe, epochs = settings.recipe, settings.epochs
         self.encoder, self.recipe, self.images, self.targets, self.rows = encoder, recipe, images, targets, rows
         self.epochs, self.seed, self.progress = epochs, seed, progress and parallel.is_first()
-        self.loss = loss.to(encoder.device) if isinstance(loss, Objective) else loss
+        self.objective = objective.to(encoder.device)
         # The whole target matrix lies on the device, and so do features; pictures go there batch by batch.
         self.device_targets = torch.as_tensor(targets, dtype=torch.float32, device=encoder.device)
-        if recipe.label_smoothing:
-            self.device_targets = smoothed(self.device_targets, recipe.label_smoothing, loss)
         self.features = _features_on(encoder.device, images)
         # Full batches only: batch norm makes a poor estimate from a remainder of two or three pictures.
         self.batch_size = min(recipe.batch_size, len(rows.training))
@@ -112,7 +110,7 @@ class Training:
         if recipe.frozen_blocks:
             networks.freeze_blocks(encoder.network, recipe.frozen_blocks)
         self.model = parallel.replicate(encoder.network if self.features is None else encoder.network.head)
-        self.optimizer = optimizer_of(encoder.network, recipe, *(loss.parameters() if self.has_objective else ()))
+        self.optimizer = optimizer_of(encoder.network, recipe, *objective.parameters())
         self.steps = epochs * (len(rows.training) // self.batch_size)
         self.schedule = schedule_of(self.optimizer, recipe, self.steps)
         # Gradients of a sum over the batch are large: torch's first scale, 65,536, would overflow for several steps.
@@ -123,16 +121,11 @@ class Training:
         self.epoch = 0
         self.cpu_seconds = 0.0
         self.best: dict = {"epoch": 0, "accuracy": -1.0, "network": {}}
-        self.history: dict[str, list[float]] = {"loss": []} | ({} if self.has_objective else {"bit_accuracy": []})
+        self.history: dict[str, list[float]] = {}
         held = artifacts.digest(targets, rows.training, rows.watched, rows.validation)
         self.made_from = f"{batches.digest(images)} {held} seed={seed} {settings} {encoder.size}"
-        name = f"{loss} bits={encoder.bits}" if self.has_objective else f"{loss.__module__}.{loss.__qualname__}"
-        self.made_from += f" loss={name} processes={parallel.count()}"
-
-    @property
-    def has_objective(self) -> bool:
-        """Whether the loss is an `Objective`, of which no output can be called right or wrong."""
-        return isinstance(self.loss, Objective)
+        bits = "" if objective.POINTWISE else f" bits={encoder.bits}"  # else the targets say how many
+        self.made_from += f" loss={objective}{bits} processes={parallel.count()}"
 
     @property
     def finished(self) -> bool:
@@ -156,10 +149,11 @@ class Training:
         full = range(0, len(order) - self.batch_size + 1, self.batch_size)
         steps = [self._step(x, target) for x, target in self._batches([order[s : s + self.batch_size] for s in full])]
         self.epoch += 1
-        sums = parallel.total(torch.stack(steps)) / (self.batch_size * self.encoder.bits)
-        loss, *accuracy = sums.mean(0).tolist()
-        self.check_finite(loss)
-        measures = dict(zip(self.history, (loss, *accuracy), strict=False)) | self._measure_held_out()
+        sums = torch.stack([torch.stack([*step.values()]) for step in steps])
+        means = (parallel.total(sums) / (self.batch_size * self.encoder.bits)).mean(0)
+        measures = dict(zip(steps[0], means.tolist(), strict=True))
+        self.check_finite(measures["loss"])
+        measures |= self._measure_held_out()
         for name, value in measures.items():
             self.history.setdefault(name, []).append(value)
         self.cpu_seconds += time.process_time() - start
@@ -196,11 +190,10 @@ class Training:
             view = torch.randint(views, (len(batch),), generator=self.generator)[part]
             yield self.features[torch.as_tensor(batch[part]), view].float()
 
-    def _step(self, x: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """One update; returns this process' sums over its pictures and bits: loss, and bits that are right."""
+    def _step(self, x: torch.Tensor, target: torch.Tensor) -> dict[str, torch.Tensor]:
+        """One update; returns this process' sums over its pictures and bits: the loss, and what can be counted."""
         logits = self.encoder.forward(x, self.model)
-        done = (self.schedule.last_epoch / self.steps,) if self.has_objective else ()
-        loss = self.loss(logits, target, *done)
+        loss = self.objective(logits, target, self.schedule.last_epoch / self.steps)
         self.optimizer.zero_grad(set_to_none=True)
         # Gradients are averaged over processes, and the loss is a sum over the batch.
         self.scaler.scale(loss * parallel.count()).backward()
@@ -209,8 +202,8 @@ class Training:
         self.schedule.step()
         if self.averaged is not None:
             self.averaged.update_parameters(self.encoder.network)
-        right = () if self.has_objective else (n_right(logits.detach(), target, self.loss).float(),)
-        return torch.stack([loss.detach(), *right])
+        counts = self.objective.counts(logits.detach(), target)
+        return {"loss": loss.detach()} | {name: count.float() for name, count in counts.items()}
 
     def _measure_held_out(self) -> dict[str, float]:
         """Bit accuracy on rows that are not trained on; the best epoch so far is kept where early stopping is on."""
@@ -220,10 +213,10 @@ class Training:
         measures = {}
         for name in ("watched", "validation"):
             rows = getattr(self.rows, name)
-            if len(rows) and not self.has_objective:
+            if len(rows) and self.objective.POINTWISE:
                 logits = torch.from_numpy(self.fitted.logits(batches.take(self.images, rows)))
-                right = n_right(logits, torch.as_tensor(self.targets[rows]), self.loss)
-                measures[f"{name}_bit_accuracy"] = float(right) / logits.numel()
+                counts = self.objective.counts(logits, torch.as_tensor(self.targets[rows]))
+                measures |= {f"{name}_{what}": float(count) / logits.numel() for what, count in counts.items()}
         accuracy = measures.get("watched_bit_accuracy", -1.0)
         if accuracy > self.best["accuracy"]:
             network = {name: value.clone() for name, value in self._trained_state().items()}
@@ -264,7 +257,7 @@ class Training:
             "best": self.best,
             "network": self._own(self.encoder.network.state_dict()),
             "averaged": self.averaged and self.averaged.state_dict(),
-            "objective": self.loss.state_dict() if self.has_objective else None,
+            "objective": self.objective.state_dict(),
             "cpu_seconds": self.cpu_seconds,
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
@@ -290,8 +283,7 @@ class Training:
         self._load_trained(state["network"])
         if self.averaged is not None:
             self.averaged.load_state_dict(state["averaged"])
-        if self.has_objective:
-            self.loss.load_state_dict(state["objective"])
+        self.objective.load_state_dict(state["objective"] or {})  # older ones have None where there is none of its own
         self.cpu_seconds = state["cpu_seconds"]
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])

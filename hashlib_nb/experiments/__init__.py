@@ -12,6 +12,7 @@ __all__ = [
     "questions",
     "results",
     "reward_rows",
+    "rival_tables",
     "rivals",
     "tuning",
     "unseen",

@@ -391,8 +391,7 @@ def _lacks_some(args: Args, split: int, seed: int, word: str) -> bool:
 def ceilings(made: ImageCodes, splits: Splits, top_n: int | None = None) -> Iterator[dict]:
     """Rows of what the encoder's posteriors rank, without a code; see `thermometer.ceiling`."""
     classes = made.classes
-    found = (made.posteriors(part) for part in ("query", "database"))
-    query, database = (thermometer.label_posteriors(each, classes) for each in found)
+    query, database = (made.label_posteriors(part) for part in ("query", "database"))
     labels = splits.query.labels, splits.database.labels
     asked = {"exclusive": classes.exclusive, "top_n": top_n}
     for method, side in zip(CEILINGS, (thermometer.decided_labels(query), query), strict=True):
@@ -410,7 +409,7 @@ def accuracy(made: ImageCodes, splits: Splits) -> dict[str, float]:
         right (Jaccard's index).
     """
     classes = made.classes
-    decided = thermometer.decided_labels(thermometer.label_posteriors(made.posteriors("query"), classes))
+    decided = thermometer.decided_labels(made.label_posteriors("query"))
     right = splits.query.labels
     overlap = (decided & right).sum(axis=1) / np.maximum((decided | right).sum(axis=1), 1)
     return {"accuracy" if classes.exclusive else "label_overlap": float(overlap.mean())}

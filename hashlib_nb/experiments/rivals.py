@@ -20,7 +20,7 @@ import io
 import itertools
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -28,9 +28,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import pandas as pd
 import tyro
-from scipy import stats
 from tqdm.auto import tqdm
 
 from hashlib_nb import artifacts, baselines, checks, encoder, hamming, metrics, selectors, thermometer
@@ -38,35 +36,23 @@ from hashlib_nb.candidates import Candidates
 from hashlib_nb.datasets import PARTS, Splits
 from hashlib_nb.encoder import FEATURES, Settings, Setup, bit_cross_entropy, class_cross_entropy
 from hashlib_nb.experiments import provenance, unseen
-from hashlib_nb.experiments.results import markdown_table, plus_minus
+from hashlib_nb.experiments.rival_tables import (  # noqa: F401 (handed on)
+    KINDS,
+    OURS,
+    PRINTED,
+    REFERENCES,
+    differences,
+    markdown,
+    printed,
+    summarize,
+    title,
+    verdict,
+)
 from hashlib_nb.selection import Reward
 from hashlib_nb.thermometer import LEVELS, ClassCodes
 
-KINDS = ("outputs", "thermometer", "thermometer, decided")
-"""What a row's codes are."""
-REFERENCES = ("random codes", "class index", "ceiling", "decided ceiling")
-"""Rows that are no method's."""
-OURS = "thesis"
-"""Whom every other method is compared with."""
 LEAST_ROWS = 5
 """Held-out rows that a class needs to have a majority code: one row would be told by itself."""
-RESAMPLES = 10_000
-"""Of the queries, for the intervals of differences."""
-PRINTED = {
-    "cifar10": {
-        "sdh": {16: 0.461, 32: 0.520, 48: 0.553, 64: 0.568},
-        "cnnh": {16: 0.476, 32: 0.472, 48: 0.489, 64: 0.501},
-        "dnnh": {16: 0.559, 32: 0.558, 48: 0.581, 64: 0.583},
-        "hashnet": {16: 0.643, 32: 0.667, 48: 0.675, 64: 0.687},
-        "HashGAN": {16: 0.668, 32: 0.731, 48: 0.735, 64: 0.749},
-        "thesis": {16: 0.727, 32: 0.790, 48: 0.788, 64: 0.780},
-    },
-    "cifar10, VGG-19": {
-        "drlih": {12: 0.816, 24: 0.843, 32: 0.855, 48: 0.853},
-        "thesis": {12: 0.857, 24: 0.876, 32: 0.881, 48: 0.883},
-    },
-}
-"""The thesis' Tables 4.1 (AlexNet) and 4.2: mAP@54,000 by bits, of encoders that were tuned on a GPU."""
 
 
 @dataclass(frozen=True)
@@ -388,7 +374,7 @@ def _of_label_head(data: Data) -> dict[str, np.ndarray]:
     classes = {part: thermometer.decided_classes(each, sets) for part, each in logits.items()}
     index = [baselines.class_index_codes(each, len(sets.codes)) for each in classes.values()]
     found = {f"class index/{index[0].shape[1]}": scores(data, *index)}
-    posteriors = [thermometer.label_posteriors(thermometer.posteriors(each, sets), sets) for each in logits.values()]
+    posteriors = [thermometer.label_posteriors_of(each, sets) for each in logits.values()]
     sides = {"ceiling": posteriors[0], "decided ceiling": thermometer.decided_labels(posteriors[0]).astype(float)}
     for name, query in sides.items():
         bracket = thermometer.ceiling_bracket(
@@ -459,137 +445,6 @@ def _as_rows(found: Mapping[str, np.ndarray], seed: int, name: str, precisions: 
         row = {"method": name or kind, "kind": kind if name else "reference", "bits": int(bits), "seed": seed}
         precisions[row["method"], row["kind"], row["bits"], seed] = each[0]
         yield row | {"map": means["expected"], **{ties: means[ties] for ties in metrics.TIES[1:]}} | about
-
-
-def differences(precisions: Mapping[tuple, np.ndarray], args: Args) -> list[dict]:
-    """Ours less each rival, of one kind and length, paired by seed and by query.
-
-    Returns:
-        Rows of `difference` (mean over seeds), `low` and `high` (Student's t over seeds, 95%), `query_low` and
-        `query_high` (the queries drawn again `RESAMPLES` times, 95%), and `p`, of the t test, corrected by Holm's rule
-        for all rivals of that kind and length; None where there is one seed.
-    """
-    found = []
-    for kind, bits in itertools.product(KINDS, args.lengths):
-        rows = []
-        for name in args.names[1:]:
-            pairs = [
-                (precisions[OURS, kind, bits, seed], precisions[name, kind, bits, seed])
-                for seed in args.seeds
-                if (OURS, kind, bits, seed) in precisions and (name, kind, bits, seed) in precisions
-            ]
-            if pairs:
-                rows.append({"rival": name, "kind": kind, "bits": bits} | _difference(pairs))
-        order = sorted((row for row in rows if row["p"] is not None), key=lambda row: row["p"])
-        least = 0.0
-        for rank, row in enumerate(order):  # Holm: the smallest of m is multiplied by m, the next by m - 1, ...
-            least = row["p"] = max(least, min(1.0, (len(order) - rank) * row["p"]))
-        found += rows
-    return found
-
-
-def _difference(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[str, float | None]:
-    """What `differences` says of the average precision of queries [q] of two methods, a pair for each seed."""
-    by_query = [ours - other for ours, other in pairs]
-    by_seed = np.array([np.nanmean(each) for each in by_query])
-    found: dict[str, float | None] = {"difference": float(by_seed.mean()), "low": None, "high": None, "p": None}
-    if len(by_seed) > 1 and by_seed.std() > 0:
-        test = stats.ttest_1samp(by_seed, 0)
-        found |= dict(zip(("low", "high"), map(float, test.confidence_interval()), strict=True))
-        found["p"] = float(test.pvalue)
-    lengths = {len(each) for each in by_query}
-    if len(lengths) == 1:  # other queries in each draw of unseen classes
-        means = np.nanmean(by_query, axis=0)
-        means = means[~np.isnan(means)]
-        rng = np.random.default_rng(0)
-        drawn = [means[rng.integers(0, len(means), len(means))].mean() for _ in range(RESAMPLES)]
-        found |= dict(zip(("query_low", "query_high"), np.quantile(drawn, (0.025, 0.975)).tolist(), strict=True))
-    return found
-
-
-def summarize(rows: list[dict]) -> pd.DataFrame:
-    """Means over seeds, and standard deviations of mAP, a line for each method, kind and code length."""
-    frame = pd.DataFrame(rows)
-    grouped = frame.groupby(["method", "kind", "bits"], sort=False)
-    return grouped["map"].agg(["mean", "std", "size"]).reset_index()
-
-
-def title(name: str) -> str:
-    """What tables call a method or a reference row."""
-    return name if name in REFERENCES else baselines.method(name).TITLE
-
-
-def markdown(record: Mapping[str, Any]) -> list[str]:
-    """A stored record as lines of markdown: mAP by kind, the best first, beside what the thesis printed."""
-    found, about = summarize(record["rows"]), record["args"]
-    lengths, lines = about["lengths"], []
-    columns = ("method", *(f"{bits} bits" for bits in lengths))
-    by_row = found.set_index(["method", "kind", "bits"])
-    for kind in KINDS:
-        part = found[found["kind"] == kind]
-        if part.empty:
-            continue
-        last = part[part["bits"] == part["bits"].max()].sort_values("mean", ascending=False)
-        cells = [[title(name), *(_cell(by_row, name, kind, bits) for bits in lengths)] for name in last["method"]]
-        lines += [f"*{kind}*", "", *markdown_table(columns, cells), ""]
-    reference = found[found["kind"] == "reference"]
-    said = [
-        f"{name} {plus_minus(row['mean'], row['std'])}" + f" ({row['bits']} bits)" * bool(row["bits"])
-        for name in REFERENCES
-        for _, row in reference[reference["method"] == name].tail(1).iterrows()
-    ]
-    return [*lines, f"For comparison: {'; '.join(said)}.", "", *printed(about["dataset"], lengths)]
-
-
-def verdict(record: Mapping[str, Any]) -> str:
-    """What follows of a stored record: who leads, where ours stands, and whether the printed order holds."""
-    found, about = summarize(record["rows"]), record["args"]
-    longest, said = max(about["lengths"]), []
-    for kind in KINDS:
-        means = found[(found["kind"] == kind) & (found["bits"] == longest)].set_index("method")["mean"]
-        means = means.sort_values(ascending=False)
-        if OURS in means:
-            place = list(means.index).index(OURS) + 1
-            best = f"{title(means.index[0])} leads with {means.iloc[0]:.3f}"
-            said.append(f"{kind}: {best}, the thesis is {place} of {len(means)} with {means[OURS]:.3f}")
-    words = f"At {longest} bits, {'; '.join(said)}."
-    rows = [r for r in record["differences"] if r["kind"] == KINDS[0] and r["bits"] == longest and r["p"] is not None]
-    if rows:
-        for sign, verb in ((1, "behind"), (-1, "ahead of")):
-            names = [title(r["rival"]) for r in rows if r["p"] < 0.05 and sign * r["difference"] > 0]
-            words += f" Surely {verb} the thesis (outputs, Holm): {', '.join(names) or 'none'}."
-    order = {name: by for name, by in PRINTED.get(about["dataset"], {}).items() if longest in by}
-    outputs = found[(found["kind"] == KINDS[0]) & (found["bits"] == longest)].set_index("method")["mean"]
-    order = {name.replace("HashGAN", "hashgan_pairs"): by[longest] for name, by in order.items()}
-    both = [name for name in order if name in outputs.index]
-    if len(both) > 2:
-        rank = stats.spearmanr([order[name] for name in both], [outputs[name] for name in both]).statistic
-        words += (
-            f" Of {len(both)} methods the thesis prints a number; their order there and here correlates by {rank:.2f}."
-        )
-    return words
-
-
-def _cell(by_row: pd.DataFrame, name: str, kind: str, bits: int) -> str:
-    if (name, kind, bits) not in by_row.index:
-        return ""
-    row = by_row.loc[(name, kind, bits)]
-    return plus_minus(row["mean"], row["std"])
-
-
-def printed(dataset: str, lengths: Sequence[int]) -> list[str]:
-    """What the thesis prints of a data set, as lines of markdown."""
-    lines = []
-    for table in (name for name in PRINTED if name.split(",")[0] == dataset):
-        cells = [
-            [title(name) if name in baselines.names() else name, *(f"{by[b]:.3f}" if b in by else "" for b in lengths)]
-            for name, by in PRINTED[table].items()
-        ]
-        lines += [
-            f"*Printed in the thesis ({table.partition(', ')[2] or 'AlexNet'}, tuned on a GPU; mAP@54,000)*", "",
-            *markdown_table(("method", *(f"{bits} bits" for bits in lengths)), cells), "",
-        ]  # fmt: skip
-    return lines
 
 
 def say_plan(args: Args) -> None:

@@ -20,8 +20,8 @@ and Perronnin (CVPR 2011). No torch, and no label of a query or database picture
 
 from hashlib_nb.thermometer.ceilings import ceiling, ceiling_bracket  # noqa: I001 (several names a line: short)
 from hashlib_nb.thermometer.classes import (
-    CLASS_ARRAYS, ClassCodes, decide, decided_classes, decided_labels, halves, label_posteriors, logits_of, posteriors,
-    predict_classes, unseen,
+    CLASS_ARRAYS, ClassCodes, decide, decided_classes, decided_labels, halves, label_posteriors, label_posteriors_of,
+    logits_of, posteriors, predict_classes, unseen,
 )  # fmt: skip
 from hashlib_nb.thermometer.levels import (
     HALF, LEVELS, bits, check_levels, check_meaning, code, distinct, level_of, meaning, meanings, quantiles,
@@ -31,6 +31,6 @@ from hashlib_nb.thermometer.levels import (
 __all__ = [
     "CLASS_ARRAYS", "HALF", "LEVELS", "ClassCodes", "bits", "ceiling", "ceiling_bracket", "check_levels",
     "check_meaning", "code", "decide", "decided_classes", "decided_labels", "distinct", "halves",
-    "label_posteriors", "level_of", "logits_of", "meaning", "meanings", "posteriors", "predict_classes",
-    "quantiles", "read_meaning", "remark", "unseen",
+    "label_posteriors", "label_posteriors_of", "level_of", "logits_of", "meaning", "meanings", "posteriors",
+    "predict_classes", "quantiles", "read_meaning", "remark", "unseen",
 ]  # fmt: skip

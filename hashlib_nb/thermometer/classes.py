@@ -128,8 +128,13 @@ def posteriors(logits, classes: ClassCodes) -> np.ndarray:
     Raises:
         ValueError: logits that are no finite matrix of the codes' width.
     """
-    logits = check_logits(logits, k=classes.codes.shape[1])
-    return np.concatenate([softmax(classes.beta * scores, axis=1) for scores in _class_scores(logits, classes)])
+    return np.concatenate([*_posterior_blocks(logits, classes)])
+
+
+def _posterior_blocks(logits, classes: ClassCodes) -> Iterator[np.ndarray]:
+    """`posteriors` of some rows at a time: label sets are thousands, and a database has a hundred thousand rows."""
+    for scores in _class_scores(check_logits(logits, k=classes.codes.shape[1]), classes):
+        yield softmax(classes.beta * scores, axis=1)
 
 
 def fit_beta(logits, classes: ClassCodes, group: np.ndarray) -> float:
@@ -169,6 +174,11 @@ def label_posteriors(class_posteriors: np.ndarray, classes: ClassCodes) -> np.nd
     return np.minimum(class_posteriors @ classes.label_sets.astype(np.float64), 1.0)
 
 
+def label_posteriors_of(logits, classes: ClassCodes) -> np.ndarray:
+    """`label_posteriors` of logits [n, k], without all class posteriors in memory at once; errors as there."""
+    return np.concatenate([label_posteriors(block, classes) for block in _posterior_blocks(logits, classes)])
+
+
 def decided_labels(posteriors) -> np.ndarray:
     """Labels uint8 {0,1} [n, m] that posteriors [n, m] come to: all above one half, or the likeliest where none is."""
     posteriors = check_posteriors(posteriors, exclusive=False)
@@ -184,7 +194,7 @@ def decided_classes(logits, classes: ClassCodes) -> np.ndarray:
     With one label a picture it is the likeliest class. With several it is the label set that differs least from the
     labels that the row comes to (`decided_labels`), the likeliest of those that do.
     """
-    return _decide(posteriors(logits, classes), classes)
+    return np.concatenate([_decide(block, classes) for block in _posterior_blocks(logits, classes)])
 
 
 def _decide(class_posteriors: np.ndarray, classes: ClassCodes) -> np.ndarray:
@@ -192,13 +202,9 @@ def _decide(class_posteriors: np.ndarray, classes: ClassCodes) -> np.ndarray:
         return class_posteriors.argmax(axis=1)
     labels = decided_labels(label_posteriors(class_posteriors, classes)).astype(np.float64)
     sets = classes.label_sets.astype(np.float64)
-    step, found = max(1, ROWS // len(sets)), np.empty(len(labels), np.int64)
-    for start in range(0, len(labels), step):
-        rows = slice(start, start + step)
-        differ = labels[rows].sum(axis=1)[:, None] + sets.sum(axis=1) - 2 * labels[rows] @ sets.T
-        nearby = differ == differ.min(axis=1, keepdims=True)
-        found[rows] = np.where(nearby, class_posteriors[rows], -1.0).argmax(axis=1)
-    return found
+    differ = labels.sum(axis=1)[:, None] + sets.sum(axis=1) - 2 * labels @ sets.T
+    nearby = differ == differ.min(axis=1, keepdims=True)
+    return np.where(nearby, class_posteriors, -1.0).argmax(axis=1)
 
 
 def decide(logits, classes: ClassCodes, outputs: Sequence[int] | np.ndarray | None = None) -> np.ndarray:

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from hashlib_nb.artifacts import ArtifactError
-from hashlib_nb.encoder import FEATURES, RECIPES, SMALL, Encoder, Head, Objective, fit, networks
+from hashlib_nb.encoder import FEATURES, RECIPES, SMALL, Encoder, Head, Objective, class_cross_entropy, fit, networks
+from hashlib_nb.encoder.heads import Pointwise
 from hashlib_nb.encoder.training import Training, optimizer_of
 from tests.encoder.test_fitting import IMAGES, LABEL, N, cut_off
 from tests.helpers import assert_same
@@ -103,6 +104,31 @@ def test_a_fit_that_was_cut_off_ends_as_if_it_was_not(images, settings, monkeypa
         assert_same(again.state_dict(), objective.state_dict())
         assert len(count_epochs) == left
         count_epochs.clear()
+
+
+def test_a_loss_of_single_outputs_is_an_objective_like_any_other():
+    """Smoothed targets, counted outputs and the linear last layer that the network has."""
+    recipe = replace(HEAD, label_smoothing=0.2)
+    options = {**ON_FEATURES, "recipe": recipe, "validation": 0.2}
+    plain = fit(VALUES, LABELS, loss=class_cross_entropy, **options)
+    same = fit(VALUES, LABELS, loss=Pointwise(class_cross_entropy, 0.2), **options)
+    assert_same(same, plain)
+    assert plain.history.keys() == {"loss", "bit_accuracy", "validation_bit_accuracy"}
+    unsmoothed = fit(VALUES, LABELS, loss=Pointwise(class_cross_entropy), **options)
+    assert (unsmoothed.history["loss"] != plain.history["loss"]).any()
+
+
+def test_a_checkpoint_that_says_nothing_of_an_objective_is_gone_on_with(monkeypatch, tmp_path, count_epochs):
+    """Those of a plain loss held None, before every loss was an objective."""
+    path, options = tmp_path / "fit.pt", ON_FEATURES
+    whole = fit(VALUES, LABELS, **options)
+    cut_off(monkeypatch, 2, lambda: fit(VALUES, LABELS, checkpoint=path, **options))
+    state = torch.load(path, weights_only=True)
+    assert not state["objective"]
+    torch.save(state | {"objective": None}, path)
+    count_epochs.clear()
+    assert_same(fit(VALUES, LABELS, checkpoint=path, **options), whole)
+    assert len(count_epochs) == 2
 
 
 def test_its_own_weights_lie_in_the_checkpoint_and_not_in_the_encoder(tmp_path):

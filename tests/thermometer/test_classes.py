@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hashlib_nb import artifacts, thermometer
 from hashlib_nb.artifacts import ArtifactError
 from hashlib_nb.thermometer import ClassCodes, halves, predict_classes
+from hashlib_nb.thermometer import classes as module
 from tests.helpers import assert_same, stage_2
 
 ARRAYS = stage_2()
@@ -323,3 +324,21 @@ def test_bad_input_gets_a_sentence(call, sentence):
     with pytest.raises(ValueError, match=sentence) as refused:
         call()
     assert "\n" not in str(refused.value)
+
+
+def test_blocks_of_rows_change_nothing_and_hold_no_more_than_they_may(monkeypatch):
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, (40, 5), np.uint8)
+    labels[:, 0] |= ~labels.any(axis=1)
+    classes = ClassCodes.of(rng.integers(0, 2, (40, 9), np.uint8), labels)
+    logits = rng.normal(0, 3, (50, 9)).astype(np.float32)
+    whole = thermometer.label_posteriors(thermometer.posteriors(logits, classes), classes)
+    decided = thermometer.decided_classes(logits, classes)
+    held = []
+    softmax = module.softmax
+    monkeypatch.setattr(module, "softmax", lambda scores, axis: held.append(scores.size) or softmax(scores, axis=axis))
+    monkeypatch.setattr(module, "ROWS", 3 * len(classes.codes))
+    np.testing.assert_allclose(thermometer.label_posteriors_of(logits, classes), whole, rtol=1e-12)
+    np.testing.assert_array_equal(thermometer.decided_classes(logits, classes), decided)
+    assert len(held) == 2 * math.ceil(50 / 3)
+    assert max(held) <= module.ROWS
