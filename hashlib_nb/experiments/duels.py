@@ -18,6 +18,8 @@ from scipy import stats
 
 RESAMPLES = 10_000
 """How often the queries are drawn again."""
+BLOCK = 500
+"""Draws that are multiplied at a time."""
 LEVEL = 0.05
 """Share of true ties that a verdict may call a lead or a lag, over all tests of a family (Holm's rule)."""
 FREE = math.inf
@@ -62,15 +64,17 @@ def resampled(differences: np.ndarray, *, confidence: float = 0.95, seed: int = 
     that all comparisons on the same queries share it.
     """
     values = differences[~np.isnan(differences)]
-    means = _resamples(len(values), seed) @ values
+    blocks = np.split(_resamples(len(values), seed), RESAMPLES // BLOCK)
+    means = np.concatenate([block.astype(float) @ values for block in blocks]) / len(values)
     low, high = np.quantile(means, ((1 - confidence) / 2, (1 + confidence) / 2))
     return float(low), float(high)
 
 
 @lru_cache(maxsize=2)
 def _resamples(n: int, seed: int) -> np.ndarray:
-    """Share [RESAMPLES, n] of each query in each draw of n queries with replacement."""
-    return np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), RESAMPLES) / n
+    """How often each query is in each draw of n queries with replacement, uint8 [RESAMPLES, n]."""
+    rng, even = np.random.default_rng(seed), np.full(n, 1 / n)
+    return np.concatenate([rng.multinomial(n, even, BLOCK).astype(np.uint8) for _ in range(RESAMPLES // BLOCK)])
 
 
 def differences(runs: pd.DataFrame, one: tuple[str, float], other: tuple[str, float], measure: str) -> pd.Series:

@@ -14,6 +14,7 @@ import pandas as pd
 from scipy import stats
 
 from hashlib_nb import baselines
+from hashlib_nb.experiments import duels
 from hashlib_nb.experiments.results import markdown_table, plus_minus
 
 if TYPE_CHECKING:
@@ -25,10 +26,6 @@ REFERENCES = ("random codes", "class index", "ceiling", "decided ceiling")
 """Rows that are no method's."""
 OURS = "thesis"
 """Whom every other method is compared with."""
-RESAMPLES = 10_000
-"""Of the queries, for the intervals of differences."""
-BLOCK = 500
-"""Resamples that are held at a time."""
 PRINTED = {
     "cifar10": {
         "sdh": {16: 0.461, 32: 0.520, 48: 0.553, 64: 0.568},
@@ -51,7 +48,7 @@ def differences(precisions: Mapping[tuple, np.ndarray], args: Args) -> list[dict
 
     Returns:
         Rows of `difference` (mean over seeds), `low` and `high` (Student's t over seeds, 95%), `query_low` and
-        `query_high` (the queries drawn again `RESAMPLES` times, 95%, the same draws for all rows), and `p`, of the t
+        `query_high` (the queries drawn again, 95%: `duels.resampled`), and `p`, of the t
         test, corrected by Holm's rule for all rivals of that kind and length; None where there is one seed.
     """
     found, by_query = [], []
@@ -67,17 +64,11 @@ def differences(precisions: Mapping[tuple, np.ndarray], args: Args) -> list[dict
                 each = [ours - other for ours, other in pairs]
                 rows.append({"rival": name, "kind": kind, "bits": bits} | _over_seeds(each))
                 by_query.append(each)
-        order = sorted((row for row in rows if row["p"] is not None), key=lambda row: row["p"])
-        least = 0.0
-        for rank, row in enumerate(order):  # Holm: the smallest of m is multiplied by m, the next by m - 1, ...
-            least = row["p"] = max(least, min(1.0, (len(order) - rank) * row["p"]))
-        found += rows
-    alike = [number for number, each in enumerate(by_query) if len({*map(len, each)}) == 1]
-    # Other queries in each draw of unseen classes; and one without a relevant picture counts nowhere.
-    means = [np.nanmean(by_query[number], axis=0) for number in alike]
-    intervals = query_intervals([each[~np.isnan(each)] for each in means])
-    for number, interval in zip(alike, intervals, strict=True):
-        found[number] |= dict(zip(("query_low", "query_high"), interval, strict=True))
+        corrected = duels.holm([np.nan if row["p"] is None else row["p"] for row in rows])
+        found += [row | {"p": None if np.isnan(p) else float(p)} for row, p in zip(rows, corrected, strict=True)]
+    for row, each in zip(found, by_query, strict=True):
+        if len({*map(len, each)}) == 1:  # other queries in each draw of unseen classes
+            row |= dict(zip(("query_low", "query_high"), duels.resampled(np.nanmean(each, axis=0)), strict=True))
     return found
 
 
@@ -90,25 +81,6 @@ def _over_seeds(by_query: Sequence[np.ndarray]) -> dict[str, float | None]:
         found |= dict(zip(("low", "high"), map(float, test.confidence_interval()), strict=True))
         found["p"] = float(test.pvalue)
     return found
-
-
-def query_intervals(values: Sequence[np.ndarray]) -> list[list[float]]:
-    """95% bootstrap intervals of the means of some arrays [q], low and high of each.
-
-    Queries are drawn once for all arrays of one length, so that rows of a table are compared on the same draws.
-    """
-    found: dict[int, list[float]] = {}
-    for length in {*map(len, values)}:
-        of_length = [number for number, each in enumerate(values) if len(each) == length]
-        stacked, rng = np.stack([values[number] for number in of_length], 1), np.random.default_rng(0)
-        sums = []
-        for start in range(0, RESAMPLES, BLOCK):
-            drawn = (rng.integers(0, length, length) for _ in range(min(BLOCK, RESAMPLES - start)))
-            times = np.stack([np.bincount(rows, minlength=length) for rows in drawn])  # [block, q]
-            sums.append(times.astype(float) @ stacked)
-        ends = np.quantile(np.concatenate(sums) / length, (0.025, 0.975), axis=0)
-        found |= dict(zip(of_length, ends.T.tolist(), strict=True))
-    return [found[number] for number in range(len(values))]
 
 
 def summarize(rows: list[dict]) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from scipy import stats
 
 from hashlib_nb import artifacts, baselines, datasets, metrics
 from hashlib_nb.encoder import Settings
-from hashlib_nb.experiments import rival_tables, rivals
+from hashlib_nb.experiments import rivals
 from hashlib_nb.experiments.rivals import Args, Data
 from tests.experiments.test_results import load_tiny, tiny_splits
 
@@ -37,7 +37,6 @@ def record(home):
         patch.setenv("HASHLIB_NB_HOME", str(home))
         patch.setattr(datasets, "load", load_tiny)
         patch.setattr(rivals, "inputs_of", pixels)
-        patch.setattr(rival_tables, "RESAMPLES", 50)
         return rivals.run(replace(ARGS))
 
 
@@ -127,18 +126,6 @@ def test_differences_are_paired_by_seed_and_query_and_corrected_by_holm():
     assert smallest["p"] == pytest.approx(2 * stats.ttest_1samp(by_seed, 0).pvalue)  # the smallest of two
 
 
-def test_intervals_of_queries_are_a_plain_bootstrap_and_rows_share_its_draws(monkeypatch):
-    monkeypatch.setattr(rival_tables, "RESAMPLES", 2 * rival_tables.BLOCK + 7)
-    rng = np.random.default_rng(3)
-    values = [rng.random(40), rng.random(25), rng.random(40)]
-    found = rival_tables.query_intervals(values)
-    for each, interval in zip(values, found, strict=True):
-        drawn = np.random.default_rng(0)
-        means = [each[drawn.integers(0, len(each), len(each))].mean() for _ in range(rival_tables.RESAMPLES)]
-        assert interval == pytest.approx(np.quantile(means, (0.025, 0.975)), abs=1e-12)
-        assert interval == pytest.approx(rival_tables.query_intervals([each])[0], abs=1e-12)
-
-
 def test_the_table_says_every_method_and_what_the_thesis_printed(record):
     made = {"args": {"lengths": list(ARGS.lengths), "dataset": "cifar10"}} | record
     text = "\n".join(rivals.markdown(json.loads(json.dumps(made))))
@@ -152,7 +139,6 @@ def test_a_run_that_was_cut_off_goes_on_from_its_files(record, home, monkeypatch
     monkeypatch.setenv("HASHLIB_NB_HOME", str(home))
     monkeypatch.setattr(datasets, "load", load_tiny)
     monkeypatch.setattr(rivals, "inputs_of", pixels)
-    monkeypatch.setattr(rival_tables, "RESAMPLES", 50)
     monkeypatch.setattr(baselines, "fit", lambda *_, **__: pytest.fail("it is there already"))
     again = rivals.run(replace(ARGS))
     assert again["rows"] == record["rows"]
@@ -188,7 +174,6 @@ def test_pictures_with_several_labels_have_every_row(tmp_path, monkeypatch):
     monkeypatch.setenv("HASHLIB_NB_HOME", str(tmp_path))
     monkeypatch.setattr(datasets, "load", with_several_labels)
     monkeypatch.setattr(rivals, "inputs_of", pixels)
-    monkeypatch.setattr(rival_tables, "RESAMPLES", 50)
     methods = ("thesis", "csq", "orthohash", "sdh")
     found = rivals.run(replace(ARGS, methods=methods, lengths=(8,), seeds=(0,), settings=QUICK))
     rows = {(row["method"], row["kind"]): row["map"] for row in found["rows"]}
