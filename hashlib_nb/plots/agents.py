@@ -112,8 +112,8 @@ def exchanges(masks: np.ndarray, values: Mapping[str, np.ndarray], measured: Map
             side = "center" if abs(x[place]) < 0.1 else "left" if x[place] > 0 else "right"
             beyond = 1.2 if side == "center" else 1.17
             text = "".join(map(str, mask))
-            ax.text(beyond * x[place], 1.22 * y[place], text, ha=side, va="center", fontsize=6)
-        ax.set(title=title, xlim=(-1.95, 1.95), ylim=(-1.45, 1.45), aspect="equal")
+            ax.text(beyond * x[place], 1.22 * y[place], text, ha=side, va="center", fontsize=7)
+        ax.set(title=title, xlim=(-2.1, 2.1), ylim=(-1.5, 1.5), aspect="equal")
         ax.set_axis_off()
     fig.colorbar(dots, ax=panels, label="reward, guessed or measured", shrink=0.8)
     return fig

@@ -61,7 +61,7 @@ def reward_and_test(
 
 
 @styled
-def differences(lines: Sequence[str], measures: Mapping[str, np.ndarray], xlabel: str, *, ylabel: str = "") -> Figure:
+def differences(lines: Sequence[str], measures: Mapping[str, np.ndarray], xlabel: str, *, ylabel: str) -> Figure:
     """Mean difference of two methods with its confidence interval: a line each, one panel a measure.
 
     A filled dot has an interval that leaves out 0.

@@ -102,6 +102,20 @@ CASES = {
         {"LSH": "no labels", "HashNet": "pairs", "DPSH": "pairs"},
         {"random codes": 0.1},
     ),
+    "leaders": lambda: plots.leaders(
+        np.geomspace(1e-5, 100, 9), np.geomspace(0.1, 1e5, 8),
+        {"64": np.repeat([[-1, 0, 0, 0, 1, 1, 1, 1]], 9, axis=0), "256": np.tril(np.ones((9, 8), int)) - 1},
+        ["PPO", "greedy"],
+    ),
+    "time_to_level": lambda: plots.time_to_level(
+        np.geomspace(1e-5, 100, 9),
+        {"64": {"PPO": np.geomspace(1, 1e4, 9), "greedy": np.array([0.5] * 8 + [np.inf])}},
+        "half of it",
+    ),
+    "exchanges": lambda: plots.exchanges(
+        np.array([[1, 1, 0], [1, 0, 1], [0, 1, 1]]), {"guessed": MEANS[0][:3], "rewards": MEANS[1][:3]},
+        {"guessed": np.array([True, False, False]), "rewards": np.ones(3, bool)},
+    ),
     "anytime": lambda: plots.anytime(ANYTIME, xlabel="calls", levels=dict.fromkeys(ANYTIME, 0.5)),
     "reward_and_test": lambda: plots.reward_and_test({"64": (MEANS[0], MEANS[1])}, {"64": FOUND}),
     "differences": lambda: plots.differences(
@@ -111,6 +125,7 @@ CASES = {
             "test": np.array([[0, np.nan, np.nan], [-1, -2, -0.1]]),
         },
         "PPO minus greedy",
+        ylabel="pool, bits kept",
     ),
     "optimality_gap": lambda: plots.optimality_gap(CALLS, SO_FAR, 0.73),
     "chosen_shares": lambda: plots.chosen_shares(
