@@ -30,11 +30,12 @@ from hashlib_nb.experiments import duels, plan, pools
 from hashlib_nb.experiments.duels import FREE
 from hashlib_nb.experiments.grid import Cell, check_lengths, planned, run_grid
 from hashlib_nb.experiments.provenance import made_by
+from hashlib_nb.experiments.results import markdown_table
 from hashlib_nb.experiments.workers import MAX_WORKERS
 from hashlib_nb.selection import MOST, REWARD_CODES, random_masks
 from hashlib_nb.selectors import METHODS
 
-RIVALS = ("swap", "annealing", "cem", "untrained")
+RIVALS = ("swap", "annealing", "cem", "stochastic_greedy", "untrained")
 """What PPO must beat to earn its place: searches that were there before it, and itself without learning."""
 FINISHED = ("greedy", "swap")
 """Methods that also run without a budget, until they end by themselves."""
@@ -213,10 +214,16 @@ def precisions(pool: Candidates, cells: Mapping[int | None, Sequence[Cell]]) -> 
             yield (pool.name, method, FREE if budget is None else budget), np.mean(mine, axis=0)
 
 
-def make_record(args: Args) -> dict[str, Any]:
-    """Every run of `args`, with what is missing made first, and what follows of them; written after each pool seed."""
+def make_record(args: Args, *, shown: Args | None = None) -> dict[str, Any]:
+    """Every run of `args`, with what is missing made first, and what follows of them; written after each pool seed.
+
+    Args:
+        args: what is run.
+        shown: whose command the record names; None for `args`.
+    """
     artifacts.check_writable(args.path, artifacts.replaces_json("runs", "pools", "duels"))
-    record: dict[str, Any] = made_by("comparison", args) | {"pools": [], "runs": [], "duels": [], "verdicts": {}}
+    about = made_by("comparison", shown or args)
+    record: dict[str, Any] = about | {"pools": [], "runs": [], "duels": [], "verdicts": {}}
     by_query: dict[tuple, list[np.ndarray]] = {}
     for pool_seed in args.pool_seeds:
         among = make_pools(args, pool_seed)
@@ -306,6 +313,29 @@ def table(runs: pd.DataFrame, measure: str) -> pd.DataFrame:
         method=[METHODS[name].title for name in runs["method"]], calls_within=[_within(b) for b in runs["budget"]]
     )
     return named.pivot_table(measure, ["calls_within", "method"], ["pool", "bits"], sort=False)
+
+
+def markdown(record: Mapping[str, Any]) -> list[str]:
+    """A stored record as lines of markdown: the verdicts, and PPO minus each other method on the test pictures."""
+    lines = [f"- {sentence}" for sentence in record["verdicts"].values()]
+    found = duel_frame(record)
+    budgets = sorted({*found["budget"]})
+    for pool, mine in found.groupby("pool", sort=False):
+        rows = []
+        for (rival, free), of in mine.groupby(["rival", mine["rival_budget"] == FREE], sort=False):
+            cells = {line.budget: _points(line) for line in of.itertuples()}
+            name = METHODS[rival].title + (", to its end" if free else "")
+            rows.append([name, *(cells.get(budget, "") for budget in budgets)])
+        columns = (f"{pool}: PPO minus", *(f"{budget:,.0f} calls" for budget in budgets))
+        lines += ["", *markdown_table(columns, rows)]
+    return lines
+
+
+def _points(line: Any) -> str:
+    """A duel's mean and interval in points, with a mark where Holm's rule says that it is no luck."""
+    mark = {"ahead": " ▲", "behind": " ▼"}.get(line.verdict, "")
+    width = "" if np.isnan(line.low) else f" ± {50 * (line.high - line.low):.2f}"
+    return f"{100 * line.mean:+.2f}{width}{mark}"
 
 
 def main(args: Args) -> None:

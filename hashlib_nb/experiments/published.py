@@ -27,7 +27,7 @@ from matplotlib.figure import Figure
 from hashlib_nb import artifacts, codes, hamming, plots
 from hashlib_nb.candidates import THESIS as THESIS_BITS
 from hashlib_nb.encoder import Settings
-from hashlib_nb.experiments import plan, results, reward_rows, rivals, unseen
+from hashlib_nb.experiments import comparison, plan, results, reward_rows, rivals, unseen
 from hashlib_nb.experiments import questions as asked
 
 COCO = ("query=1000", "train=4000", "train_from_database=false", "size=160")
@@ -55,6 +55,34 @@ RIVALS = {
     ),
 }
 """The same of `hashlib_nb.rivals`; they follow the tables that they take their settings from."""
+SEARCHED = comparison.Args(
+    pools=("thermometer", "symmetric"),
+    lengths=(8, 16, 32),
+    seeds=(0, 1),
+    budgets=(100, 300, 1000, 5000),
+    methods=(
+        "ppo", "untrained", "swap", "greedy", "annealing", "cem", "stochastic_greedy", "surrogate", "random_search",
+        "mrmr", "entropy", "random",
+    ),
+    workers=1,
+)  # fmt: skip
+COMPARISONS = {
+    "comparison-fashion-mini": replace(SEARCHED, pool_seeds=tuple(range(10))),
+    "comparison-cifar10": replace(SEARCHED, dataset="cifar10", pool_seeds=(0, 1, 2), settings=CIFAR10.settings),
+}
+"""The same of `hashlib_nb.comparison`."""
+COMPARED = {
+    "comparison-fashion-mini": "Fashion-MNIST, 6,000 pictures",
+    "comparison-cifar10": "CIFAR-10, protocol 54k; frozen EfficientNet-Lite0 at 128 px",
+}
+SEARCHES = """## Does an agent earn its place?
+
+PPO and other ways to choose among the same candidates, thermometer bits of decided queries (*thermometer*) and of
+queries with their own codes (*symmetric*): mAP on the test pictures in points, PPO minus each, mean over 8, 16 and 32
+bits and two seeds of each method, paired by pool (a pool is one encoder), ± half of the 95% interval over pools.
+▲ and ▼: not by luck, by Holm's rule at 5%. *To its end*: as many calls as the search takes, PPO within those of the
+column. The rule for the verdict stands in `hashlib_nb/experiments/comparison.py`; notebook 08 draws these runs, in
+calls, in seconds, and at any price of a reward."""
 QUESTIONS = "questions-fashion-mini"
 """Name of the JSON file that `hashlib-nb questions` makes."""
 REWARD_ROWS = "reward-rows-cifar10"
@@ -210,6 +238,15 @@ def make_rivals(args: Args) -> None:
         rivals.make_table(replace(table, out=path, trials=trials), shown=shown)
 
 
+def make_comparisons(args: Args) -> None:
+    """Run `hashlib_nb comparison` for each of its records that is asked for."""
+    for name, table in _asked(args, COMPARISONS).items():
+        path = folder() / f"{name}.json"
+        root = table.root and Path(table.dataset.upper())
+        shown = replace(table, root=root, out=Path("results", path.name))
+        comparison.make_record(replace(table, out=path), shown=shown)
+
+
 def asked_tables(args: Args) -> dict[str, results.Args]:
     """The tables that `make_tables` makes, by name, with the folders that `args` give."""
     return _asked(args, TABLES)
@@ -228,7 +265,8 @@ def planned(args: Args) -> plan.Plan:
     tables = {name: replace(table, out=folder() / f"{name}.json") for name, table in asked_tables(args).items()}
     besides = () if args.lists is None else ("lists: stage 1 on each, not counted",)
     besides += tuple(f"{name}: not counted, hashlib-nb rivals --plan says it" for name in _asked(args, RIVALS))
-    return sum((results.planned(table) for table in tables.values()), plan.Plan(besides=besides))
+    searches = [comparison.plan_of(table) for table in _asked(args, COMPARISONS).values()]
+    return sum([*(results.planned(table) for table in tables.values()), *searches], plan.Plan(besides=besides))
 
 
 def measure_lists(args: Args) -> None:
@@ -388,6 +426,18 @@ def lists_table() -> list[str]:
     return results.markdown_table((*columns, "seconds", "memory"), rows)
 
 
+def comparison_tables() -> list[str]:
+    """PPO against the other searches, as lines of markdown."""
+    lines = []
+    for name, data in COMPARED.items():
+        path = folder() / f"{name}.json"
+        if path.exists():
+            record = artifacts.load_json(path)
+            seeds = sorted({row["pool_seed"] for row in record["runs"]})
+            lines += [f"**{data}**, pool seeds {', '.join(map(str, seeds))}.", "", *comparison.markdown(record), ""]
+    return [SEARCHES, "", *lines] if lines else []
+
+
 def questions() -> pd.DataFrame | None:
     """Means over seeds of what `hashlib-nb questions` found; None where it is not stored."""
     path = folder() / f"{QUESTIONS}.json"
@@ -460,6 +510,7 @@ def markdown() -> str:
             *map_tables(),
             "",
             *rivals_tables(),
+            *comparison_tables(),
             *reward_rows_tables(),
             *unseen_tables(),
             *about,
@@ -492,8 +543,9 @@ def _count(number: int, what: str) -> str:
 
 def main(args: Args) -> None:
     """Make, then show."""
-    if unknown := [name for name in args.only if name not in (*TABLES, *RIVALS)]:
-        raise ValueError(f"only names {unknown[0]!r}; there are: {', '.join((*TABLES, *RIVALS))}")
+    there = (*TABLES, *RIVALS, *COMPARISONS)
+    if unknown := [name for name in args.only if name not in there]:
+        raise ValueError(f"only names {unknown[0]!r}; there are: {', '.join(there)}")
     for option in ("cifar10", "coco", "lists"):
         if (path := getattr(args, option)) is not None and not path.is_dir():
             raise FileNotFoundError(f"{option}: {artifacts.shown(path)} is no folder; give the one with its files")
@@ -505,6 +557,7 @@ def main(args: Args) -> None:
         return
     make_tables(args)
     make_rivals(args)
+    make_comparisons(args)
     if args.lists is not None:
         measure_lists(args)
     if args.banner:

@@ -15,13 +15,16 @@ import tyro
 
 from hashlib_nb import artifacts, codes
 from hashlib_nb.encoder import Settings
-from hashlib_nb.experiments import published, questions, results, rivals
+from hashlib_nb.experiments import comparison, published, questions, results, rivals
 
 ROOT = Path(__file__).resolve().parents[2]
 STORED = sorted((ROOT / "results").glob("*.json"))
-TABLES = [path for path in STORED if not path.stem.startswith(("stage1", "questions", "unseen", "rivals"))]
+TABLES = [
+    path for path in STORED if not path.stem.startswith(("stage1", "questions", "unseen", "rivals", "comparison"))
+]
 QUESTIONS = ROOT / "results" / f"{published.QUESTIONS}.json"
 RIVALS = [path for path in STORED if path.stem.startswith("rivals")]
+COMPARISONS = [path for path in STORED if path.stem.startswith("comparison")]
 STAGE1 = [path for path in STORED if path.stem.startswith("stage1")]
 
 
@@ -126,6 +129,24 @@ def test_a_table_of_rivals_is_of_its_command(path):
     assert args == replace(listed, root=Path(listed.dataset.upper()), out=Path("results", path.name))
     assert {row["seed"] for row in record["rows"]} <= {*args.seeds}  # fewer where the last ones are still being made
     assert {row["method"] for row in record["rows"]} - {*rivals.REFERENCES} == {*args.names}
+
+
+def test_every_stored_comparison_has_its_command_and_its_title():
+    assert {path.stem for path in COMPARISONS} <= set(published.COMPARISONS) == set(published.COMPARED)
+
+
+@pytest.mark.parametrize("path", COMPARISONS, ids=lambda path: path.stem)
+def test_a_stored_comparison_is_of_its_command_and_says_what_its_runs_say(path):
+    record = artifacts.load_json(path)
+    module, args = arguments(record["command"], comparison.Args)
+    listed = published.COMPARISONS[path.stem]
+    assert module == "comparison"
+    root = None if listed.dataset == "fashion-mini" else Path(listed.dataset.upper())
+    assert args == replace(listed, root=root, out=Path("results", path.name))
+    runs = comparison.run_frame(record["runs"])
+    assert {*runs["pool_seed"]} <= {*args.pool_seeds}  # fewer where the last ones are still being made
+    assert {*runs["method"]} == {*args.methods}
+    assert comparison.judged(record["runs"])["verdicts"] == record["verdicts"]
 
 
 def test_the_stored_questions_are_those_that_their_command_asks():

@@ -103,7 +103,8 @@ CASES = {
         {"random codes": 0.1},
     ),
     "leaders": lambda: plots.leaders(
-        np.geomspace(1e-5, 100, 9), np.geomspace(0.1, 1e5, 8),
+        np.geomspace(1e-5, 100, 9),
+        np.geomspace(0.1, 1e5, 8),
         {"64": np.repeat([[-1, 0, 0, 0, 1, 1, 1, 1]], 9, axis=0), "256": np.tril(np.ones((9, 8), int)) - 1},
         ["PPO", "greedy"],
     ),
@@ -113,7 +114,8 @@ CASES = {
         "half of it",
     ),
     "exchanges": lambda: plots.exchanges(
-        np.array([[1, 1, 0], [1, 0, 1], [0, 1, 1]]), {"guessed": MEANS[0][:3], "rewards": MEANS[1][:3]},
+        np.array([[1, 1, 0], [1, 0, 1], [0, 1, 1]]),
+        {"guessed": MEANS[0][:3], "rewards": MEANS[1][:3]},
         {"guessed": np.array([True, False, False]), "rewards": np.ones(3, bool)},
     ),
     "anytime": lambda: plots.anytime(ANYTIME, xlabel="calls", levels=dict.fromkeys(ANYTIME, 0.5)),
