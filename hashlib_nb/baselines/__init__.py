@@ -2,7 +2,9 @@
 
 from hashlib_nb.baselines.base import Baseline
 from hashlib_nb.baselines.lsh import hyperplanes
-from hashlib_nb.baselines.registry import Fitted, fit, load, method, names
+from hashlib_nb.baselines.registry import Fitted, check, fit, load, method, names
 from hashlib_nb.baselines.trivial import class_index_codes, random_codes
 
-__all__ = ["Baseline", "Fitted", "class_index_codes", "fit", "hyperplanes", "load", "method", "names", "random_codes"]
+__all__ = [
+    "Baseline", "Fitted", "check", "class_index_codes", "fit", "hyperplanes", "load", "method", "names", "random_codes",
+]  # fmt: skip

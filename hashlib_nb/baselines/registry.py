@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 HELPERS = ("base", "registry", "trivial", "__main__")
 """Modules of this folder that are no methods, beside those with an underscore."""
+MAX_PIXELS = 1 << 14
+"""Most pixels, all channels counted, that a closed form takes as features: ITQ's covariance of them is 2 GB."""
+PIXEL_ROWS = 1 << 12
+"""Pictures whose pixels are held as features at a time while a closed form encodes."""
 FILE = "baseline.npz"
 """What a folder of `Fitted.save` holds, beside an encoder's files where there is one."""
 
@@ -100,12 +104,12 @@ class Fitted:
             return self.encoder.logits(images)
         if self.method.OF_PICTURES:
             return self.method.outputs(self.arrays, _pictures(images, self.name)).astype(np.float32)
-        features = _features(images, self.encoder)
-        if features.shape[1] != self.width:
-            raise ValueError(
-                f"images are {features.shape[1]} features a picture, but {self.name} was fitted to {self.width}"
-            )
-        return self.method.outputs(self.arrays, features).astype(np.float32)
+        width = _width(images, self.encoder)
+        if width != self.width:
+            raise ValueError(f"images are {width} features a picture, but {self.name} was fitted to {self.width}")
+        step = PIXEL_ROWS if images.ndim == 4 and self.encoder is None else len(images)
+        parts = (_features(images[start : start + step], self.encoder) for start in range(0, len(images), step))
+        return np.concatenate([self.method.outputs(self.arrays, part).astype(np.float32) for part in parts])
 
     def encode(self, images: np.ndarray) -> np.ndarray:
         """Codes uint8 {0,1} [n, k]; arguments as of `logits`."""
@@ -203,9 +207,27 @@ def fit(
         return Fitted(name, made, code_length, arrays, cpu_seconds=time.process_time() - start)
     trunk = _trunk(images, training)
     width = _width(images, trunk)
-    made.check(code_length, width, labels.shape[1])
+    check(made, code_length, width, labels.shape[1], of_pixels=images.ndim == 4 and trunk is None)
     arrays = made.fit(_features(images, trunk)[rows], labels, code_length, seed)
     return Fitted(name, made, code_length, arrays, trunk, width, time.process_time() - start)
+
+
+def check(made: Baseline, code_length: int, width: int, n_labels: int, *, of_pixels: bool = False) -> None:
+    """Raise ValueError for a code length that a method cannot make, or more pixels than a closed form can take.
+
+    Args:
+        made: the method.
+        code_length: k.
+        width: features that it would be fitted to.
+        n_labels: labels that there are.
+        of_pixels: whether these features are pixels.
+    """
+    if of_pixels and width > MAX_PIXELS:
+        raise ValueError(
+            f"images have {width:,} pixels, of which {made.TITLE} takes at most {MAX_PIXELS:,} as features: take an "
+            "arch with a frozen trunk, or smaller pictures"
+        )
+    made.check(code_length, width, n_labels)
 
 
 def _train(

@@ -240,6 +240,20 @@ def test_without_a_trunk_a_closed_form_takes_pixels():
         assert fitted.encoder is None
 
 
+def test_pixels_are_features_some_rows_at_a_time_and_no_more_of_them_than_fit(monkeypatch):
+    fitted = quick("sdh", PICTURES, training=SMALL)
+    whole = fitted.logits(PICTURES)
+    held, outputs = [], SDH.outputs
+    monkeypatch.setattr(SDH, "outputs", lambda self, a, x: (held.append(len(x)), outputs(self, a, x))[1])
+    monkeypatch.setattr(registry, "PIXEL_ROWS", 25)
+    np.testing.assert_allclose(fitted.logits(PICTURES), whole, rtol=1e-4, atol=1e-5)
+    assert held == [25, 25, 10]
+    monkeypatch.setattr(registry, "MAX_PIXELS", PICTURES[0].size - 1)
+    said = sentence(lambda: quick("sdh", PICTURES, training=SMALL))
+    assert said.startswith(f"images have {PICTURES[0].size:,} pixels, of which SDH takes at most ")
+    assert quick("bag_of_words").encode(PICTURES).shape == (N, K)  # it takes pictures, and no pixels as features
+
+
 def test_a_closed_form_takes_the_features_of_a_frozen_trunk(tmp_path):
     frozen = encoder.Settings(arch="efficientnet_lite0_frozen", size=32, device="cpu", weights="random")
     before = torch.get_rng_state()
