@@ -190,7 +190,8 @@ def fit(
     made = method(name, **settings)
     code_length, seed = checks.count(code_length, "code_length", most=MAX_BITS), checks.seed(seed)
     images = _checked(images)
-    rows = np.setdiff1d(np.arange(len(images)), _held_out(held_out, len(images)))
+    out = () if held_out is None else checks.rows(held_out, "held_out", len(images))
+    rows = np.setdiff1d(np.arange(len(images)), out)
     labels = _labels_of(rows, labels, len(images))
     _check_rows(made, labels)
     if generated is not None:
@@ -312,15 +313,6 @@ def _labels_of(rows: np.ndarray, labels: Any, n: int) -> np.ndarray:
     return np.eye(len(classes), dtype=np.uint8)[number.reshape(-1)]
 
 
-def _held_out(rows: Any, n: int) -> np.ndarray:
-    if rows is None:
-        return np.zeros(0, np.int64)
-    rows = checks.array(rows, "held_out", "row numbers")
-    if rows.ndim != 1 or (rows.size and (rows.dtype.kind not in "iu" or rows.min() < 0 or rows.max() >= n)):
-        raise ValueError(f"held_out is {checks.shown(rows)}; give row numbers in 0..{n - 1}")
-    return rows
-
-
 def _check_rows(made: Baseline, labels: np.ndarray) -> None:
     """Raise ValueError where nothing can be learned of these rows."""
     if len(labels) < 2:
@@ -363,4 +355,4 @@ def _features(images: Any, trunk: Encoder | None) -> np.ndarray:
         return trunk.features(images).astype(np.float32)
     from hashlib_nb.baselines.lsh import as_pixels
 
-    return as_pixels(images[:])
+    return as_pixels(images)

@@ -7,6 +7,7 @@ __all__ = [
     "provenance",
     "published",
     "questions",
+    "result_tables",
     "results",
     "reward_rows",
     "rival_tables",
