@@ -176,6 +176,22 @@ def array(value: Any, name: str, wanted: str) -> np.ndarray:
     return found
 
 
+def rows(value: Any, name: str, n: int) -> np.ndarray:
+    """Row numbers within 0..n-1, sorted and each once, int64; none is allowed.
+
+    Raises:
+        ValueError: a mask, a share, or a row that is not there.
+    """
+    wanted = f"row numbers in 0..{n - 1}, np.flatnonzero(mask) of a mask"
+    found = array(value, name, wanted)
+    if found.ndim != 1 or (found.size and found.dtype.kind not in "iu"):
+        raise ValueError(f"{name} is {shown(found)}; give {wanted}")
+    found = np.unique(found).astype(np.int64)
+    if found.size and (found[0] < 0 or found[-1] >= n):
+        raise ValueError(f"{name} has row {found[0] if found[0] < 0 else found[-1]} of {n}; give {wanted}")
+    return found
+
+
 def shown(value: Any) -> str:
     """A value in a few words, on one line: for messages."""
     if hasattr(value, "dtype") and getattr(value, "ndim", 0):

@@ -139,3 +139,29 @@ def test_fields_of_a_dataclass_are_checked_and_made_pythons_own():
     for changed in ({"n_bits": None}, {"n_bits": 10}, {"lr": -1}, {"epochs": 0}):
         with pytest.raises(ValueError, match=f"^{next(iter(changed))} is "):
             Settings(**changed)
+
+
+@pytest.mark.parametrize("given", [[3, 0, 3], (0, 3), np.array([3, 0], np.uint8), torch.tensor([0, 3])])
+def test_rows_are_sorted_and_each_once(given):
+    np.testing.assert_array_equal(checks.rows(given, "held_out", 4), np.array([0, 3], np.int64), strict=True)
+
+
+def test_no_rows_are_rows():
+    np.testing.assert_array_equal(checks.rows([], "held_out", 4), np.zeros(0, np.int64), strict=True)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([0, 4], "has row 4 of 4"),
+        ([-1], "has row -1 of 4"),
+        (np.array([True] * 4), r"is bool \[4\]"),
+        (0.25, r"is 0\.25"),
+        ([[1]], r"is int64 \[1, 1\]"),
+        ([0.5], r"is float64 \[1\]"),
+        (None, "is None"),
+    ],
+)
+def test_what_are_no_rows_is_refused(given, said):
+    with pytest.raises(ValueError, match=rf"^held_out {said}; give row numbers in 0\.\.3, np\.flatnonzero\(mask\)"):
+        checks.rows(given, "held_out", 4)

@@ -10,7 +10,7 @@ import numpy as np
 
 from hashlib_nb import checks
 from hashlib_nb.baselines.base import Projection
-from hashlib_nb.datasets import PARTS, Splits
+from hashlib_nb.datasets import PARTS, Pictures, Splits
 from hashlib_nb.hamming import MAX_BITS
 
 
@@ -56,6 +56,6 @@ def hyperplanes(splits: Splits, code_length: int, *, seed: int = 0) -> dict[str,
     return {part: (LSH().outputs(arrays, each) >= 0).astype(np.uint8) for part, each in pixels.items()}
 
 
-def as_pixels(images: np.ndarray) -> np.ndarray:
-    """Pictures uint8 [n, h, w, c] as features, float32 [n, h w c] in 0..1."""
-    return images.reshape(len(images), -1).astype(np.float32) / 255
+def as_pixels(images: np.ndarray | Pictures) -> np.ndarray:
+    """Pictures uint8 [n, h, w, c], in memory or files, as features, float32 [n, h w c] in 0..1."""
+    return images[:].reshape(len(images), -1).astype(np.float32) / 255

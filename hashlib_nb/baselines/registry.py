@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 HELPERS = ("base", "registry", "trivial", "__main__")
 """Modules of this folder that are no methods, beside those with an underscore."""
+MAX_PIXELS = 1 << 14
+"""Most pixels, all channels counted, that a closed form takes as features: ITQ's covariance of them is 2 GB."""
+PIXEL_ROWS = 1 << 12
+"""Pictures whose pixels are held as features at a time while a closed form encodes."""
 FILE = "baseline.npz"
 """What a folder of `Fitted.save` holds, beside an encoder's files where there is one."""
 
@@ -100,12 +104,12 @@ class Fitted:
             return self.encoder.logits(images)
         if self.method.OF_PICTURES:
             return self.method.outputs(self.arrays, _pictures(images, self.name)).astype(np.float32)
-        features = _features(images, self.encoder)
-        if features.shape[1] != self.width:
-            raise ValueError(
-                f"images are {features.shape[1]} features a picture, but {self.name} was fitted to {self.width}"
-            )
-        return self.method.outputs(self.arrays, features).astype(np.float32)
+        width = _width(images, self.encoder)
+        if width != self.width:
+            raise ValueError(f"images are {width} features a picture, but {self.name} was fitted to {self.width}")
+        step = PIXEL_ROWS if images.ndim == 4 and self.encoder is None else len(images)
+        parts = (_features(images[start : start + step], self.encoder) for start in range(0, len(images), step))
+        return np.concatenate([self.method.outputs(self.arrays, part).astype(np.float32) for part in parts])
 
     def encode(self, images: np.ndarray) -> np.ndarray:
         """Codes uint8 {0,1} [n, k]; arguments as of `logits`."""
@@ -186,7 +190,8 @@ def fit(
     made = method(name, **settings)
     code_length, seed = checks.count(code_length, "code_length", most=MAX_BITS), checks.seed(seed)
     images = _checked(images)
-    rows = np.setdiff1d(np.arange(len(images)), _held_out(held_out, len(images)))
+    out = () if held_out is None else checks.rows(held_out, "held_out", len(images))
+    rows = np.setdiff1d(np.arange(len(images)), out)
     labels = _labels_of(rows, labels, len(images))
     _check_rows(made, labels)
     if generated is not None:
@@ -203,9 +208,27 @@ def fit(
         return Fitted(name, made, code_length, arrays, cpu_seconds=time.process_time() - start)
     trunk = _trunk(images, training)
     width = _width(images, trunk)
-    made.check(code_length, width, labels.shape[1])
+    check(made, code_length, width, labels.shape[1], of_pixels=images.ndim == 4 and trunk is None)
     arrays = made.fit(_features(images, trunk)[rows], labels, code_length, seed)
     return Fitted(name, made, code_length, arrays, trunk, width, time.process_time() - start)
+
+
+def check(made: Baseline, code_length: int, width: int, n_labels: int, *, of_pixels: bool = False) -> None:
+    """Raise ValueError for a code length that a method cannot make, or more pixels than a closed form can take.
+
+    Args:
+        made: the method.
+        code_length: k.
+        width: features that it would be fitted to.
+        n_labels: labels that there are.
+        of_pixels: whether these features are pixels.
+    """
+    if of_pixels and width > MAX_PIXELS:
+        raise ValueError(
+            f"images have {width:,} pixels, of which {made.TITLE} takes at most {MAX_PIXELS:,} as features: take an "
+            "arch with a frozen trunk, or smaller pictures"
+        )
+    made.check(code_length, width, n_labels)
 
 
 def _train(
@@ -290,15 +313,6 @@ def _labels_of(rows: np.ndarray, labels: Any, n: int) -> np.ndarray:
     return np.eye(len(classes), dtype=np.uint8)[number.reshape(-1)]
 
 
-def _held_out(rows: Any, n: int) -> np.ndarray:
-    if rows is None:
-        return np.zeros(0, np.int64)
-    rows = checks.array(rows, "held_out", "row numbers")
-    if rows.ndim != 1 or (rows.size and (rows.dtype.kind not in "iu" or rows.min() < 0 or rows.max() >= n)):
-        raise ValueError(f"held_out is {checks.shown(rows)}; give row numbers in 0..{n - 1}")
-    return rows
-
-
 def _check_rows(made: Baseline, labels: np.ndarray) -> None:
     """Raise ValueError where nothing can be learned of these rows."""
     if len(labels) < 2:
@@ -341,4 +355,4 @@ def _features(images: Any, trunk: Encoder | None) -> np.ndarray:
         return trunk.features(images).astype(np.float32)
     from hashlib_nb.baselines.lsh import as_pixels
 
-    return as_pixels(images[:])
+    return as_pixels(images)

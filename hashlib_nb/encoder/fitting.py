@@ -196,14 +196,7 @@ def _held_out_rows(validation: float | np.ndarray, n: int, seed: int) -> np.ndar
     if np.ndim(validation) == 0:
         validation = checks.finite(validation, "validation", least=0, below=1)
         return np.sort(np.random.default_rng(seed).permutation(n)[: round(float(validation) * n)])
-    rows = np.unique(checks.array(validation, "validation", "a share, or integer row numbers"))
-    if rows.size and rows.dtype.kind not in "iu":
-        raise ValueError(
-            f"validation must be a fraction or integer row numbers, not {rows.dtype}: np.flatnonzero(mask)"
-        )
-    if rows.size and (rows[0] < 0 or rows[-1] >= n):
-        raise ValueError(f"validation names row {rows[0] if rows[0] < 0 else rows[-1]}, but there are {n} images")
-    return rows
+    return checks.rows(validation, "validation", n)
 
 
 def check_folds(folds: int, n: int) -> int:

@@ -10,6 +10,7 @@ __all__ = [
     "provenance",
     "published",
     "questions",
+    "result_tables",
     "results",
     "reward_rows",
     "rival_tables",

@@ -30,7 +30,7 @@ from hashlib_nb.experiments import duels, plan, pools
 from hashlib_nb.experiments.duels import FREE
 from hashlib_nb.experiments.grid import Cell, check_lengths, planned, run_grid
 from hashlib_nb.experiments.provenance import made_by
-from hashlib_nb.experiments.results import markdown_table
+from hashlib_nb.experiments.result_tables import markdown_table
 from hashlib_nb.experiments.workers import MAX_WORKERS
 from hashlib_nb.selection import MOST, REWARD_CODES, random_masks
 from hashlib_nb.selectors import METHODS

@@ -60,6 +60,33 @@ def differences(record: Mapping[str, Any], args: Any, *, but: tuple[str, ...] = 
     return artifacts.differences(*plain)
 
 
+def earlier(path: Path, args: Any, *, but: tuple[str, ...] = ()) -> dict[str, Any] | None:
+    """The record that an earlier run, perhaps one that was killed, has left; None, and says why, where it is of no use.
+
+    Args:
+        path: of the JSON.
+        args: of this run.
+        but: settings that may differ, beside `PLACES`.
+
+    Returns:
+        What `made_by` began, with the list "rows".
+    """
+    if not path.exists():
+        return None
+    name = artifacts.shown(path)
+    try:
+        record = artifacts.load_json(path)
+        if not isinstance(record["rows"], list):
+            raise TypeError("its rows are no list")
+        differ = differences(record, args, but=but)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        print(f"{name} cannot be used ({error}); making it anew")
+        return None
+    if differ:
+        print(f"{name} was made with other settings ({differ}); making it anew")
+    return None if differ else record
+
+
 def data_digest(splits: Splits) -> str:
     """What identifies the pictures and labels of all parts, by their content."""
     parts = [getattr(splits, name) for name in PARTS]

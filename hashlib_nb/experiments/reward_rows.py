@@ -44,8 +44,8 @@ from hashlib_nb.encoder import (
     view_of,
 )
 from hashlib_nb.experiments import plan
-from hashlib_nb.experiments.provenance import differences, made_by
-from hashlib_nb.experiments.results import markdown_table, plus_minus
+from hashlib_nb.experiments.provenance import earlier, made_by
+from hashlib_nb.experiments.result_tables import markdown_table, plus_minus
 from hashlib_nb.selection import Reward
 from hashlib_nb.thermometer import ClassCodes
 
@@ -312,22 +312,13 @@ def markdown(record: dict) -> list[str]:
     ]
 
 
-def found_rows(args: Args) -> list[dict]:
-    """Rows of an earlier run of the same settings, if its file is there."""
-    if not args.path.exists():
-        return []
-    found = artifacts.load_json(args.path)
-    if other := differences(found, args):
-        print(f"{artifacts.shown(args.path)} was made with other settings ({other}); making it anew")
-        return []
-    print(f"{len(found['rows'])} rows are in {artifacts.shown(args.path)}")
-    return found["rows"]
-
-
 def main(args: Args) -> None:
     """Compare from the shell; what the fits that are done have found is saved after each."""
     artifacts.check_writable(args.path, artifacts.replaces_json("rows", "command"))
-    rows = found_rows(args)
+    record = earlier(args.path, args)
+    rows = [] if record is None else record["rows"]
+    if rows:
+        print(f"{len(rows)} rows are in {artifacts.shown(args.path)}")
     if args.plan:
         say_plan(args, rows)
         return

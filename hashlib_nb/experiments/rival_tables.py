@@ -15,7 +15,7 @@ from scipy import stats
 
 from hashlib_nb import baselines
 from hashlib_nb.experiments import duels
-from hashlib_nb.experiments.results import markdown_table, plus_minus
+from hashlib_nb.experiments.result_tables import markdown_table, plus_minus
 
 if TYPE_CHECKING:
     from hashlib_nb.experiments.rivals import Args

@@ -20,7 +20,7 @@ import io
 import itertools
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -229,14 +229,12 @@ def tried(data: Data, name: str) -> Iterator[dict]:
         yield {"method": name, "settings": settings} | {key: float(found[key]) for key in ("map", "cpu_seconds")}
 
 
-def best_settings(args: Args, data: Data) -> tuple[dict[str, dict], list[dict]]:
-    """Settings of each method that did best on the held-out rows, and all rows of `tried`."""
+def best_settings(args: Args, data: Data, names: Sequence[str]) -> tuple[dict[str, dict], list[dict]]:
+    """Settings of each of these methods that did best on the held-out rows, and all rows of `tried`."""
     rows = stored_trials(args)
     if not rows:
-        rows = [row for name in tqdm(args.names, desc="trials", unit="method") for row in tried(data, name)]
-    best = {
-        name: max((row for row in rows if row["method"] == name), key=lambda row: row["map"]) for name in args.names
-    }
+        rows = [row for name in tqdm(names, desc="trials", unit="method") for row in tried(data, name)]
+    best = {name: max((row for row in rows if row["method"] == name), key=lambda row: row["map"]) for name in names}
     return {name: row["settings"] for name, row in best.items()}, rows
 
 
@@ -386,11 +384,12 @@ def _of_label_head(data: Data) -> dict[str, np.ndarray]:
 
 
 def fits_of(args: Args, name: str, data: Data) -> list[int]:
-    """Code lengths that a method is fitted with: those that it can make."""
+    """Code lengths that a method is fitted with: those that it can make; says which are left out, and why."""
     made, labels = baselines.method(name), data.labels("train")
     settings = data.training.resolved(echo=lambda _: None)
     shape = data.part("train", made.OF_PICTURES).shape
-    width = shape[-1] if len(shape) < 4 else math.prod(shape[1:])
+    of_pixels = len(shape) == 4 and not made.OF_PICTURES
+    width = math.prod(shape[1:]) if of_pixels else shape[-1]
     if made.TRAINED:
         if settings.recipe.head is None:
             return list(args.lengths)  # the network knows how wide its last layer is
@@ -398,7 +397,7 @@ def fits_of(args: Args, name: str, data: Data) -> list[int]:
     able = []
     for n_bits in args.lengths:
         try:
-            made.check(n_bits, width, labels.shape[1])
+            baselines.check(made, n_bits, width, labels.shape[1], of_pixels=of_pixels)
             able.append(n_bits)
         except ValueError as error:
             print(f"left out: {error}")
@@ -417,16 +416,17 @@ def run(args: Args) -> dict[str, Any]:
     every = {seed: Data.of(args, whole, {}, seed) for seed in args.seeds}  # all draws, before the first takes hours
     inputs = inputs_of(setup)
     every = {seed: replace(data, inputs=inputs) for seed, data in every.items()}
-    settings, trials = best_settings(args, every[args.seeds[0]])
+    lengths = {name: fits_of(args, name, every[args.seeds[0]]) for name in args.names}
+    names = [name for name in args.names if lengths[name]]
+    settings, trials = best_settings(args, every[args.seeds[0]], names)
     rows, precisions = [], {}
-    jobs = [(seed, name) for seed in args.seeds for name in args.names]
-    with tqdm(total=len(jobs), desc="rivals", unit="method") as bar:
+    with tqdm(total=len(args.seeds) * len(names), desc="rivals", unit="method") as bar:
         for seed, data in every.items():
             found = references(data)
             rows += _as_rows(found, seed, "", precisions)
-            for name in args.names:
+            for name in names:
                 bar.set_postfix_str(f"{name}, seed {seed}")
-                for code_length in fits_of(args, name, data):
+                for code_length in lengths[name]:
                     found = measured(data, name, settings[name], code_length)
                     rows += _as_rows(found, seed, name, precisions)
                 bar.update()

@@ -35,7 +35,7 @@ from hashlib_nb.encoder import Settings
 from hashlib_nb.experiments import plan, pools
 from hashlib_nb.experiments.duels import interval
 from hashlib_nb.experiments.provenance import made_by
-from hashlib_nb.experiments.results import markdown_table
+from hashlib_nb.experiments.result_tables import markdown_table
 from hashlib_nb.experiments.workers import MAX_WORKERS, in_workers, processes
 from hashlib_nb.selection import MOST, Reward, Search, random_masks
 from hashlib_nb.selectors import METHODS, generation_size

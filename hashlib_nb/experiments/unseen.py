@@ -54,7 +54,7 @@ from hashlib_nb import (
     thermometer,
 )  # fmt: skip
 from hashlib_nb.candidates import THESIS, Candidates, Options
-from hashlib_nb.datasets import PARTS, Pictures, Split, Splits
+from hashlib_nb.datasets import PARTS, Split, Splits
 from hashlib_nb.encoder import Settings, Setup
 from hashlib_nb.experiments import provenance, results
 from hashlib_nb.hamming import check_labels
@@ -249,7 +249,7 @@ class Draw:
         """What the network started from: "features" of a frozen trunk, or "pixels", float32 [n, d] of each part."""
         rows = kept_rows(self.whole, self.classes)["train"]
         if self.features is None:
-            what, found = "pixels", {part: _pixels(getattr(self.whole, part).images) for part in PARTS}
+            what, found = "pixels", {part: baselines.as_pixels(getattr(self.whole, part).images) for part in PARTS}
         else:
             what, found = "features", dict(self.features) | {"train": self.features["train"][:, 0]}
         found["train"] = found["train"][rows]
@@ -264,10 +264,6 @@ def _fit_to_features(read: Mapping[str, np.ndarray], targets: np.ndarray, setup:
     logits["out_of_fold"], fold, _ = encoder.cross_fit(read["train"], targets, setup.settings, folds=setup.folds, **run)
     arrays = {f"{part}_logits": values for part, values in logits.items()} | {"targets": targets, "fold": fold}
     return arrays | {f"{part}_codes": thermometer.bits(values, HALF) for part, values in logits.items()}
-
-
-def _pixels(images: np.ndarray | Pictures) -> np.ndarray:
-    return np.asarray(images).reshape(len(images), -1).astype(np.float32) / 255
 
 
 def cosine_precision(query, database, query_labels, database_labels) -> np.ndarray:
@@ -303,11 +299,9 @@ def cosine_precision(query, database, query_labels, database_labels) -> np.ndarr
     norms = np.maximum(np.linalg.norm(different, axis=1), np.finfo(float).tiny)
     scores = np.empty(len(sides[0]))
     for i, row in enumerate(sides[0]):
-        level = np.unique(-(different @ row) / norms, return_inverse=True)[1][place]
-        relevant = labels[0][i] == labels[1] if labels[0].ndim == 1 else (labels[0][i] & labels[1]).any(axis=1)
-        counts = np.bincount(level)
-        hits = np.bincount(level[relevant], minlength=len(counts))
-        scores[i] = metrics.average_precision_from_histograms(counts[None], hits[None])[0]
+        levels = metrics.Levels.of((different @ row / norms)[place])
+        hits = levels.hits(metrics.relevant(labels[0][i], labels[1]))
+        scores[i] = metrics.average_precision_from_histograms(levels.counts[None], hits[None])[0]
     return scores
 
 
@@ -487,21 +481,15 @@ def finished(args: Args, data: str) -> list[dict]:
         args: of this run.
         data: `provenance.data_digest` of its data set.
     """
-    path = args.path
-    if not path.exists():
+    record = provenance.earlier(args.path, args, but=("seeds",))
+    if record is None:
         return []
-    try:
-        record = artifacts.load_json(path)
-        rows, changed = list(record["rows"]), provenance.differences(record, args, but=("seeds",))
-        changed = changed or "other pictures or labels" * (record["data"] != data)
-    except (artifacts.ArtifactError, AttributeError, KeyError, TypeError):
-        changed = "it is damaged, or another table"
-    if changed:
-        print(f"{artifacts.shown(path)} holds other rows ({changed}); making them anew")
+    if record.get("data") != data:
+        print(f"{artifacts.shown(args.path)} was made of other pictures or labels; making it anew")
         return []
-    rows = [row for row in rows if row["seed"] in args.seeds]
+    rows = [row for row in record["rows"] if row["seed"] in args.seeds]
     for seed in dict.fromkeys(row["seed"] for row in rows):
-        print(f"seed {seed}: loaded from {artifacts.shown(path)}")
+        print(f"seed {seed}: loaded from {artifacts.shown(args.path)}")
     return rows
 
 

@@ -17,20 +17,10 @@ from hashlib_nb.metrics.ranking import (
     mean_average_precision,
 )
 from hashlib_nb.metrics.reports import evaluate, report
+from hashlib_nb.metrics.scores import Levels, relevant
 
 __all__ = [
-    "DENOMINATORS",
-    "TIES",
-    "PrecisionRecallCurve",
-    "RadiusPrecision",
-    "average_precision",
-    "average_precision_from_histograms",
-    "evaluate",
-    "map_of_flipped",
-    "map_of_masks",
-    "mean_average_precision",
-    "precision_at_n",
-    "precision_recall_curve",
-    "precision_within_radius",
-    "report",
-]
+    "DENOMINATORS", "TIES", "Levels", "PrecisionRecallCurve", "RadiusPrecision", "average_precision",
+    "average_precision_from_histograms", "evaluate", "map_of_flipped", "map_of_masks", "mean_average_precision",
+    "precision_at_n", "precision_recall_curve", "precision_within_radius", "relevant", "report",
+]  # fmt: skip

@@ -114,15 +114,17 @@ def maps_by_idea(
 
     Args:
         maps: for each method mAP and the standard error of its mean over queries.
-        ideas: for each method the idea.
+        ideas: for each method the idea, and perhaps for others: an idea's look is its place among all of them.
         levels: mAP of what is no method, as vertical lines.
     """
     fig, ax = subplots(6.4, 1.3 + 0.21 * len(maps))
     order = sorted(maps, key=lambda name: maps[name][0])
-    names = [*dict.fromkeys(ideas[name] for name in order[::-1])]
+    names = [*dict.fromkeys(ideas.values())]
     shades = sns.color_palette("colorblind", len(names))
     for idea, color, marker in zip(names, shades, MARKERS, strict=False):
         rows = [row for row, name in enumerate(order) if ideas[name] == idea]
+        if not rows:
+            continue
         values, errors = np.array([maps[order[row]] for row in rows]).T
         look = {"color": color, "marker": marker, "linestyle": "none", "elinewidth": 1, "capsize": 2}
         ax.errorbar(values, rows, xerr=2 * errors, label=idea, **look)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
 from hashlib_nb.hamming import check_labels
-from hashlib_nb.metrics import TIES, average_precision_from_histograms
+from hashlib_nb.metrics import TIES, Levels, average_precision_from_histograms, relevant
 from hashlib_nb.thermometer.classes import check_posteriors
 from hashlib_nb.thermometer.levels import ROWS
 
@@ -86,48 +85,21 @@ def _ceilings(
     found = np.empty((len(ties), len(sides[0])))
     for rows, levels in _levels(*sides, exclusive=exclusive):
         for row in rows:
-            hits = levels.hits(_relevant(labels[0][row], labels[1]))
+            hits = levels.hits(relevant(labels[0][row], labels[1]))
             for number, name in enumerate(ties):
                 asked = {"top_n": top_n, "ties": name}
                 found[number, row] = average_precision_from_histograms(levels.counts[None], hits[None], **asked)[0]
     return found
 
 
-@dataclass(frozen=True, eq=False)
-class _Levels:
-    """One ranking, highest score first: equal scores are one level, as equal distances are."""
-
-    order: np.ndarray
-    """int64 [n], items by falling score."""
-    starts: np.ndarray
-    """int64 [levels], where each level begins in it."""
-    counts: np.ndarray
-    """int64 [levels], its items."""
-
-    @classmethod
-    def of(cls, scores: np.ndarray) -> _Levels:
-        order = np.argsort(-scores)
-        starts = np.flatnonzero(np.append(True, np.diff(scores[order]) != 0))
-        return cls(order, starts, np.diff(np.append(starts, len(scores))))
-
-    def hits(self, relevant: np.ndarray) -> np.ndarray:
-        """int64 [levels], how many of its items are relevant, bool [n]."""
-        return np.add.reduceat(relevant[self.order].astype(np.int64), self.starts)
-
-
-def _levels(query: np.ndarray, database: np.ndarray, *, exclusive: bool) -> Iterator[tuple[np.ndarray, _Levels]]:
+def _levels(query: np.ndarray, database: np.ndarray, *, exclusive: bool) -> Iterator[tuple[np.ndarray, Levels]]:
     """The rows of queries with equal posteriors, and what these rank: decided queries are as many as classes."""
     _, first, group = np.unique(query, axis=0, return_index=True, return_inverse=True)
     rows = np.split(np.argsort(group.reshape(-1), kind="stable"), np.cumsum(np.bincount(group.reshape(-1)))[:-1])
     step = max(1, ROWS // len(database))
     for start in range(0, len(first), step):
         scores = _relevance(query[first[start : start + step]], database, exclusive=exclusive)
-        yield from zip(rows[start : start + step], map(_Levels.of, scores), strict=True)
-
-
-def _relevant(label: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """bool [n], which items share a label with a query."""
-    return label == labels if labels.ndim == 1 else labels[:, np.flatnonzero(label)].any(axis=1)
+        yield from zip(rows[start : start + step], map(Levels.of, scores), strict=True)
 
 
 def _relevance(query: np.ndarray, database: np.ndarray, *, exclusive: bool) -> np.ndarray:

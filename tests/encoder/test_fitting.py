@@ -577,9 +577,18 @@ def test_the_query_and_the_database_have_no_part_in_training(encoded, tmp_path):
         (lambda: fit(IMAGES, TARGETS, validation=1.0, **QUICK), r"validation is 1\.0; .* of at least 0 and below 1"),
         (lambda: fit(IMAGES, TARGETS, validation=-0.1, **QUICK), r"validation is -0\.1; .* of at least 0 and below 1"),
         (lambda: fit(IMAGES, TARGETS, validation=0.99, **QUICK), "validation leaves 1 of 60 images to train on"),
-        (lambda: fit(IMAGES, TARGETS, validation=np.array([60]), **QUICK), "validation names row 60, but there are 60"),
-        (lambda: fit(IMAGES, TARGETS, validation=np.array([-1]), **QUICK), "validation names row -1, but there are 60"),
-        (lambda: fit(IMAGES, TARGETS, validation=LABEL == 1, **QUICK), "integer row numbers, not bool: np.flatnonzero"),
+        (
+            lambda: fit(IMAGES, TARGETS, validation=np.array([60]), **QUICK),
+            "validation has row 60 of 60; give row numbers",
+        ),
+        (
+            lambda: fit(IMAGES, TARGETS, validation=np.array([-1]), **QUICK),
+            "validation has row -1 of 60; give row numbers",
+        ),
+        (
+            lambda: fit(IMAGES, TARGETS, validation=LABEL == 1, **QUICK),
+            r"validation is bool \[60\]; give .*flatnonzero",
+        ),
         (
             lambda: fit(IMAGES, TARGETS, **{**QUICK, "arch": "vgg"}),
             "arch must be auto, alexnet, .* or alexnet_small, not 'vgg'",

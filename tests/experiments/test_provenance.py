@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from hashlib_nb import artifacts
 from hashlib_nb.encoder import Settings
 from hashlib_nb.experiments import comparison, provenance, questions, results, tuning
 
@@ -83,3 +85,22 @@ def test_differences_are_those_that_change_numbers():
     assert provenance.differences(record, replace(args, seeds=(0,))) == "seeds=[0, 1, 2], now [0]"
     assert provenance.differences(record, replace(args, seeds=(0,)), but=("seeds",)) == ""
     assert "subsets='not set'" in provenance.differences({}, args)
+
+
+def test_an_earlier_record_is_found_or_it_is_said_why_not(tmp_path, capsys):
+    path, args = tmp_path / "table.json", results.Args()
+    assert provenance.earlier(path, args) is None
+    assert capsys.readouterr().out == ""  # nothing was there to go on from
+    record = provenance.made_by("results", args) | {"rows": [{"map": 0.5}]}
+    artifacts.save_json(path, record)
+    assert provenance.earlier(path, args) == json.loads(json.dumps(record))
+    assert provenance.earlier(path, replace(args, seeds=(4,)), but=("seeds",)) == provenance.earlier(path, args)
+    assert capsys.readouterr().out == ""
+    assert provenance.earlier(path, replace(args, seeds=(4,))) is None
+    assert "made with other settings (seeds=[0, 1, 2], now [4]); making it anew" in capsys.readouterr().out
+    for damaged in ("{", "[]", "3", '{"rows": 3}', '{"args": {}}', '{"rows": [], "args": []}'):
+        path.write_text(damaged, encoding="utf-8")
+        assert provenance.earlier(path, args) is None
+        assert re.search(
+            r"^\S+ (cannot be used|was made with other settings) \(.+\); making it anew$", capsys.readouterr().out
+        )

@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 
 from hashlib_nb import artifacts, baselines, datasets, metrics
+from hashlib_nb.baselines import registry
 from hashlib_nb.encoder import Settings
 from hashlib_nb.experiments import rivals
 from hashlib_nb.experiments.rivals import Args, Data
@@ -185,10 +186,10 @@ def test_pictures_with_several_labels_have_every_row(tmp_path, monkeypatch):
 def test_trials_of_another_run_are_taken_or_refused_by_name(record, tmp_path, data):
     path = tmp_path / "trials.json"
     artifacts.save_json(path, {"trials": record["trials"]})
-    settings, _ = rivals.best_settings(replace(ARGS, trials=path), data)
+    settings, _ = rivals.best_settings(replace(ARGS, trials=path), data, ARGS.methods)
     assert settings == record["settings_of_methods"]
     with pytest.raises(ValueError, match="has none of itq"):
-        rivals.best_settings(replace(ARGS, trials=path, methods=("itq", "sdh")), data)
+        rivals.best_settings(replace(ARGS, trials=path, methods=("itq", "sdh")), data, ("itq", "sdh"))
 
 
 def test_a_plan_makes_nothing(home, monkeypatch, capsys):
@@ -214,3 +215,16 @@ def test_a_whole_network_knows_itself_how_wide_its_last_layer_is(home, monkeypat
     longer = replace(args, lengths=(8, 200), settings=ARGS.settings)
     few = replace(data, args=longer, inputs={"train": np.zeros((len(data.rows["train"]), 2, 50), np.float16)})
     assert rivals.fits_of(longer, "itq", few) == [8]
+
+
+def test_closed_forms_of_more_pixels_than_fit_into_memory_are_left_out_before_any_trial(tmp_path, monkeypatch, capsys):
+    """NUS-WIDE for a whole network: 256 x 256 pixels in color are 196,608 features of LSH and no picture's fault."""
+    monkeypatch.setenv("HASHLIB_NB_HOME", str(tmp_path))
+    monkeypatch.setattr(datasets, "load", load_tiny)
+    monkeypatch.setattr(registry, "MAX_PIXELS", 28 * 28 - 1)
+    args = replace(ARGS, methods=("lsh", "sdh"), lengths=(4, 8), settings=Settings(arch="alexnet_small", epochs=1))
+    found = rivals.run(args)
+    assert {row["method"] for row in found["rows"]} == {*rivals.REFERENCES}
+    assert found["trials"] == found["differences"] == []
+    said = capsys.readouterr().out
+    assert "left out: images have 784 pixels, of which LSH takes at most 783 as features: take an arch with" in said

@@ -419,7 +419,7 @@ def test_rows_of_other_settings_are_made_anew(made, tmp_path, capsys, change, se
 def test_a_damaged_file_gives_no_rows(made, tmp_path, capsys, text):
     (tmp_path / "table.json").write_text(text)
     assert unseen.finished(replace(ARGS, out=tmp_path / "table.json"), "") == []
-    assert "making them anew" in capsys.readouterr().out
+    assert "; making it anew" in capsys.readouterr().out
 
 
 def test_rows_of_other_pictures_are_made_anew(made, capsys):

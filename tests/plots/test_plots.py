@@ -510,6 +510,20 @@ def test_methods_stand_below_each_other_by_map_and_share_the_mark_of_their_idea(
     np.testing.assert_allclose(marks["random codes"].get_xdata(), [0.1, 0.1])
 
 
+def test_an_idea_looks_the_same_whichever_methods_stand_there():
+    maps, ideas = {"LSH": (0.3, 0.01), "DPSH": (0.6, 0.02)}, {"LSH": "no labels", "DPSH": "pairs"}
+
+    def looks(*left_out: str) -> dict:
+        shown = {name: value for name, value in maps.items() if name not in left_out}
+        bars = plots.maps_by_idea(shown, ideas, {}).axes[0].containers
+        return {each.get_label(): (each[0].get_color(), each[0].get_marker()) for each in bars}
+
+    both = looks()
+    assert len({*both.values()}) == 2
+    for left_out, idea in (("LSH", "pairs"), ("DPSH", "no labels")):
+        assert looks(left_out) == {idea: both[idea]}
+
+
 def test_objectives_are_percent_above_the_bound_and_the_mean_of_seeds():
     first, second = CASES["above_bound"]().axes[0].lines
     np.testing.assert_allclose(first.get_xydata(), [[0.1, 100 * (0.85 / 0.75 - 1)], [0.2, 100 * (0.8 / 0.75 - 1)]])
