@@ -164,7 +164,7 @@ def generalized_advantages(rewards, values, terminated, gamma: float, gae_lambda
     return advantages
 
 
-def train(args: Args, codes=None, labels=None, *, query_codes=None, reward: Reward | None = None) -> Selection:
+def train(args: Args, codes=None, labels=None, *, query_codes=None, reward=None, envs=None) -> Selection:
     """Choose `args.n_bits` bits of `codes` with PPO; the best subset of all episodes is what is returned.
 
     Args:
@@ -173,6 +173,7 @@ def train(args: Args, codes=None, labels=None, *, query_codes=None, reward: Rewa
         labels: {0,1} [n, m], or class numbers int [n].
         query_codes: {0,1} [n, k], the rows' codes as queries where these have codes of their own (see `Reward`).
         reward: a `Reward`, or what is called like one, instead of these arrays. What it raises is passed on.
+        envs: a `BitSelectionVectorEnv` on `reward`, then a `Search`, that pays otherwise than at the end alone.
 
     Returns:
         Selection, whose history also holds `policy_bits` and `policy_reward` (what the final policy keeps when it takes
@@ -184,8 +185,8 @@ def train(args: Args, codes=None, labels=None, *, query_codes=None, reward: Rewa
     if reward is not None and args.checkpoint is not None:
         raise ValueError("checkpoint is for a training from codes and labels: give those instead of reward, or no file")
     reward = reward or Reward(codes, labels, query_codes=query_codes, n_queries=args.n_queries, seed=args.seed)
-    search = Search(reward, args.n_bits, memo=args.memo)
-    envs = BitSelectionVectorEnv(search, args.n_bits, args.episodes)
+    search = Search(reward, args.n_bits, memo=args.memo) if envs is None else reward
+    envs = envs or BitSelectionVectorEnv(search, args.n_bits, args.episodes)
     try:
         generator = torch.Generator(args.device).manual_seed(checks.word(args.seed))
     except (RuntimeError, AssertionError) as error:  # torch raises either where it was built without the device
@@ -225,8 +226,8 @@ def train(args: Args, codes=None, labels=None, *, query_codes=None, reward: Rewa
 
             # roll out one episode in every environment, into [steps, episodes]
             masks = torch.zeros(steps, args.episodes, search.k, device=args.device)
-            actions = torch.zeros(steps, args.episodes, dtype=torch.long, device=args.device)
-            log_probs, rewards, terminations, values = (torch.zeros_like(masks[:, :, 0]) for _ in range(4))
+            actions, rewards = (torch.zeros_like(masks[:, :, 0], dtype=kind) for kind in (torch.long, torch.double))
+            log_probs, terminations, values = (torch.zeros_like(masks[:, :, 0]) for _ in range(3))
             observation, _ = envs.reset(options={"bits": start})
             for step in range(steps):
                 masks[step] = torch.as_tensor(observation)
@@ -237,17 +238,16 @@ def train(args: Args, codes=None, labels=None, *, query_codes=None, reward: Rewa
                 log_probs[step] = log_p.gather(-1, actions[step][:, None]).squeeze(-1)
                 observation, step_rewards, terminated, _, info = envs.step(actions[step].cpu().numpy())
                 rewards[step], terminations[step] = torch.as_tensor(step_rewards), torch.as_tensor(terminated)
-            episode_rewards = torch.as_tensor(step_rewards, device=args.device)  # float64 [episodes], mAP of each
+            episode_rewards = rewards.sum(dim=0)  # float64 [episodes], mAP of each
             best_episode = info["final_info"]["bits"][int(episode_rewards.argmax())].tolist()  # in the order kept
             best_bits = best_episode if search.best > best_before else best_bits
 
             # standardize, advantages: raw mAPs differ by hundredths, which the value head would swallow
             if args.standardize:
-                rewards[-1] = (episode_rewards - episode_rewards.mean()) / (episode_rewards.std(correction=0) + 1e-8)
-            advantages = generalized_advantages(rewards, values, terminations, args.gamma, args.gae_lambda)
+                rewards = (rewards - rewards.mean(dim=1, keepdim=True)) / (episode_rewards.std(correction=0) + 1e-8)
+            advantages = generalized_advantages(rewards.float(), values, terminations, args.gamma, args.gae_lambda)
             returns = advantages + values
-            return_variance = returns.var(correction=0)
-            unexplained = ((returns - values).var(correction=0) / return_variance).item()
+            varies, unexplained = returns.var(correction=0), (returns - values).var(correction=0)
 
             # explore: repeats teach nothing new
             entropy_weight = next_entropy_weight(args, entropy_weight, remaining, new=search.calls - calls_before)
@@ -283,7 +283,7 @@ def train(args: Args, codes=None, labels=None, *, query_codes=None, reward: Rewa
             scalars = dict(zip(names, torch.stack(measures).mean(dim=0).tolist(), strict=True))
             scalars |= {"calls": search.calls, "best": search.best, "reward": episode_rewards.mean().item()}
             scalars |= {"steps": steps, "entropy_weight": entropy_weight, "learning_rate": learning_rate}
-            scalars["explained_variance"] = 1 - unexplained if return_variance > 1e-10 else 0.0
+            scalars["explained_variance"] = 1 - (unexplained / varies).item() if varies > 1e-10 else 0.0
             if not np.isfinite([*scalars.values(), *(p.detach().sum().item() for p in agent.parameters())]).all():
                 checkpoint.remove()
                 raise ValueError(f"PPO diverged in update {update}: lower learning_rate, which is {args.learning_rate}")

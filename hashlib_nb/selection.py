@@ -331,22 +331,25 @@ class Search:
                 raise ValueError(
                     f"reward gave {values[~np.isfinite(values)][0]} for a subset of bits; it must be finite"
                 )
-            self._record(masks[rows], values)
+            self.record(masks[rows], values)
             known.update(zip(new, values.tolist(), strict=False))
             self.calls += len(rows)
         if len(rows) < len(new):
             raise BudgetSpent(np.array([known.get(key, -math.inf) for key in keys]))
         return np.array([known[key] for key in keys])
 
-    def _record(self, masks: np.ndarray, values: np.ndarray) -> None:
-        """Note which of the new masks are the best answers so far."""
-        seconds = self.seconds
+    def record(self, masks: np.ndarray, values: np.ndarray) -> None:
+        """Note which of the new masks are the best answers so far; a search for other answers overrides it."""
         for row in np.flatnonzero((masks.sum(axis=1) == self.n_bits) & (values > self.best)):
             if values[row] > self.best:
-                self.best, self.best_bits = float(values[row]), np.flatnonzero(masks[row])
-                self.trace.append((self.calls + int(row) + 1, seconds, self.best))
-                self.bar.set_postfix(best=f"{self.best:.4f}", refresh=False)
+                self.improve(np.flatnonzero(masks[row]), values[row], self.calls + int(row) + 1)
         self.bar.update(len(masks))
+
+    def improve(self, bits: np.ndarray, value: float, calls: int) -> None:
+        """Note the best answer so far, found at that many calls."""
+        self.best, self.best_bits = float(value), bits
+        self.trace.append((calls, self.seconds, self.best))
+        self.bar.set_postfix(best=f"{self.best:.4f}", refresh=False)
 
     def state(self) -> dict[str, Any]:
         """All that it knows in plain values, so that it can be saved and gone on with by `restore`."""

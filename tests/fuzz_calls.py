@@ -135,6 +135,8 @@ ARRAYS: dict[str, Callable[[Any], Any]] = {
         for name in ("query", "database", "query_labels", "database_labels")
     },
     "selectors.select codes": lambda value: selectors.select(value, LABELS, 3, method="first"),
+    "selectors.nested_order codes": lambda value: selectors.nested_order(value, LABELS, 3),
+    "selectors.nested_order labels": lambda value: selectors.nested_order(CODES, value, 3),
     "selectors.select labels": lambda value: selectors.select(CODES, value, 3, method="first"),
     "baselines.class_index_codes classes": lambda value: baselines.class_index_codes(value, 4),
 }

@@ -297,6 +297,11 @@ PARTICULAR: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (("metrics", "--codes", "bad/no-class_codes.npz", "--decided", "--out", "new/r.json"), "decided", ""),
     *(((*CHOSEN, "--codes", file), "codes", file)
       for file in ("bad/longer.npz", "bad/same.npz", "bad/others.npz", "bad/constant.npz")),
+    *(((*CHOSEN, "--codes", "codes.npy", "--nested", *words), words[-2][2:], words[-1])
+      for words in (("--method", "cem"), ("--budget", "0"), ("--lengths", "0"), ("--method", "ppo", "--budget", "9"))),
+    (("selectors", *LINES["selectors"], "--lengths", "2"), "lengths", "2"),
+    (("encode", *LINES["encode"], "--n-bits", "3"), "n_bits", "3"),
+    (("encode", *LINES["encode"], "--selection", "graded.json", "--n-bits", "1"), "n_bits", "1"),
     (("ppo", *LINES["ppo"], "--codes", "bad/no-logits.npz"), "codes", "codes file"),
     (("ppo", *LINES["ppo"], "--codes", "bad/no-class_codes.npz"), "codes", "codes file"),
 )  # fmt: skip

@@ -61,6 +61,9 @@ COUNTS: dict[str, Callable[[Any], Any]] = {
     "selection.BitSelectionVectorEnv num_envs": lambda value: selection.BitSelectionVectorEnv(REWARD, 3, value),
     "selectors.select n_bits": lambda value: selectors.select(CODES, LABELS, value, method="first"),
     "selectors.select budget": lambda value: selectors.select(CODES, LABELS, 3, method="random", budget=value),
+    "selectors.nested_order n_bits": lambda value: selectors.nested_order(CODES, LABELS, value),
+    "selectors.nested_order budget": lambda value: selectors.nested_order(CODES, LABELS, 3, budget=value),
+    "selectors.prefix_lengths lengths": lambda value: selectors.prefix_lengths(8, (value,)),
     "selectors.select n_queries": lambda value: selectors.select(CODES, LABELS, 3, method="random", n_queries=value),
     **{
         f"ppo.Args {name}": lambda value, name=name: ppo.Args(**{"total_episodes": 99, name: value})
@@ -111,7 +114,8 @@ MAY_BE_NONE = {
     "hamming.as_codes code_length", "metrics.mean_average_precision top_n", "metrics.map_of_masks top_n",
     "metrics.map_of_flipped top_n", "metrics.evaluate top_n", "thermometer.ceiling top_n",
     "thermometer.ceiling_bracket top_n", "codes.infer_codes block_size", "selection.Search budget",
-    "selectors.select budget", "ppo.Args budget", "dqn.Args budget",
+    "selectors.select budget", "selectors.nested_order budget", "ppo.Args budget",
+    "dqn.Args budget",
     "Settings epochs", "Settings size", "results.Args top_n", "results.Args folds",
 }  # fmt: skip
 """None is one of the values that these take."""
@@ -140,6 +144,7 @@ SEEDS: dict[str, Callable[[Any], Any]] = {
     "selection.random_masks seed": lambda value: selection.random_masks(9, 3, 2, value),
     "selection.BitSelectionEnv seed": lambda value: selection.BitSelectionEnv(CODES, LABELS, 3, seed=value),
     "selectors.select seed": lambda value: selectors.select(CODES, LABELS, 3, method="cem", budget=9, seed=value),
+    "selectors.nested_order seed": lambda value: selectors.nested_order(CODES, LABELS, 3, seed=value),
     "dqn.Args seed": lambda value: dqn.Args(seed=value),
     "ppo.Args seed": lambda value: ppo.Args(seed=value),
     "baselines.random_codes seed": lambda value: baselines.random_codes(3, 4, value),

@@ -66,16 +66,19 @@ class Origin:
         return f"output {self.outputs[bit]} at {thermometer.level_of(threshold):.4g} (logit {threshold:.6g})"
 
 
-def origin_of(model: Path, selection: Path | None = None) -> Origin:
+def origin_of(model: Path, selection: Path | None = None, n_bits: int | None = None) -> Origin:
     """Origin of the codes that an encoder's folder makes, and a selection keeps.
 
     Args:
         model: folder with `encoder.json` and `encoder.safetensors`, as `Encoder.save` writes it.
         selection: JSON with the kept "bits", as `hashlib_nb.ppo` and `hashlib_nb.selectors` write it; None keeps all
             outputs, each asked at one half. Where it has no "outputs" and "thresholds", bits are outputs at one half.
+        n_bits: how many bits to take from the front of a nested order (`hashlib-nb selectors --nested`); None for all
+            that the selection keeps.
 
     Raises:
-        ValueError: a file that is missing or damaged, or bits that the encoder does not have.
+        ValueError: a file that is missing or damaged, bits that the encoder does not have, or `n_bits` of a selection
+            that has no order, or fewer bits.
     """
     model = path_of(model, "model")
     about, weights = model / "encoder.json", model / "encoder.safetensors"
@@ -92,7 +95,27 @@ def origin_of(model: Path, selection: Path | None = None) -> Origin:
             f"model: {artifacts.shown(about)} describes no encoder: fit one and save it anew"
         ) from error
     outputs, thresholds = (range(k), None) if selection is None else thermometer.read_meaning(selection, k)
+    if n_bits is not None:
+        n_bits = _check_prefix(selection, n_bits, len(outputs))
+        outputs, thresholds = outputs[:n_bits], thresholds[:n_bits]
     return Origin(artifacts.sha256(weights).hex(), k, outputs, thresholds)
+
+
+def _check_prefix(selection: Path | None, n_bits: int, n_kept: int) -> int:
+    """`n_bits` as an int if the selection is an order of as many bits; otherwise a ValueError of one sentence."""
+    n_bits = checks.count(n_bits, "n_bits", most=MAX_BITS)
+    remedy = "name one that hashlib-nb selectors --nested wrote with --selection, or leave n_bits out"
+    if selection is None:
+        raise ValueError(f"n_bits is {n_bits}, but there is no selection to take the first bits of: {remedy}")
+    about = artifacts.load_json(selection)
+    curves = about.get("history")
+    if "prefix_lengths" not in about and not (isinstance(curves, dict) and "prefix_lengths" in curves):
+        raise ValueError(
+            f"n_bits is {n_bits}, but {artifacts.shown(selection)} is no nested order, whose first bits are a code of "
+            f"their own: {remedy}"
+        )
+    why = f"the order in {artifacts.shown(selection)} has {n_kept} bits"
+    return checks.count(n_bits, "n_bits", most=n_kept, why=why)
 
 
 def classes_of(model: Path) -> thermometer.ClassCodes:

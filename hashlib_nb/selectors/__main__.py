@@ -17,6 +17,13 @@ import tyro
 from hashlib_nb import artifacts, checks, thermometer
 from hashlib_nb.hamming import MAX_BITS, as_codes, as_labels, pack_bytes
 from hashlib_nb.selection import MAX_QUERIES, MOST, Reward, check_n_bits, random_masks
+from hashlib_nb.selectors.nested import (
+    PREFIX_LENGTHS,
+    check_nested,
+    nested_order,
+    prefix_lengths,
+    random_orders,
+)
 from hashlib_nb.selectors.registry import METHODS, check, parse_settings, select
 
 
@@ -38,8 +45,14 @@ class Args:
     """npy or npz file: a 0/1 matrix [n, m] or one class index a row [n]; the file of the codes if left out"""
     method: Annotated[str, tyro.conf.arg(help=f"how: {', '.join(METHODS)}")] = "greedy"
     """a name in `METHODS`"""
+    nested: bool = False
+    """choose an order whose every prefix is a good code, by method greedy (and exchanges from there) or ppo, so that
+    hashlib-nb encode can cut codes to any length with --n-bits; the reward is then the mean over lengths"""
+    lengths: tuple[int, ...] = PREFIX_LENGTHS
+    """prefixes that nested takes the mean over: of these, those below n_bits, and n_bits"""
     budget: int | None = None
-    """most reward calls to spend; as many as the method takes (2,000 for one that would not end) if left out"""
+    """most reward calls to spend; as many as the method takes (2,000 for one that would not end, 8,000 for a nested
+    order of ppo) if left out"""
     seed: int = 0
     """of the method and of the draw of queries"""
     settings: tuple[str, ...] = ()
@@ -75,7 +88,13 @@ def main(args: Args) -> None:
     """
     check(args.method, args.budget, args.seed)
     settings = parse_settings(args.method, args.settings)
-    checks.count(args.n_bits, "n_bits", most=MAX_BITS)
+    lengths = prefix_lengths(checks.count(args.n_bits, "n_bits", most=MAX_BITS), args.lengths)
+    if args.nested:
+        check_nested(args.method, args.budget, lengths)
+        if settings:
+            raise ValueError(f"settings is {checks.shown(args.settings)}, which --nested does not take: leave one out")
+    elif args.lengths != PREFIX_LENGTHS:
+        raise ValueError(f"lengths is {checks.shown(args.lengths)}, of which --nested alone takes the mean: add it")
     checks.count(args.n_queries, "n_queries", most=MOST)
     if args.out.exists() and not args.out.is_dir():
         raise ValueError(f"out is {artifacts.shown(args.out)}, which is a file: name a folder")
@@ -94,19 +113,16 @@ def main(args: Args) -> None:
         seed=args.seed,
     )
     check_n_bits(args.n_bits, len(ids))
-    found = select(
-        None,
-        None,
-        args.n_bits,
-        method=args.method,
-        budget=args.budget,
-        seed=args.seed,
-        settings=settings,
-        reward=reward,
-        progress=args.progress,
-    )
+    asked_for = {"method": args.method, "budget": args.budget, "seed": args.seed, "progress": args.progress}
+    if args.nested:
+        found = nested_order(None, None, args.n_bits, lengths=args.lengths, reward=reward, **asked_for)
+        chance = random_orders(reward, lengths, RANDOM_SUBSETS, args.seed).mean(axis=1)
+        prefixes = {name: found.history[name].tolist() for name in ("prefix_lengths", "prefix_rewards")}
+    else:
+        found = select(None, None, args.n_bits, reward=reward, settings=settings, **asked_for)
+        chance = reward(random_masks(len(ids), args.n_bits, RANDOM_SUBSETS, args.seed))
+        prefixes = {}
     bits = ids[found.bits]
-    chance = reward(random_masks(len(ids), args.n_bits, RANDOM_SUBSETS, args.seed))
     report = {
         "bits": bits.tolist(),
         **asked.meaning(bits),
@@ -114,6 +130,7 @@ def main(args: Args) -> None:
         "method": found.method,
         "settings": settings,
         "reward": found.reward,
+        **prefixes,
         "reward_of_all_bits": reward.of_bits(range(len(ids))),
         "reward_of_random_subsets": {"mean": chance.mean(), "sd": chance.std(ddof=1), "subsets": RANDOM_SUBSETS},
         "calls": found.calls,
@@ -128,11 +145,15 @@ def main(args: Args) -> None:
         "labels_found": labels_found,
     }
     _write(args.out, report, bits, pack_bytes(codes[:, bits]))
+    seconds, everything = report["seconds"], report["reward_of_all_bits"]
+    print(f"kept {args.n_bits} of {k} bits: {' '.join(map(str, bits))}")
+    if args.nested:
+        each = [f"{length} bits {value:.4f}" for length, value in zip(*prefixes.values(), strict=True)]
+        print("mAP of prefixes:", ", ".join(each))
     print(
-        f"kept {args.n_bits} of {k} bits: {' '.join(map(str, bits))}\n"
-        f"reward (mAP) {found.reward:.4f} after {found.calls} calls and {report['seconds']:.1f} s; all {len(ids)} bits "
-        f"{report['reward_of_all_bits']:.4f}, random subsets {chance.mean():.4f} ± {chance.std(ddof=1):.4f}\n"
-        f"saved {artifacts.shown(args.out)}"
+        f"reward ({'their mean' if args.nested else 'mAP'}) {found.reward:.4f} after {found.calls} calls and "
+        f"{seconds:.1f} s; all {len(ids)} bits {everything:.4f}, random {'orders' if args.nested else 'subsets'} "
+        f"{chance.mean():.4f} ± {chance.std(ddof=1):.4f}\nsaved {artifacts.shown(args.out)}"
     )
 
 

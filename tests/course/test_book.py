@@ -462,6 +462,15 @@ def test_the_curves_of_every_other_search_are_those_on_the_page():
     assert set(found.history) == names_under("scalars", "Every other search")
 
 
+def test_the_curves_of_a_nested_order_and_of_dqn_are_those_on_the_page():
+    from hashlib_nb.selectors import dqn
+
+    found = selectors.nested_order(CODES, LABELS, 3, lengths=(1, 2))
+    assert set(found.history) == names_under("scalars", "Every other search", "A nested order")
+    args = dqn.Args(n_bits=2, total_steps=8, progress=False)
+    assert set(dqn.train(args, CODES, LABELS).history) == names_under("scalars", "DQN")
+
+
 def test_the_methods_are_those_of_the_registry():
     rows = re.findall(r"^\| `.+$", (BOOK / "api" / "bits.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
     assert rows == [f"| `{each.name}` | {each.summary} | {each.calls} |" for each in selectors.METHODS.values()]

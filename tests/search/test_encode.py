@@ -20,7 +20,8 @@ from hashlib_nb.search import Index, encode, encode_pictures, find_pictures, hex
 from hashlib_nb.search import __main__ as search_command
 from hashlib_nb.search.encode import Args
 from hashlib_nb.search.index import FILE
-from tests.helpers import start_python
+from hashlib_nb.selectors import __main__ as selectors_command
+from tests.helpers import refusal, run_main, start_python
 
 K = 16
 
@@ -115,6 +116,21 @@ def test_the_lines_hold_the_encoders_codes(model, photos, capsys):
     paths = find_pictures([photos])
     assert lines == dict(zip(map(str, paths), hex_of(codes_of(model, paths)), strict=True))
     assert len(set(lines.values())) > 1
+
+
+def test_codes_of_any_length_are_cut_from_one_nested_order(model, photos, tmp_path, capsys):
+    """Chosen by the command that writes orders, from the codes of these pictures, and cut by the one that encodes."""
+    codes = codes_of(model, find_pictures([photos]))
+    np.save(tmp_path / "codes.npy", codes)
+    np.save(tmp_path / "labels.npy", np.arange(len(codes)) % 2)
+    files = ("--codes", tmp_path / "codes.npy", "--labels", tmp_path / "labels.npy", "--out", tmp_path / "kept")
+    run_main(selectors_command, *files, "--n-bits", 9, "--nested", "--no-progress")
+    order, whole = np.load(tmp_path / "kept" / "bits.npy"), ("--selection", tmp_path / "kept" / "report.json")
+    for n_bits in (2, 7, 9):
+        run_main(encode, photos, "--model", model, *whole, "--n-bits", n_bits, "--out", tmp_path / f"{n_bits}.npz")
+        np.testing.assert_array_equal(np.load(tmp_path / f"{n_bits}.npz")["codes"], codes[:, order[:n_bits]])
+    assert "whole number in 1..9 (the order in " in refusal(encode, photos, "--model", model, *whole, "--n-bits", 10)
+    assert "n_bits is 3, but there is no selection" in refusal(encode, photos, "--model", model, "--n-bits", 3)
 
 
 def test_files_hold_the_bits_that_a_selection_keeps(model, photos, tmp_path, capsys):

@@ -186,6 +186,43 @@ def test_what_a_selections_bits_ask_travels_with_it(model, tmp_path):
     assert (found.outputs, found.thresholds) == (ASKED.outputs, ASKED.thresholds)
 
 
+def nested(path, **changes):
+    """An order of 4 thermometer bits, as hashlib-nb selectors --nested writes it."""
+    asks = {"outputs": list(ASKED.outputs), "thresholds": list(ASKED.thresholds)}
+    order = {"bits": [37, 46, 5, 91], "k": 144, **asks, "prefix_lengths": [2, 4], "prefix_rewards": [0.5, 0.6]}
+    path.write_text(json.dumps({name: value for name, value in (order | changes).items() if value is not None}))
+    return path
+
+
+@pytest.mark.parametrize("n_bits", [1, 3, 4])
+def test_a_code_is_cut_from_the_front_of_a_nested_order(model, tmp_path, n_bits):
+    """Of any length, not of those alone over which the order was chosen."""
+    found = origin_of(model, nested(tmp_path / "report.json"), n_bits)
+    assert (found.outputs, found.thresholds) == (ASKED.outputs[:n_bits], ASKED.thresholds[:n_bits])
+    assert origin_of(model, tmp_path / "report.json") == origin_of(model, tmp_path / "report.json", 4)
+
+
+def test_a_saved_order_and_one_of_outputs_at_one_half_are_cut_as_well(model, tmp_path):
+    Selection(np.array([7, 2, 11]), 0.5, 3, "nested ppo", 12, {"prefix_lengths": np.array([3])}).save(tmp_path / "s")
+    assert origin_of(model, tmp_path / "s", 2).outputs == (7, 2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "n_bits", "sentence"),
+    [
+        ({}, 5, r"n_bits is 5; give a whole number in 1\.\.4 \(the order in .*report.json has 4 bits\)"),
+        ({}, 0, "n_bits is 0; give a whole number"),
+        ({"prefix_lengths": None}, 2, "n_bits is 2, but .*report.json is no nested order"),
+        ({"prefix_lengths": None, "history": [1]}, 2, "is no nested order"),
+    ],
+)
+def test_what_no_order_can_be_cut_to_is_refused(model, tmp_path, changes, n_bits, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        origin_of(model, nested(tmp_path / "report.json", **changes), n_bits)
+    with pytest.raises(ValueError, match=f"n_bits is {n_bits}(, but there is no selection|; give a whole number)"):
+        origin_of(model, None, n_bits)
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
