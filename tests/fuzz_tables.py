@@ -254,7 +254,7 @@ LINES: Mapping[str, tuple[str, ...]] = {
     "rivals": (*SMALL_DATA, "--methods", "lsh", "--lengths", "8", "--seeds", "0", "--size=32", "--out", "new/v.json"),
     "unseen": ("--code-length=8", "--lengths=4", "--seeds=0", "--epochs=1", "--subsets=2", "--out", "new/u.json"),
     "comparison": (*SMALL_DATA, "--pools", "64", "--methods", "first", "--lengths", "8", "--out", "new/c.json"),
-    "tuning": (*SMALL_DATA, "--pool", "64", "--n-bits", "8", "--trials", "1", "--plan", "--out", "new/tu.json"),
+    "tuning": (*SMALL_DATA, "--pool", "64", "--n-bits", "8", "--trials", "1", "--workers", "1", "--out", "new/tu.json"),
     "published": (),
     "run_course": ("--notebooks", "01", "--parameters", "epochs=1"),
     "figures": (),

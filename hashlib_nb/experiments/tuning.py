@@ -94,6 +94,9 @@ TIMED_CALLS = 64
 MEASURES = ("area", "reward", "test_map")
 """What is measured of a search: see `area`; the best reward, and how its bits retrieve the test pictures."""
 
+IS_JOURNAL = artifacts.replaces_lines(r'\{"op_code":.*')
+"""Whether an existing file is a journal of Optuna's."""
+
 
 @dataclass(frozen=True)
 class Args:
@@ -120,7 +123,7 @@ class Args:
     """pool seeds, of target codes and encoders, on which settings are tried"""
     reporting_pools: tuple[int, ...] = tuple(range(10))
     """other pool seeds, on which the best settings are measured beside the defaults"""
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     """of the methods, on every pool"""
     seed: int = 0
     """of the choice of settings"""
@@ -293,7 +296,7 @@ def storage(path: Path) -> Iterator[optuna.storages.JournalStorage]:
         ValueError: it is no place to write to, or no journal.
     """
     optuna = library()
-    artifacts.check_writable(path, artifacts.replaces_lines(r'\{"op_code":.*'))
+    artifacts.check_writable(path, IS_JOURNAL)
     with artifacts.locked(path, seconds=1):
         whole = path.read_bytes() if path.exists() else b""
         if not whole.endswith(b"\n"):
@@ -555,24 +558,31 @@ def make_pools(args: Args) -> list[Scaled]:
     return [made[seed] for seed in args.pool_seeds]
 
 
+def check_journal(args: Args) -> None:
+    """Raise ValueError where trials cannot be kept in the journal that `args` name, before pools take their minutes."""
+    artifacts.check_writable(args.journal, IS_JOURNAL)
+    if args.journal.exists():
+        with storage(args.journal) as journal:
+            for method in args.methods:
+                study_of(journal, args.journal, method, about_study(args, method))
+
+
 def run(args: Args) -> dict[str, Any]:
     """Tune every method, then measure defaults and best settings on the reporting pools; what is done is kept."""
-    with storage(args.journal) as journal:
-        for method in args.methods:  # refused before pools take their minutes
-            study_of(journal, args.journal, method, about_study(args, method))
-        every = make_pools(args)
-        tuning, reporting = every[: len(args.tuning_pools)], every[len(args.tuning_pools) :]
-        data = {"data": [each.pool.digest() for each in tuning]}
-        searches = [(pool, seed) for pool in tuning for seed in args.seeds]
-        found = {}
-        with processes(args.workers) as executor, tqdm(total=args.trials * len(args.methods), unit="trial") as bar:
-            for method in args.methods:
-                study = study_of(journal, args.journal, method, about_study(args, method) | data)
-                bar.set_description(method)
-                bar.update(min(args.trials, len(finished(study))))
-                about = {"n_bits": args.n_bits, "budget": args.budget, "seed": args.seed, "each": bar.update}
-                tune(study, method, args.trials, searches, executor.submit, **about)
-                found[method] = result(study, reporting, args, executor.submit)
+    check_journal(args)
+    every = make_pools(args)
+    tuning, reporting = every[: len(args.tuning_pools)], every[len(args.tuning_pools) :]
+    data = {"data": [each.pool.digest() for each in tuning]}
+    searches = [(pool, seed) for pool in tuning for seed in args.seeds]
+    found, bar = {}, tqdm(total=args.trials * len(args.methods), unit="trial")
+    with storage(args.journal) as journal, processes(args.workers) as executor, bar:
+        for method in args.methods:
+            study = study_of(journal, args.journal, method, about_study(args, method) | data)
+            bar.set_description(method)
+            bar.update(min(args.trials, len(finished(study))))
+            about = {"n_bits": args.n_bits, "budget": args.budget, "seed": args.seed, "each": bar.update}
+            tune(study, method, args.trials, searches, executor.submit, **about)
+            found[method] = result(study, reporting, args, executor.submit)
     sides = {"tuning": [each.about for each in tuning], "reporting": [each.about for each in reporting]}
     return {"pools": sides, "methods": found}
 

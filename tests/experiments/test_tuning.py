@@ -332,27 +332,36 @@ def test_a_run_that_was_killed_leaves_a_journal_that_goes_on(trials, on, tmp_pat
 
 def test_the_plan_says_hours_and_makes_nothing(small, capsys, monkeypatch):
     monkeypatch.setattr(tuning, "TIMED_CALLS", 16)
-    run_main(tuning, "--plan", "--pool", "64", "--methods", "cem", "--trials", 7, "--tuning-pools", 3, 4)
+    run_main(tuning, "--plan", "--pool", "64", "--methods", "cem", "--trials", 7, "--tuning-pools", 13, 14)
     shown = capsys.readouterr().out
-    assert "cem: 7 trials of 6 searches, 60 on other pools: " in shown
+    assert "cem: 7 trials of 10 searches, and 100 on other pools: " in shown
     assert "searches: about " in shown
     assert not (small / "artifacts").exists()
 
 
 @pytest.mark.parametrize(
-    ("options", "sentence"),
+    ("changes", "sentence"),
     [
-        (("--methods", "nothing"), "methods has 'nothing'; there are settings to tune of ppo, cem, annealing"),
-        (("--methods", "greedy"), "methods has 'greedy'; there are settings to tune of"),
-        (("--methods", "cem", "cem"), "methods is ['cem', 'cem']; give different ones of"),
-        (("--pool", "nothing"), "pool is 'nothing'; there are 64, thermometer"),
-        (("--tuning-pools", "3", "--reporting-pools", "0", "3"), "reporting_pools has 3, a pool that settings are"),
-        (("--budget", "1"), "budget is 1; give a whole number in 2.."),
-        (("--n-bits", "64", "--pool", "64"), "n_bits is 64; give a whole number in 1..63 (pool 64)"),
+        ({"methods": ("nothing",)}, "methods has 'nothing'; there are settings to tune of ppo, cem, annealing"),
+        ({"methods": ("greedy",)}, "methods has 'greedy'; there are settings to tune of"),
+        ({"methods": ("cem", "cem")}, r"methods is \['cem', 'cem'\]; give different ones of"),
+        ({"methods": ()}, r"methods is \[\]; give different ones of"),
+        ({"pool": "nothing"}, "pool is 'nothing'; there are 64, thermometer"),
+        ({"tuning_pools": (3, 4)}, "reporting_pools has 3, a pool that settings are tried on; give others"),
+        ({"budget": 1}, r"budget is 1; give a whole number in 2\.\."),
+        ({"n_bits": 64, "pool": "64"}, r"n_bits is 64; give a whole number in 1\.\.63 \(pool 64\)"),
     ],
 )
-def test_what_cannot_be_tuned_is_refused_in_one_sentence(options, sentence):
-    assert sentence in refusal(tuning, *options)
+def test_what_cannot_be_tuned_is_refused_in_one_sentence(changes, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        tuning.Args(**changes)
+
+
+def test_a_study_of_another_budget_is_refused_before_pools_are_made(small, monkeypatch):
+    run_main(tuning, *SMALL, "--methods", "cem", "--trials", 1, "--study", small / "a.journal")
+    monkeypatch.setattr(pools, "load", lambda *_, **__: pytest.fail("makes pools"))
+    said = refusal(tuning, *SMALL, "--budget", 70, "--study", small / "a.journal")
+    assert "a.journal has a study of cem with other settings (budget=60, now 70); name another with --study" in said
 
 
 @pytest.mark.process
