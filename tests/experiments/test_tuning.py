@@ -270,7 +270,7 @@ def test_the_command_writes_what_it_prints_and_another_run_takes_all_of_it_from_
     run_main(tuning, *SMALL)
     first = json.loads((small / "runs" / "tuning.json").read_text())
     shown = capsys.readouterr().out
-    assert (small / "artifacts" / "fashion-mini-tuning" / f"thermometer-p{N_BITS}-b{BUDGET}.journal").exists()
+    assert (tuning.Args().folder / f"thermometer-p{N_BITS}-b{BUDGET}.journal").exists()
     monkeypatch.setattr(tuning, "measured", lambda *_: pytest.fail("searches again"))
     run_main(tuning, *SMALL, "--workers", 1)
     monkeypatch.undo()
