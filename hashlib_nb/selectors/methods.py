@@ -172,16 +172,9 @@ def stochastic_greedy(search: Search, seed: int) -> np.ndarray:
     Stochastic greedy: Mirzasoleiman et al., AAAI 2015. An exchange gives up a random kept bit for the best of
     `PARTNERS` random others, which share a pass over the codes. It ends with the budget.
     """
-    rng, kept, mask = np.random.default_rng(seed), [], np.zeros(search.k, dtype=np.uint8)
-    number = max(1, search.budget // (2 * search.n_bits))
-    while len(kept) < search.n_bits:
-        some = rng.permutation(np.flatnonzero(mask == 0))[:number]
-        values, spent = _flipped(search, mask, some)
-        kept.append(some[values.argmax()])
-        mask[kept[-1]] = 1
-        if spent:
-            rest = rng.permutation(np.flatnonzero(mask == 0))
-            return np.array([*kept, *rest[: search.n_bits - len(kept)]])
+    rng = np.random.default_rng(seed)
+    kept = sampled_greedy(search, rng)
+    mask = mask_of(kept, search.k)
     for _ in range(_rounds(search, 1) if search.n_bits < search.k else 0):
         best, place = search.best, rng.integers(search.n_bits)
         some = rng.permutation(np.flatnonzero(mask == 0))[:PARTNERS]
@@ -192,6 +185,21 @@ def stochastic_greedy(search: Search, seed: int) -> np.ndarray:
         mask[kept[place]] = 1
         if spent:
             break
+    return kept
+
+
+def sampled_greedy(search: Search, rng: np.random.Generator) -> np.ndarray:
+    """Bits int64 [p] of forward selection among random ones a step, of as many as half the budget pays for.
+
+    Where the budget ends all the same, random bits complete it.
+    """
+    kept, mask, number = [], np.zeros(search.k, dtype=np.uint8), max(1, search.budget // (2 * search.n_bits))
+    spent = False
+    while len(kept) < search.n_bits:
+        some = rng.permutation(np.flatnonzero(mask == 0))[:number]
+        values, spent = (np.zeros(1), True) if spent else _flipped(search, mask, some)
+        kept.append(some[values.argmax()])
+        mask[kept[-1]] = 1
     return np.array(kept)
 
 

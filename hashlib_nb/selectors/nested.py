@@ -150,8 +150,14 @@ def nested_order(
 
 
 def _by_exchanges(search: OrderSearch, seed: int) -> np.ndarray:
-    """Greedy's order, from which bits are exchanged until none in its turn gains, or the budget is spent."""
-    order, rng, turn, unchanged = methods.greedy(search, seed), np.random.default_rng(seed), 0, 0
+    """Greedy's order, from which bits are exchanged until none in its turn gains, or the budget is spent.
+
+    Where that is less than twice what greedy takes, it is greedy among a few random bits a step.
+    """
+    rng, turn, unchanged = np.random.default_rng(seed), 0, 0
+    takes = sum(range(search.k - search.n_bits + 1, search.k + 1))
+    affordable = search.budget is None or search.budget >= 2 * takes
+    order = methods.greedy(search, seed) if affordable else methods.sampled_greedy(search, rng)
     with suppress(BudgetSpent):
         mean = search.rewards(order).mean()
         search.improve(order, mean, search.calls)

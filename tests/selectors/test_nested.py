@@ -96,6 +96,16 @@ def test_of_one_length_it_is_a_choice_for_that_length():
     assert found.reward >= select(CODES, LABELS, 4, method="greedy").reward - 1e-12
 
 
+def test_a_budget_short_of_greedys_still_buys_an_order_that_is_good_to_its_end():
+    """Of 10 bits in 7 copies each, greedy's 200 calls are spent on its first 3, and the next best are copies."""
+    codes, labels = noisy_codes(n=60, k=10, classes=12, seed=1)
+    reward = Reward(np.repeat(codes, 7, axis=1), labels)
+    found = nested_order(None, None, 20, budget=200, reward=reward)
+    cut = select(None, None, 20, method="greedy", budget=200, reward=reward).bits
+    assert found.calls <= 200
+    assert found.reward > np.mean([reward.of_bits(cut[:length]) for length in prefix_lengths(20)])
+
+
 def test_calls_are_distinct_prefixes():
     seen = set()
 
