@@ -279,7 +279,7 @@ def _rounds(search: Search, size: int) -> int:
 
 
 def ppo(search: Search, seed: int, **settings) -> np.ndarray:
-    """A policy that keeps one bit after another, learned by PPO; its settings are `ppo_settings`."""
+    """A policy that keeps one bit after another, learned by PPO; its settings are fields of `ppo.Args`."""
     return _trained(search, seed, **settings)
 
 
