@@ -66,7 +66,8 @@ def slices(
             if among.any():
                 ax.scatter(found[among], worth[among], s=14, label=label, **look)
         ax.scatter(float(default[name]), worth[0], s=70, marker="*", color=style("greedy")["color"], label="defaults")
-        if name in logs and found.max() < 100 * found.min():  # powers of ten would be one label, or overlap
+        counts = (found == found.round()).all()
+        if name in logs and counts and found.max() < 100 * found.min():  # labels between powers of ten would overlap
             ax.set_xscale("log", base=2)
             ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         elif name in logs:
