@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.ticker import StrMethodFormatter
 
 from hashlib_nb.plots.base import legend_above, style, styled, subplots
 
@@ -65,7 +66,11 @@ def slices(
             if among.any():
                 ax.scatter(found[among], worth[among], s=14, label=label, **look)
         ax.scatter(float(default[name]), worth[0], s=70, marker="*", color=style("greedy")["color"], label="defaults")
-        if name in logs:
+        counts = (found == found.round()).all()
+        if name in logs and counts and found.max() < 100 * found.min():  # labels between powers of ten would overlap
+            ax.set_xscale("log", base=2)
+            ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        elif name in logs:
             ax.set_xscale("log")
         if isinstance(default[name], bool):
             ax.set(xticks=(0, 1), xticklabels=("false", "true"), xlim=(-0.5, 1.5))
