@@ -15,7 +15,7 @@ from contextlib import suppress
 import numpy as np
 
 from hashlib_nb import checks
-from hashlib_nb.hamming import mask_of
+from hashlib_nb.hamming import MAX_BITS, mask_of
 from hashlib_nb.selection import (
     MAX_QUERIES,
     BitSelectionVectorEnv,
@@ -42,7 +42,7 @@ OUTSIDERS = 32
 
 def prefix_lengths(n_bits: int, lengths: Sequence[int] = PREFIX_LENGTHS) -> tuple[int, ...]:
     """The `lengths` below p = `n_bits`, and p, ascending. Raises ValueError for what are no lengths."""
-    lengths = checks.counts(lengths, "lengths", distinct=True)
+    lengths = checks.counts(lengths, "lengths", most=MAX_BITS, distinct=True)
     return (*sorted(length for length in lengths if length < n_bits), n_bits)
 
 

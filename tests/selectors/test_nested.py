@@ -219,7 +219,7 @@ def test_the_command_writes_an_order_and_what_its_prefixes_are_worth(files, meth
     ("options", "sentence"),
     [
         (("--nested", "--method", "cem"), "method must be one of greedy, ppo for a nested order, not 'cem'"),
-        (("--nested", "--lengths", 0), "lengths is 0; give a whole number of at least 1"),
+        (("--nested", "--lengths", 0), "lengths is 0; give a whole number in 1"),
         (("--nested", "--lengths", 2, 2), "lengths"),
         (("--lengths", 2), "lengths is (2,), of which --nested alone takes the mean"),
         (("--nested", "--budget", 1), "budget is 1; give 2 or more, one for each of 2 prefixes"),

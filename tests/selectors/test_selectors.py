@@ -16,7 +16,7 @@ from sklearn.metrics import mutual_info_score
 from hashlib_nb import artifacts, plots, selectors
 from hashlib_nb.experiments import comparison, grid, pools
 from hashlib_nb.metrics import __main__ as metrics_command
-from hashlib_nb.selection import Reward, random_masks
+from hashlib_nb.selection import Reward, Search, random_masks
 from hashlib_nb.selectors import METHODS, methods, select
 from hashlib_nb.selectors import __main__ as command
 from hashlib_nb.selectors.__main__ import Args, main
@@ -24,7 +24,10 @@ from tests.helpers import noisy_codes, refusal, run_main, start_python
 
 CODES, LABELS = noisy_codes(n=60, k=10)
 REWARD = Reward(CODES, LABELS)
-SEARCHES = ("greedy", "backward", "swap", "random_search", "cem", "annealing", "ppo", "untrained", "exhaustive")
+SEARCHES = (
+    "greedy", "backward", "swap", "stochastic_greedy", "random_search", "cem", "annealing", "surrogate", "ppo",
+    "untrained", "dqn", "exhaustive",
+)  # fmt: skip
 """Methods that evaluate subsets of p bits."""
 
 
@@ -315,6 +318,15 @@ def slow_greedy(reward: Reward, p: int) -> list[int]:
         gains = {bit: reward.of_bits([*kept, bit]) for bit in range(reward.k) if bit not in kept}
         kept.append(max(gains, key=gains.get))
     return kept
+
+
+def test_stochastic_greedy_is_greedy_where_its_budget_pays_for_all_bits_and_exchanges_only_help():
+    search = Search(REWARD, 4, budget=2 * 4 * 10)  # half of it for 4 steps, so that each looks at all 10 bits
+    assert methods.sampled_greedy(search, np.random.default_rng(1)).tolist() == slow_greedy(REWARD, 4)
+    few = Search(REWARD, 4, budget=24)  # 3 bits a step
+    begun = REWARD.of_bits(methods.sampled_greedy(few, np.random.default_rng(1)))
+    assert few.calls <= 12
+    assert select(CODES, LABELS, 4, method="stochastic_greedy", budget=24, seed=1).reward >= begun
 
 
 def slow_backward(reward: Reward, p: int) -> list[int]:
