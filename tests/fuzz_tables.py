@@ -253,6 +253,7 @@ LINES: Mapping[str, tuple[str, ...]] = {
     "rivals": (*SMALL_DATA, "--methods", "lsh", "--lengths", "8", "--seeds", "0", "--size=32", "--out", "new/v.json"),
     "unseen": ("--code-length=8", "--lengths=4", "--seeds=0", "--epochs=1", "--subsets=2", "--out", "new/u.json"),
     "comparison": (*SMALL_DATA, "--pools", "64", "--methods", "first", "--lengths", "8", "--seeds", "0", "--folds=2"),
+    "ablation": (*SMALL_DATA, "--pools", "64", "--variants", "default", "--lengths", "8", "--budgets", "20", "--folds=2"),
     "published": (),
     "run_course": ("--notebooks", "01", "--parameters", "epochs=1"),
     "figures": (),
