@@ -21,9 +21,10 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import torch
+from matplotlib.figure import Figure
 from tqdm.auto import tqdm
 
-from hashlib_nb import artifacts, checks, datasets, ppo
+from hashlib_nb import artifacts, checks, datasets, plots, ppo
 from hashlib_nb.candidates import Candidates
 from hashlib_nb.experiments import comparison, plan, pools
 from hashlib_nb.experiments.provenance import made_by
@@ -168,6 +169,7 @@ def run(among: Sequence[Candidates], args: Args) -> list[Cell]:
             found[pool.name, key] = _stored(path, made_of)
             if found[pool.name, key] is None:
                 wanted.append((path, made_of, pool, key))
+    wanted.sort(key=lambda job: job[3][2])  # small budgets first, on every pool
     total = len(found)
     if len(wanted) < total:
         print(f"loaded {total - len(wanted)} of {total} cells from {artifacts.shown(args.folder)}")
@@ -263,6 +265,17 @@ def table(cells: Sequence[Cell]) -> pd.DataFrame:
     return shown.loc[list(dict.fromkeys(rows.variant))]
 
 
+def figure(cells: Sequence[Cell]) -> Figure:
+    """Each variant's reward less the default's in points of mAP: a line a variant, a panel a budget, with intervals."""
+    against = differences(cells)
+    panels = {}
+    for budget, lines in against.groupby("budget"):
+        of_variant = lines.set_index("variant").reindex(against.variant.unique())
+        panels[f"{budget:,} calls"] = 100 * of_variant[["mean", "low", "high"]].to_numpy()
+    lines = list(against.variant.unique())
+    return plots.differences(lines, panels, "reward less the default's (points)", ylabel="variant")
+
+
 @dataclass(frozen=True)
 class Args:
     """Change the agent in one thing at a time, on several pools and budgets; finished cells are kept."""
@@ -292,7 +305,7 @@ class Args:
     workers: int = 2
     """processes, each on one core"""
     out: Path | None = None
-    """where the cells and the table go as JSON; beside the cells if left out"""
+    """where the cells and the differences go as JSON, and the figure beside it; beside the cells if left out"""
     progress: bool = True
     """show a bar"""
     plan: bool = False
@@ -396,7 +409,10 @@ def main(args: Args) -> None:
     print(table(cells).round(4).to_string())
     print("\nReward less the default's, paired by pool, 95% interval over pools:\n")
     print(against.round(4).to_string(index=False))
-    print(f"\nsaved {artifacts.shown(path)}")
+    drawing = path.with_suffix(".png")
+    if len(args.variants) > 1:
+        plots.save_png(figure(cells), drawing)
+    print(f"\nsaved {artifacts.shown(path)}{f' and {drawing.name}' if len(args.variants) > 1 else ''}")
 
 
 if __name__ == "__main__":

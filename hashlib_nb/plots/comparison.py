@@ -61,7 +61,9 @@ def reward_and_test(
 
 
 @styled
-def differences(lines: Sequence[str], measures: Mapping[str, np.ndarray], xlabel: str) -> Figure:
+def differences(
+    lines: Sequence[str], measures: Mapping[str, np.ndarray], xlabel: str, *, ylabel: str = "pool, bits kept"
+) -> Figure:
     """Mean difference of two methods with its confidence interval: a line each, one panel a measure.
 
     A filled dot has an interval that leaves out 0.
@@ -70,6 +72,7 @@ def differences(lines: Sequence[str], measures: Mapping[str, np.ndarray], xlabel
         lines: what is compared in each line.
         measures: for each measure [lines, 3]: mean, lower and upper end; NaN ends where there is one seed.
         xlabel: of what the difference is taken.
+        ylabel: what a line stands for.
     """
     fig, panels = subplots(6.6, 0.9 + 0.19 * len(lines), 1, len(measures), sharey=True, squeeze=False)
     place = np.arange(len(lines))
@@ -84,7 +87,7 @@ def differences(lines: Sequence[str], measures: Mapping[str, np.ndarray], xlabel
         ax.xaxis.set_major_locator(MaxNLocator(4))
     panels[0, 0].set_ylim(len(lines) - 0.5, -0.5)
     panels[0, 0].set_yticks(place, lines)
-    panels[0, 0].set_ylabel("pool, bits kept")
+    panels[0, 0].set_ylabel(ylabel)
     return fig
 
 
