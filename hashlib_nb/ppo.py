@@ -20,7 +20,6 @@ from typing import Annotated, ClassVar
 import numpy as np
 import torch
 import tyro
-from scipy.special import entr
 from torch import nn
 from tqdm.auto import tqdm
 
@@ -78,7 +77,7 @@ class Args:
     hidden: int = 128
     """units in each of the two hidden layers of the policy and of the value network"""
     informed: bool = True
-    """begin with weights that are alike for bits that code the rows alike (see Agent); all random without"""
+    """begin with weights that know which bits code the rows alike and which of them labels move; all random without"""
     # --- exploration ---
     entropy_weight: float = 0.02
     """weight of the entropy bonus at the start; falls linearly to 0 as the learning rate does, but see new_subsets"""
@@ -133,11 +132,11 @@ def layer(inputs: int, outputs: int, gain: float = 2**0.5) -> nn.Linear:
 class Agent(nn.Module):
     """Policy and value networks, two hidden layers each (section 3.3.2: of 256 units); the latter can be left out.
 
-    Given `codes` {0,1} [n, k], bits that code the rows alike begin with weights alike, so that what is learned of one
-    moves its likes, and the more balanced a bit is, the higher its logit begins; otherwise all weights are random.
+    Given `codes` {0,1} [n, k] and `labels`, bits that code the rows alike begin with weights alike, so that what is
+    learned of one moves its likes, and bits that labels move begin with higher logits; otherwise all are random.
     """
 
-    def __init__(self, k: int, hidden: int = 256, critic: bool = True, codes: np.ndarray | None = None):
+    def __init__(self, k: int, hidden: int = 256, critic: bool = True, codes=None, labels=None):
         super().__init__()
         self.policy, self.critic = (
             nn.Sequential(layer(k, hidden), nn.Tanh(), layer(hidden, hidden), nn.Tanh(), layer(hidden, outputs, gain))
@@ -145,12 +144,16 @@ class Agent(nn.Module):
         )
         first, last = self.policy[0], self.policy[-1]
         if codes is not None:
-            share, centred = codes.mean(axis=0), torch.as_tensor(codes - codes.mean(axis=0), dtype=torch.float32)
-            _, scale, axes = torch.svd_lowrank(centred, min(32, hidden, *codes.shape))
+            ones = torch.as_tensor(codes, dtype=torch.float32)
+            _, scale, axes = torch.svd_lowrank(ones - ones.mean(dim=0), min(32, hidden, *codes.shape))
             alike = nn.functional.normalize(axes * scale)  # principal coordinates [k, 32] of bits, on the unit sphere
             first.weight.data = (alike @ nn.init.orthogonal_(torch.empty(alike.shape[1], hidden))).T
             last.weight.data = alike @ nn.init.orthogonal_(torch.empty(alike.shape[1], hidden))
-            last.bias.data = normalized(torch.as_tensor(entr(share) + entr(1 - share), dtype=torch.float32))
+            has = torch.as_tensor(
+                labels[:, None] == np.unique(labels) if labels.ndim == 1 else labels
+            ).float()  # [n, m]
+            shares = has.T @ ones / has.sum(dim=0).clamp_min(1)[:, None]  # [m, k], how often a bit is 1 beside a label
+            last.bias.data = normalized(shares.std(dim=0, correction=0))
         first.weight.data = first.weight.T.contiguous().T  # a bit's weights beside each other, for `prefix_sums`
         self.critic = self.critic if critic else None
 
@@ -159,17 +162,14 @@ class Agent(nn.Module):
         return self.critic(masks.float()).squeeze(-1)
 
     def log_probabilities(self, masks: torch.Tensor, sums: torch.Tensor | None = None) -> torch.Tensor:
-        """log pi(a | s) [..., k] of masks {0,1} [..., k]; -inf for bits that are kept already (eq. 3.15).
-
-        Where the first layer's sums [..., hidden] are known, `prefix_sums`, they spare its product with the masks.
-        """
+        """log pi(a | s) [..., k] of masks {0,1} [..., k], -inf where kept (eq. 3.15); `sums`: their `prefix_sums`."""
         logits = self.policy(masks.float()) if sums is None else self.policy[1:](sums)
         return logits.masked_fill(masks > 0, -torch.inf).log_softmax(dim=-1)
 
     def prefix_sums(self, bits: torch.Tensor) -> torch.Tensor:
-        """The policy's first layer's W s + b [p, e, hidden] in each state of episodes that keep `bits` int [p, e].
+        """W s + b [p, e, hidden] of the policy's first layer, in each state s of episodes that keep `bits` int [p, e].
 
-        States of an episode are nested: these are running sums of rows of W', not products with a mask nearly all 0.
+        States of an episode are nested: these are running sums of rows of W', not products with masks nearly all 0.
         """
         rows = nn.functional.embedding(bits, self.policy[0].weight.T)
         return rows.cumsum(dim=0) - rows + self.policy[0].bias
@@ -189,8 +189,8 @@ def normalized(values: torch.Tensor) -> torch.Tensor:
 def generalized_advantages(rewards, values, terminated, gamma: float, gae_lambda: float) -> torch.Tensor:
     """GAE of whole episodes: A_t = delta_t + gamma lambda (1 - terminated_t) A_{t+1}, all [steps, episodes].
 
-    `values` are of the states before each step; `terminated` is 1 where a step ended its episode, as the last one of
-    each column must. A `gae_lambda` of 1 gives Monte Carlo returns, 0 one-step differences.
+    `values` are of the states before each step; `terminated` is 1 where a step ended its episode, as each column's last
+    must. A `gae_lambda` of 1 gives Monte Carlo returns, 0 one-step differences.
     """
     advantages, running, next_value = torch.zeros_like(rewards), 0.0, 0.0  # beyond the end there is nothing
     for t in reversed(range(len(rewards))):
@@ -232,7 +232,8 @@ def train(
         raise ValueError(f"device {args.device!r} is not here ({str(error).splitlines()[0]}): take 'cpu'") from error
     with torch.random.fork_rng():  # the caller's random numbers stay as they were
         torch.manual_seed(checks.word(args.seed))
-        agent = Agent(search.k, args.hidden, args.critic, search.codes if args.informed else None).to(args.device)
+        known = (search.codes, search.labels) if args.informed else ()
+        agent = Agent(search.k, args.hidden, args.critic, *known).to(args.device)
     optimizer = torch.optim.Adam(agent.parameters(), lr=args.learning_rate, eps=1e-5, fused=True)
     first, history, best_bits, entropy_weight, budget = 0, {}, None, args.entropy_weight, args.budget or np.inf
     data = args.checkpoint and artifacts.digest(*reward.given)
@@ -297,17 +298,12 @@ def train(
                 measures = []
                 order = torch.randperm(args.episodes, generator=generator, device=args.device)
                 for some in order.split(-(-args.episodes // args.minibatches)):
-                    b_masks, b_bits, sums = (
-                        masks[:, some],
-                        bits[-steps:, some],
-                        agent.prefix_sums(bits[:, some])[-steps:],
-                    )
-                    log_p = agent.log_probabilities(b_masks, sums)  # [steps, some, k]
-                    log_ratio = log_p.gather(-1, b_bits[..., None]).squeeze(-1) - log_probs[:, some]
+                    log_p = agent.log_probabilities(masks[:, some], agent.prefix_sums(bits[:, some])[-steps:])
+                    log_ratio = log_p.gather(-1, bits[-steps:, some, None]).squeeze(-1) - log_probs[:, some]
                     ratio, advantage = log_ratio.exp(), advantages[:, some]
                     clipped_ratio = ratio.clamp(1 - args.clip, 1 + args.clip)
                     policy_loss = -torch.min(advantage * ratio, advantage * clipped_ratio).mean()
-                    value_error = agent.value(b_masks) - returns[:, some] if args.critic else torch.zeros(())
+                    value_error = agent.value(masks[:, some]) - returns[:, some] if args.critic else torch.zeros(())
                     value_loss, policy_entropy = 0.5 * (value_error**2).mean(), entropy(log_p).mean()
                     loss = policy_loss - entropy_weight * policy_entropy + args.value_weight * value_loss
                     optimizer.zero_grad()
@@ -323,11 +319,8 @@ def train(
             scalars = dict(zip(names, torch.stack(measures).mean(dim=0).tolist(), strict=True))
             scalars |= {"calls": search.calls, "best": search.best, "reward": episode_rewards.mean().item()}
             scalars |= {"steps": steps, "entropy_weight": entropy_weight, "learning_rate": learning_rate}
-            return_variance = returns.var(correction=0)
-            unexplained = (
-                ((returns - values).var(correction=0) / return_variance).item() if return_variance > 1e-10 else 1.0
-            )
-            scalars["explained_variance"] = 1 - unexplained
+            variance, left = returns.var(correction=0), (returns - values).var(correction=0)
+            scalars["explained_variance"] = 1 - (left / variance).item() if variance > 1e-10 else 0.0
             if not np.isfinite([*scalars.values(), *(p.detach().sum().item() for p in agent.parameters())]).all():
                 checkpoint.remove()
                 raise ValueError(f"PPO diverged in update {update}: lower learning_rate, which is {args.learning_rate}")

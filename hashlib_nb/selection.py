@@ -286,7 +286,8 @@ class Search:
         progress: bool = False,
     ):
         self.n_bits, self.k, self.budget = check_n_bits(n_bits, reward.k), reward.k, check_budget(budget)
-        self.reward, self.pairs, self.codes, self.memo = reward, reward.pairs, reward.codes, memo
+        self.reward, self.pairs, self.memo = reward, reward.pairs, memo
+        self.codes, self.labels = reward.codes, reward.labels
         self.calls = 0
         """Subsets evaluated so far: distinct ones, unless it forgets."""
         self.best = -math.inf

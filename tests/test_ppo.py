@@ -237,16 +237,23 @@ def test_sums_along_episodes_are_the_products_with_their_masks(seed, k, p, colum
         torch.testing.assert_close(short, plain)
 
 
-def test_an_informed_policy_begins_alike_for_bits_alike_and_prefers_balanced_ones():
+@pytest.mark.parametrize("one_hot", [True, False])
+def test_an_informed_policy_begins_alike_for_bits_alike_and_prefers_those_that_labels_move(one_hot):
     rng = np.random.default_rng(0)
-    codes = (rng.random((200, 6)) < [0.5, 0.5, 0.5, 0.3, 0.1, 0.02]).astype(np.uint8)
+    classes = np.repeat([3, 7], 100)
+    codes = (rng.random((200, 6)) < 0.5).astype(np.uint8)
+    codes[:, 3] = classes == 7
+    codes[:, 4] = 1 - codes[:, 3]
     codes[:, 1] = codes[:, 0]
     torch.manual_seed(0)
-    first, *_, last = Agent(6, 16, codes=codes).policy
-    torch.testing.assert_close(first.weight[:, 0], first.weight[:, 1])
-    torch.testing.assert_close(last.weight[0], last.weight[1])
-    assert torch.nn.functional.cosine_similarity(last.weight[0], last.weight[2], dim=0) < 0.5
-    assert (last.bias.diff()[2:] < 0).all()
+    labels = (classes[:, None] == [3, 5, 7]).astype(np.uint8) if one_hot else classes
+    first, *_, last = Agent(6, 16, codes=codes, labels=labels).policy
+    for weights in (first.weight.T, last.weight):
+        torch.testing.assert_close(weights[0], weights[1])
+        torch.testing.assert_close(weights[3], -weights[4])  # opposite bits tell the same apart
+        assert torch.nn.functional.cosine_similarity(weights[0], weights[2], dim=0) < 0.5
+    assert {*last.bias.argsort()[-2:].tolist()} == {3, 4}
+    torch.testing.assert_close(last.bias[3], last.bias[4])
 
 
 def test_without_a_critic_an_episodes_advantage_is_its_reward_in_its_group(monkeypatch):
