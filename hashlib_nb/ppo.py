@@ -82,7 +82,8 @@ class Args:
     entropy_weight: float = 0.02
     """weight of the entropy bonus at the start; falls linearly to 0 as the learning rate does, but see new_subsets"""
     new_subsets: float = 0.5
-    """share of an update's subsets that ought to be new: while fewer are, the entropy weight rises; 0: on schedule"""
+    """share of an update's subsets that ought to be new: after fewer, the entropy weight rises, and no two restarts
+    follow each other; 0: all goes on schedule"""
     restarts: float = 0.95
     """share of updates whose episodes start from the best subset so far less a few of its bits, not from nothing"""
     dropped: int = 2
@@ -144,14 +145,13 @@ class Agent(nn.Module):
         )
         first, last = self.policy[0], self.policy[-1]
         if codes is not None:
-            ones = torch.as_tensor(codes, dtype=torch.float32)
+            ones = torch.as_tensor(np.ascontiguousarray(codes), dtype=torch.float32)
             _, scale, axes = torch.svd_lowrank(ones - ones.mean(dim=0), min(32, hidden, *codes.shape))
             alike = nn.functional.normalize(axes * scale)  # principal coordinates [k, 32] of bits, on the unit sphere
             first.weight.data = (alike @ nn.init.orthogonal_(torch.empty(alike.shape[1], hidden))).T
             last.weight.data = alike @ nn.init.orthogonal_(torch.empty(alike.shape[1], hidden))
-            has = torch.as_tensor(
-                labels[:, None] == np.unique(labels) if labels.ndim == 1 else labels
-            ).float()  # [n, m]
+            has = labels[:, None] == np.unique(labels) if labels.ndim == 1 else labels  # {0,1} [n, m]
+            has = torch.as_tensor(np.ascontiguousarray(has), dtype=torch.float32)
             shares = has.T @ ones / has.sum(dim=0).clamp_min(1)[:, None]  # [m, k], how often a bit is 1 beside a label
             last.bias.data = normalized(shares.std(dim=0, correction=0))
         first.weight.data = first.weight.T.contiguous().T  # a bit's weights beside each other, for `prefix_sums`
@@ -236,6 +236,7 @@ def train(
         agent = Agent(search.k, args.hidden, args.critic, *known).to(args.device)
     optimizer = torch.optim.Adam(agent.parameters(), lr=args.learning_rate, eps=1e-5, fused=True)
     first, history, best_bits, entropy_weight, budget = 0, {}, None, args.entropy_weight, args.budget or np.inf
+    exhausted = False
     data = args.checkpoint and artifacts.digest(*reward.given)
     checkpoint = artifacts.Checkpoint(args.checkpoint, f"{data} {args.device} {settings(args)}")
     if state := checkpoint.load():
@@ -244,7 +245,7 @@ def train(
         generator.set_state(state["generator"])
         search.restore(state["search"])
         first, history, best_bits = state["update"], state["history"], state["best_bits"]
-        entropy_weight = history["entropy_weight"][-1]
+        entropy_weight, exhausted = history["entropy_weight"][-1], state["exhausted"]
     uniform = partial(torch.rand, (), generator=generator, device=args.device)
     with closing(artifacts.scalar_writer(args.tensorboard, first)) as log, threads.limited(1, "torch"):
         bar = tqdm(range(first, args.updates), initial=first, total=args.updates, desc="PPO", disable=not args.progress)
@@ -260,7 +261,7 @@ def train(
 
             # choose where episodes start: from nothing, or from the best subset so far less some of its bits
             start, steps = np.zeros((args.episodes, 0), dtype=np.int64), args.n_bits
-            if best_bits is not None and args.restarts > 0 and float(uniform()) < args.restarts:
+            if best_bits is not None and not exhausted and float(uniform()) < args.restarts:
                 steps = 1 + int(float(uniform()) * min(args.dropped, args.n_bits))
                 start = parts(best_bits, args.n_bits - steps, args.episodes, generator)
 
@@ -289,7 +290,9 @@ def train(
             returns, advantages = advantages + values, normalized(advantages)
 
             # explore: repeats teach nothing new
-            entropy_weight = next_entropy_weight(args, entropy_weight, remaining, new=search.calls - calls_before)
+            new = search.calls - calls_before
+            entropy_weight = next_entropy_weight(args, entropy_weight, remaining, new)
+            exhausted = steps < args.n_bits and new < args.new_subsets * args.episodes  # hardly an exchange is left
 
             # optimize policy and value, on minibatches of whole episodes
             taken = kept, masks, log_probs
@@ -332,7 +335,7 @@ def train(
             # save
             if update % 10 == 9 or update + 1 == args.updates or search.calls >= budget:
                 state = {"update": update + 1, "best_bits": best_bits, "history": history, "search": search.state()}
-                state |= {"agent": agent.state_dict(), "optimizer": optimizer.state_dict()}
+                state |= {"exhausted": exhausted, "agent": agent.state_dict(), "optimizer": optimizer.state_dict()}
                 checkpoint.save(state | {"generator": generator.get_state()})
 
     curves = {name: np.array(series) for name, series in history.items()}

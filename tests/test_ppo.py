@@ -375,9 +375,9 @@ def test_the_next_entropy_weight_by_hand():
     assert next_entropy_weight(replace(args, new_subsets=0.0), 0.29, remaining=0.5, new=0) == 0.05
 
 
-@pytest.mark.parametrize("new_subsets", [0.0, 0.5])
+@pytest.mark.parametrize("new_subsets", [0.0, 0.2])
 def test_the_entropy_weight_leaves_its_schedule_while_too_few_subsets_are_new(new_subsets):
-    history = train(replace(FEW, new_subsets=new_subsets), CODES, LABELS).history
+    history = train(replace(FEW, new_subsets=new_subsets, restarts=0.0), CODES, LABELS).history
     scheduled = FEW.entropy_weight * (1 - np.arange(FEW.updates) / FEW.updates)
     if not new_subsets:
         np.testing.assert_allclose(history["entropy_weight"], scheduled)
@@ -403,7 +403,7 @@ class Starts(BitSelectionVectorEnv):
 def test_restarts_are_parts_of_the_best_subset_so_far(monkeypatch):
     monkeypatch.setattr(ppo, "BitSelectionVectorEnv", Starts)
     codes, labels = noisy_codes(60, 24)
-    args = replace(FEW, n_bits=6, dropped=4, total_episodes=40 * 32)
+    args = replace(FEW, n_bits=6, restarts=0.7, new_subsets=0.0, dropped=4, total_episodes=40 * 32)
     found = train(args, codes, labels)
     reward, best = Reward(codes, labels), found.history["best"]
     steps = found.history["steps"]
@@ -422,6 +422,17 @@ def test_restarts_are_parts_of_the_best_subset_so_far(monkeypatch):
         if len(bits) == 6:
             assert reward.of_bits(sorted(bits)) == value
     assert sum(len(bits) == 6 for bits in whole_sets.values()) >= 2
+
+
+def test_where_a_restart_found_too_few_new_subsets_the_next_episodes_start_from_nothing(monkeypatch):
+    """Exchanges of one or two bits of a subset run out."""
+    monkeypatch.setattr(ppo, "BitSelectionVectorEnv", Starts)
+    codes, labels = noisy_codes(60, 12)
+    found = train(replace(FEW, n_bits=6, restarts=1.0, total_episodes=30 * 32), codes, labels)
+    few = np.diff(found.history["calls"], prepend=0) < 0.5 * FEW.episodes
+    assert 0 < few[:-1].sum() < len(few) - 1
+    steps = found.history["steps"]
+    np.testing.assert_array_equal(steps[2:] == 6, few[1:-1] & (steps[1:-1] < 6))
 
 
 def test_without_restarts_every_episode_starts_from_nothing(monkeypatch):
