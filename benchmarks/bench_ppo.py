@@ -3,9 +3,10 @@
 Both choose p of k bits, k being as many as an encoder has outputs, and as many as thermometer bits are made of them: of
 the same codes, from a fresh `Reward` each, with the same numbers of episodes, of parallel environments, of units, of
 passes and of minibatches, and with the same discount, clipping, entropy weight and falling learning rate, on one
-thread. What differs is what either has of its own: ours brings the rewards of an update to mean 0 and deviation 1 and
-lets the entropy weight fall (its restarts are off, for the other has none); MaskablePPO divides rewards by a running
-deviation (`VecNormalize`), and steps through its environments one by one. Rewards are part of the time.
+thread. What differs is what either has of its own: ours has no value network, since an update's episodes are compared
+with each other, and lets the entropy weight fall (its restarts and the weights that it begins with are off, for the
+other has none); MaskablePPO divides rewards by a running deviation (`VecNormalize`), and steps through its environments
+one by one. Rewards are part of the time.
 
 Subsets that were seen before are free on both sides, so "calls" counts distinct ones. The best rewards are compared at
 equal calls: at the number that the more frugal of the two had made in the end. Sides take turns, seed by seed.
@@ -55,7 +56,8 @@ class Args:
 
 def settings(args: Args, seed: int) -> ppo.Args:
     """What both sides are told."""
-    plain = {"episodes": 32, "minibatches": 4, "restarts": 0.0, "new_subsets": 0.0}  # nothing that the other lacks
+    plain = {"episodes": 32, "minibatches": 4, "hidden": 256}
+    plain |= {"restarts": 0.0, "new_subsets": 0.0, "informed": False}  # nothing that the other lacks
     return ppo.Args(n_bits=args.keep, total_episodes=args.episodes, seed=seed, progress=False, **plain)
 
 

@@ -1,7 +1,8 @@
 """Stage 3: PPO keeps p of k bits (Algorithm 3). One file, read top to bottom, as CleanRL's are (Huang et al. 2022).
 
 State: the mask of kept bits. Action: a bit not yet kept. Reward: 0 until p bits are kept, then mAP (selection.py).
-PPO: Schulman et al. 2017; generalized advantage estimation: Schulman et al. 2016; masking logits: Huang & Ontanon 2022.
+PPO: Schulman et al. 2017; generalized advantage estimation: Schulman et al. 2016; masking logits: Huang & Ontanon 2022;
+advantages from the group of episodes instead of a critic: Shao et al. 2024 (GRPO).
 What is logged after each update, into `Selection.history` and TensorBoard: book/reference/scalars.md.
 
     python -m hashlib_nb.ppo --codes artifacts/fashion-mini-alexnet_small-k64-s0/codes.npz --n-bits 16
@@ -28,7 +29,7 @@ from hashlib_nb.machine import threads
 from hashlib_nb.selection import MAX_QUERIES, MOST, BitSelectionVectorEnv, Reward, Search, Selection
 
 THESIS = {"episodes": 1, "standardize": False, "gamma": 0.99, "restarts": 0.0, "new_subsets": 0.0, "memo": False}
-THESIS["pool"] = candidates.THESIS
+THESIS |= {"critic": True, "hidden": 256, "informed": False, "pool": candidates.THESIS}
 """The thesis' setting, for `Args(**THESIS)`: bits at one half, one episode an update, raw reward, no exploring."""
 
 
@@ -49,7 +50,7 @@ class Args:
     memo: bool = True
     """answer a subset that was tried before from memory, so that distinct ones alone count as calls"""
     # --- PPO ---
-    episodes: int = 16
+    episodes: int = 8
     """episodes (whole selections of p bits) in parallel, all of them one update's data"""
     standardize: bool = True
     """bring one update's terminal rewards to mean 0 and deviation 1: raw mAPs differ by hundredths"""
@@ -59,28 +60,33 @@ class Args:
     """let the learning rate fall linearly to 0, with the episodes or the budget, whichever is nearer its end"""
     gamma: float = 1.0
     """discount; 1 since every episode has the same length and only its end is rewarded"""
+    critic: bool = False
+    """learn a value network (section 3.3.2); without, an advantage is a reward among those of the update's episodes"""
     gae_lambda: float = 0.95
-    """lambda of generalized advantage estimation"""
+    """lambda of generalized advantage estimation, with a critic"""
     update_epochs: int = 4
     """passes over one update's data"""
-    minibatches: int = 2
-    """minibatches a pass"""
+    minibatches: int = 1
+    """minibatches a pass, of whole episodes"""
     clip: float = 0.2
     """how far the probability ratio may leave 1"""
     value_weight: float = 0.5
     """weight of the value loss"""
     max_grad_norm: float = 0.5
     """gradients are clipped to this norm"""
-    hidden: int = 256
+    hidden: int = 128
     """units in each of the two hidden layers of the policy and of the value network"""
+    informed: bool = True
+    """begin with weights that know which bits code the rows alike and which of them labels move; all random without"""
     # --- exploration ---
     entropy_weight: float = 0.02
     """weight of the entropy bonus at the start; falls linearly to 0 as the learning rate does, but see new_subsets"""
     new_subsets: float = 0.5
-    """share of an update's subsets that ought to be new: while fewer are, the entropy weight rises; 0: on schedule"""
-    restarts: float = 0.7
+    """share of an update's subsets that ought to be new: after fewer, the entropy weight rises, and no two restarts
+    follow each other; 0: all goes on schedule"""
+    restarts: float = 0.95
     """share of updates whose episodes start from the best subset so far less a few of its bits, not from nothing"""
-    dropped: int = 8
+    dropped: int = 2
     """most bits that such a start lacks; how many, and which in each episode, is drawn uniformly"""
     # --- run ---
     codes: Path = Path("codes.npz")
@@ -125,22 +131,48 @@ def layer(inputs: int, outputs: int, gain: float = 2**0.5) -> nn.Linear:
 
 
 class Agent(nn.Module):
-    """Policy and value networks, two hidden layers of 256 units each (section 3.3.2)."""
+    """Policy and value networks, two hidden layers each (section 3.3.2: of 256 units); the latter can be left out.
 
-    def __init__(self, k: int, hidden: int = 256):
+    Given `codes` {0,1} [n, k] and `labels`, bits that code the rows alike begin with weights alike, so that what is
+    learned of one moves its likes, and bits that labels move begin with higher logits; otherwise all are random.
+    """
+
+    def __init__(self, k: int, hidden: int = 256, critic: bool = True, codes=None, labels=None):
         super().__init__()
         self.policy, self.critic = (
             nn.Sequential(layer(k, hidden), nn.Tanh(), layer(hidden, hidden), nn.Tanh(), layer(hidden, outputs, gain))
             for outputs, gain in ((k, 0.01), (1, 1.0))
         )
+        first, last = self.policy[0], self.policy[-1]
+        if codes is not None:
+            ones = torch.as_tensor(np.ascontiguousarray(codes), dtype=torch.float32)
+            _, scale, axes = torch.svd_lowrank(ones - ones.mean(dim=0), min(32, hidden, *codes.shape))
+            alike = nn.functional.normalize(axes * scale)  # principal coordinates [k, 32] of bits, on the unit sphere
+            first.weight.data = (alike @ nn.init.orthogonal_(torch.empty(alike.shape[1], hidden))).T
+            last.weight.data = alike @ nn.init.orthogonal_(torch.empty(alike.shape[1], hidden))
+            has = labels[:, None] == np.unique(labels) if labels.ndim == 1 else labels  # {0,1} [n, m]
+            has = torch.as_tensor(np.ascontiguousarray(has), dtype=torch.float32)
+            shares = has.T @ ones / has.sum(dim=0).clamp_min(1)[:, None]  # [m, k], how often a bit is 1 beside a label
+            last.bias.data = normalized(shares.std(dim=0, correction=0))
+        first.weight.data = first.weight.T.contiguous().T  # a bit's weights beside each other, for `prefix_sums`
+        self.critic = self.critic if critic else None
 
     def value(self, masks: torch.Tensor) -> torch.Tensor:
-        """V(s) [b] of masks float {0,1} [b, k]."""
-        return self.critic(masks).squeeze(-1)
+        """V(s) [...] of masks {0,1} [..., k]."""
+        return self.critic(masks.float()).squeeze(-1)
 
-    def log_probabilities(self, masks: torch.Tensor) -> torch.Tensor:
-        """log pi(a | s) [b, k]; -inf for bits that are kept already (eq. 3.15)."""
-        return self.policy(masks).masked_fill(masks > 0, -torch.inf).log_softmax(dim=-1)
+    def log_probabilities(self, masks: torch.Tensor, sums: torch.Tensor | None = None) -> torch.Tensor:
+        """log pi(a | s) [..., k] of masks {0,1} [..., k], -inf where kept (eq. 3.15); `sums`: their `prefix_sums`."""
+        logits = self.policy(masks.float()) if sums is None else self.policy[1:](sums)
+        return logits.masked_fill(masks > 0, -torch.inf).log_softmax(dim=-1)
+
+    def prefix_sums(self, bits: torch.Tensor) -> torch.Tensor:
+        """W s + b [p, e, hidden] of the policy's first layer, in each state s of episodes that keep `bits` int [p, e].
+
+        States of an episode are nested: these are running sums of rows of W', not products with masks nearly all 0.
+        """
+        rows = nn.functional.embedding(bits, self.policy[0].weight.T)
+        return rows.cumsum(dim=0) - rows + self.policy[0].bias
 
 
 def entropy(log_probabilities: torch.Tensor) -> torch.Tensor:
@@ -149,11 +181,16 @@ def entropy(log_probabilities: torch.Tensor) -> torch.Tensor:
     return -(log_probabilities.exp() * possible).sum(dim=-1)
 
 
+def normalized(values: torch.Tensor) -> torch.Tensor:
+    """Values brought to mean 0 and deviation 1; equal ones to 0."""
+    return (values - values.mean()) / (values.std(correction=0) + 1e-8)
+
+
 def generalized_advantages(rewards, values, terminated, gamma: float, gae_lambda: float) -> torch.Tensor:
     """GAE of whole episodes: A_t = delta_t + gamma lambda (1 - terminated_t) A_{t+1}, all [steps, episodes].
 
-    `values` are of the states before each step; `terminated` is 1 where a step ended its episode, as the last one of
-    each column must. A `gae_lambda` of 1 gives Monte Carlo returns, 0 one-step differences.
+    `values` are of the states before each step; `terminated` is 1 where a step ended its episode, as each column's last
+    must. A `gae_lambda` of 1 gives Monte Carlo returns, 0 one-step differences.
     """
     advantages, running, next_value = torch.zeros_like(rewards), 0.0, 0.0  # beyond the end there is nothing
     for t in reversed(range(len(rewards))):
@@ -164,7 +201,9 @@ def generalized_advantages(rewards, values, terminated, gamma: float, gae_lambda
     return advantages
 
 
-def train(args: Args, codes=None, labels=None, *, query_codes=None, reward=None, envs=None) -> Selection:
+def train(
+    args: Args, codes=None, labels=None, *, query_codes=None, reward: Reward | None = None, envs=None, reorder=None
+) -> Selection:
     """Choose `args.n_bits` bits of `codes` with PPO; the best subset of all episodes is what is returned.
 
     Args:
@@ -174,6 +213,7 @@ def train(args: Args, codes=None, labels=None, *, query_codes=None, reward=None,
         query_codes: {0,1} [n, k], the rows' codes as queries where these have codes of their own (see `Reward`).
         reward: a `Reward`, or what is called like one, instead of these arrays. What it raises is passed on.
         envs: a `BitSelectionVectorEnv` on `reward`, then a `Search`, that pays otherwise than at the end alone.
+        reorder: what gives a pass over an update's data other orders of the same bits; None for those that were taken.
 
     Returns:
         Selection, whose history also holds `policy_bits` and `policy_reward` (what the final policy keeps when it takes
@@ -193,9 +233,11 @@ def train(args: Args, codes=None, labels=None, *, query_codes=None, reward=None,
         raise ValueError(f"device {args.device!r} is not here ({str(error).splitlines()[0]}): take 'cpu'") from error
     with torch.random.fork_rng():  # the caller's random numbers stay as they were
         torch.manual_seed(checks.word(args.seed))
-        agent = Agent(search.k, args.hidden).to(args.device)
+        known = (search.codes, search.labels) if args.informed else ()
+        agent = Agent(search.k, args.hidden, args.critic, *known).to(args.device)
     optimizer = torch.optim.Adam(agent.parameters(), lr=args.learning_rate, eps=1e-5, fused=True)
     first, history, best_bits, entropy_weight, budget = 0, {}, None, args.entropy_weight, args.budget or np.inf
+    exhausted = False
     data = args.checkpoint and artifacts.digest(*reward.given)
     checkpoint = artifacts.Checkpoint(args.checkpoint, f"{data} {args.device} {settings(args)}")
     if state := checkpoint.load():
@@ -204,7 +246,7 @@ def train(args: Args, codes=None, labels=None, *, query_codes=None, reward=None,
         generator.set_state(state["generator"])
         search.restore(state["search"])
         first, history, best_bits = state["update"], state["history"], state["best_bits"]
-        entropy_weight = history["entropy_weight"][-1]
+        entropy_weight, exhausted = history["entropy_weight"][-1], state["exhausted"]
     uniform = partial(torch.rand, (), generator=generator, device=args.device)
     with closing(artifacts.scalar_writer(args.tensorboard, first)) as log, threads.limited(1, "torch"):
         bar = tqdm(range(first, args.updates), initial=first, total=args.updates, desc="PPO", disable=not args.progress)
@@ -220,55 +262,54 @@ def train(args: Args, codes=None, labels=None, *, query_codes=None, reward=None,
 
             # choose where episodes start: from nothing, or from the best subset so far less some of its bits
             start, steps = np.zeros((args.episodes, 0), dtype=np.int64), args.n_bits
-            if best_bits is not None and args.restarts > 0 and float(uniform()) < args.restarts:
+            if best_bits is not None and not exhausted and float(uniform()) < args.restarts:
                 steps = 1 + int(float(uniform()) * min(args.dropped, args.n_bits))
                 start = parts(best_bits, args.n_bits - steps, args.episodes, generator)
 
             # roll out one episode in every environment, into [steps, episodes]
-            masks = torch.zeros(steps, args.episodes, search.k, device=args.device)
-            actions, rewards = (torch.zeros_like(masks[:, :, 0], dtype=kind) for kind in (torch.long, torch.double))
-            log_probs, terminations, values = (torch.zeros_like(masks[:, :, 0]) for _ in range(3))
+            masks = torch.zeros(steps, args.episodes, search.k, dtype=torch.bool, device=args.device)
+            rewards = torch.zeros(steps, args.episodes, dtype=torch.double, device=args.device)
+            log_probs, terminations, values = torch.zeros(3, steps, args.episodes, device=args.device)
             observation, _ = envs.reset(options={"bits": start})
             for step in range(steps):
                 masks[step] = torch.as_tensor(observation)
                 with torch.no_grad():
                     log_p = agent.log_probabilities(masks[step])  # [episodes, k]
-                    values[step] = agent.value(masks[step])
-                actions[step] = torch.multinomial(log_p.exp(), 1, generator=generator).squeeze(-1)
-                log_probs[step] = log_p.gather(-1, actions[step][:, None]).squeeze(-1)
-                observation, step_rewards, terminated, _, info = envs.step(actions[step].cpu().numpy())
+                    values[step] = agent.value(masks[step]) if args.critic else 0.0
+                actions = torch.multinomial(log_p.exp(), 1, generator=generator)
+                log_probs[step] = log_p.gather(-1, actions).squeeze(-1)
+                observation, step_rewards, terminated, _, info = envs.step(actions.squeeze(-1).cpu().numpy())
                 rewards[step], terminations[step] = torch.as_tensor(step_rewards), torch.as_tensor(terminated)
             episode_rewards = rewards.sum(dim=0)  # float64 [episodes], mAP of each
-            best_episode = info["final_info"]["bits"][int(episode_rewards.argmax())].tolist()  # in the order kept
-            best_bits = best_episode if search.best > best_before else best_bits
+            kept = torch.as_tensor(info["final_info"]["bits"].T, device=args.device)  # [p, episodes], in the order kept
+            best_bits = kept[:, episode_rewards.argmax()].tolist() if search.best > best_before else best_bits
 
             # standardize, advantages: raw mAPs differ by hundredths, which the value head would swallow
             if args.standardize:
                 rewards = (rewards - rewards.mean(dim=1, keepdim=True)) / (episode_rewards.std(correction=0) + 1e-8)
-            advantages = generalized_advantages(rewards.float(), values, terminations, args.gamma, args.gae_lambda)
-            returns = advantages + values
-            varies, unexplained = returns.var(correction=0), (returns - values).var(correction=0)
+            gae_lambda = args.gae_lambda if args.critic else 1.0  # values of 0 and lambda 1: the episode's reward
+            advantages = generalized_advantages(rewards.float(), values, terminations, args.gamma, gae_lambda)
+            returns, advantages = advantages + values, normalized(advantages)
 
             # explore: repeats teach nothing new
-            entropy_weight = next_entropy_weight(args, entropy_weight, remaining, new=search.calls - calls_before)
+            new = search.calls - calls_before
+            entropy_weight = next_entropy_weight(args, entropy_weight, remaining, new)
+            exhausted = steps < args.n_bits and new < args.new_subsets * args.episodes  # hardly an exchange is left
 
-            # optimize policy and value, on the flattened batch
-            b_masks, b_actions = masks.reshape(-1, search.k), actions.reshape(-1)
-            b_log_probs, b_advantages, b_returns = log_probs.reshape(-1), advantages.reshape(-1), returns.reshape(-1)
-            for _ in range(args.update_epochs):
+            # optimize policy and value, on minibatches of whole episodes
+            taken = kept, masks, log_probs
+            passes = [reorder(agent, *taken, generator) if reorder else taken for _ in range(args.update_epochs)]
+            for bits, masks, log_probs in passes:
                 measures = []
-                order = torch.randperm(steps * args.episodes, generator=generator, device=args.device)
-                for rows in order.split(max(args.episodes, len(order) // args.minibatches)):
-                    log_p = agent.log_probabilities(b_masks[rows])
-                    log_ratio = log_p.gather(-1, b_actions[rows][:, None]).squeeze(-1) - b_log_probs[rows]
-                    ratio = log_ratio.exp()
-                    advantage = b_advantages[rows]
-                    if len(rows) > 1:
-                        advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+                order = torch.randperm(args.episodes, generator=generator, device=args.device)
+                for some in order.split(-(-args.episodes // args.minibatches)):
+                    log_p = agent.log_probabilities(masks[:, some], agent.prefix_sums(bits[:, some])[-steps:])
+                    log_ratio = log_p.gather(-1, bits[-steps:, some, None]).squeeze(-1) - log_probs[:, some]
+                    ratio, advantage = log_ratio.exp(), advantages[:, some]
                     clipped_ratio = ratio.clamp(1 - args.clip, 1 + args.clip)
                     policy_loss = -torch.min(advantage * ratio, advantage * clipped_ratio).mean()
-                    value_loss = 0.5 * ((agent.value(b_masks[rows]) - b_returns[rows]) ** 2).mean()
-                    policy_entropy = entropy(log_p).mean()
+                    value_error = agent.value(masks[:, some]) - returns[:, some] if args.critic else torch.zeros(())
+                    value_loss, policy_entropy = 0.5 * (value_error**2).mean(), entropy(log_p).mean()
                     loss = policy_loss - entropy_weight * policy_entropy + args.value_weight * value_loss
                     optimizer.zero_grad()
                     loss.backward()
@@ -283,7 +324,8 @@ def train(args: Args, codes=None, labels=None, *, query_codes=None, reward=None,
             scalars = dict(zip(names, torch.stack(measures).mean(dim=0).tolist(), strict=True))
             scalars |= {"calls": search.calls, "best": search.best, "reward": episode_rewards.mean().item()}
             scalars |= {"steps": steps, "entropy_weight": entropy_weight, "learning_rate": learning_rate}
-            scalars["explained_variance"] = 1 - (unexplained / varies).item() if varies > 1e-10 else 0.0
+            variance, left = returns.var(correction=0), (returns - values).var(correction=0)
+            scalars["explained_variance"] = 1 - (left / variance).item() if variance > 1e-10 else 0.0
             if not np.isfinite([*scalars.values(), *(p.detach().sum().item() for p in agent.parameters())]).all():
                 checkpoint.remove()
                 raise ValueError(f"PPO diverged in update {update}: lower learning_rate, which is {args.learning_rate}")
@@ -295,7 +337,7 @@ def train(args: Args, codes=None, labels=None, *, query_codes=None, reward=None,
             # save
             if update % 10 == 9 or update + 1 == args.updates or search.calls >= budget:
                 state = {"update": update + 1, "best_bits": best_bits, "history": history, "search": search.state()}
-                state |= {"agent": agent.state_dict(), "optimizer": optimizer.state_dict()}
+                state |= {"exhausted": exhausted, "agent": agent.state_dict(), "optimizer": optimizer.state_dict()}
                 checkpoint.save(state | {"generator": generator.get_state()})
 
     curves = {name: np.array(series) for name, series in history.items()}

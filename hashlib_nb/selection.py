@@ -287,6 +287,7 @@ class Search:
     ):
         self.n_bits, self.k, self.budget = check_n_bits(n_bits, reward.k), reward.k, check_budget(budget)
         self.reward, self.pairs, self.memo = reward, reward.pairs, memo
+        self.codes, self.labels = reward.codes, reward.labels
         self.calls = 0
         """Subsets evaluated so far: distinct ones, unless it forgets."""
         self.best = -math.inf

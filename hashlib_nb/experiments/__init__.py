@@ -1,6 +1,7 @@
 """Tables, and what must be run for them; only here are several methods known at once."""
 
 __all__ = [
+    "ablation",
     "comparison",
     "duels",
     "grid",

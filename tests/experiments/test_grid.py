@@ -82,7 +82,7 @@ def test_untrained_ppo_keeps_to_the_budget_and_its_policy_stays_uniform():
     cells = {method: grid.run_cell(pool, method, 6, 0, 300) for method in ("ppo", "untrained")}
     assert all(0 < cell.calls <= 300 for cell in cells.values())
     assert cells["untrained"].bits != cells["ppo"].bits
-    found = ppo.train(ppo.Args(n_bits=6, budget=300, learning_rate=0.0, progress=False), reward=Reward(
+    found = ppo.train(ppo.Args(n_bits=6, budget=300, learning_rate=0.0, informed=False, progress=False), reward=Reward(
         pool.reward_codes, pool.reward_labels))  # fmt: skip
     np.testing.assert_allclose(found.history["policy_probabilities"][0], 1 / 30, atol=0.002)
 
