@@ -1,8 +1,8 @@
 """What in the agent makes the difference? Variants of PPO, each one change from the default, at several budgets.
 
-A cell is one variant's search for p bits of one pool (pools.py, from one pool seed, with decided or symmetric queries)
-within one budget, which the search is told beforehand. Each is a file of its own, written as it ends: a killed run goes
-on. Searches that are not PPO stand beside the variants, so that the table says as well what it is ahead of.
+A cell is one variant's search for p bits of one pool (pools.py) within one budget, which the search is told before.
+Each is a file of its own, written as it ends: a killed run goes on. Searches that are not PPO stand beside the
+variants, so that the table says as well what it is ahead of.
 
     python -m hashlib_nb ablation --lengths 16 --budgets 100 300        # see --help
 """
@@ -11,22 +11,24 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
 import torch
+import tyro
 from matplotlib.figure import Figure
 from tqdm.auto import tqdm
 
-from hashlib_nb import artifacts, checks, datasets, plots, ppo
+from hashlib_nb import artifacts, checks, plots, ppo
 from hashlib_nb.candidates import Candidates
-from hashlib_nb.experiments import comparison, plan, pools
+from hashlib_nb.encoder import Settings
+from hashlib_nb.experiments import duels, plan, pools
 from hashlib_nb.experiments.provenance import made_by
 from hashlib_nb.experiments.workers import MAX_WORKERS, in_workers
 from hashlib_nb.selection import MOST, BudgetSpent, Reward, Search
@@ -122,7 +124,9 @@ class Cell:
     variant: str
     """A name in `VARIANTS`."""
     pool: str
-    """Name of the pool, its queries and its seed."""
+    """Name of the pool."""
+    pool_seed: int
+    """What it was made from."""
     n_bits: int
     """p."""
     budget: int
@@ -144,10 +148,11 @@ class Cell:
             checks.count(getattr(self, name), name)
         for name in ("reward", "test_map", "seconds"):
             checks.finite(getattr(self, name), name)
-        checks.seed(self.seed)
+        for name in ("seed", "pool_seed"):
+            checks.seed(getattr(self, name))
 
 
-def run_cell(pool: Candidates, variant: str, n_bits: int, budget: int, seed: int) -> Cell:
+def run_cell(pool: Candidates, pool_seed: int, variant: str, n_bits: int, budget: int, seed: int) -> Cell:
     """Search, then measure what was found on the test pictures."""
     search = Search(pool.reward(), n_bits, budget)
     start = time.perf_counter()
@@ -155,29 +160,31 @@ def run_cell(pool: Candidates, variant: str, n_bits: int, budget: int, seed: int
         VARIANTS[variant](search, seed)
     seconds = time.perf_counter() - start
     test_map = pool.test_map(pool.searched[search.best_bits])
-    return Cell(variant, pool.name, n_bits, budget, seed, search.best, test_map, search.calls, seconds)
+    about = (variant, pool.name, pool_seed, n_bits, budget, seed)
+    return Cell(*about, search.best, test_map, search.calls, seconds)
 
 
-def run(among: Sequence[Candidates], args: Args) -> list[Cell]:
-    """Every cell that `args` ask for of these pools, from `args.folder` where it was made of the same data."""
+def run(among: Mapping[int, Sequence[Candidates]], args: Args) -> list[Cell]:
+    """Every cell that `args` ask for of the pools of each seed, from its folder where it was made of the same data."""
     wanted, found = [], {}
-    for pool in among:
+    for pool_seed, pool in ((seed, pool) for seed, of in among.items() for pool in of):
         data = f"{pool.digest()} {artifacts.digest(*pool.test_codes(pool.searched))}"
         for key in args.keys:
             words = re.sub(r"[^a-z0-9.-]+", "-", "-".join(map(str, (pool.name, *key))))
-            path, made_of = args.folder / f"{words}.json", artifacts.digest_of_text(f"{data} {settings_of(key[0])}")
-            found[pool.name, key] = _stored(path, made_of)
-            if found[pool.name, key] is None:
-                wanted.append((path, made_of, pool, key))
-    wanted.sort(key=lambda job: job[3][2])  # small budgets first, on every pool
+            path = args.folder(pool_seed) / f"{words}.json"
+            made_of = artifacts.digest_of_text(f"{data} {settings_of(key[0])}")
+            found[pool_seed, pool.name, key] = _stored(path, made_of)
+            if found[pool_seed, pool.name, key] is None:
+                wanted.append((path, made_of, pool, pool_seed, key))
+    wanted.sort(key=lambda job: job[4][2])  # small budgets first, on every pool
     total = len(found)
     if len(wanted) < total:
-        print(f"loaded {total - len(wanted)} of {total} cells from {artifacts.shown(args.folder)}")
+        print(f"loaded {total - len(wanted)} of {total} cells")
     with tqdm(total=total, initial=total - len(wanted), desc="ablation", unit="cell", disable=not args.progress) as bar:
         about = made_by("ablation", args)
-        jobs = [(path, made_of, about, pool, *key) for path, made_of, pool, key in wanted]
+        jobs = [(path, made_of, about, pool, pool_seed, *key) for path, made_of, pool, pool_seed, key in wanted]
         for cell in in_workers(_make, jobs, args.workers, start=_warm_up):
-            found[cell.pool, (cell.variant, cell.n_bits, cell.budget, cell.seed)] = cell
+            found[cell.pool_seed, cell.pool, (cell.variant, cell.n_bits, cell.budget, cell.seed)] = cell
             bar.update()
     return [*found.values()]
 
@@ -226,25 +233,27 @@ def frame(cells: Sequence[Cell]) -> pd.DataFrame:
 
 
 def differences(cells: Sequence[Cell], measure: str = "reward") -> pd.DataFrame:
-    """Each variant minus the default at each budget: mean over pools and its t interval, a line a variant and budget.
+    """Each variant minus the default at each budget: mean over pool seeds and its t interval, a line for each.
 
-    A pool is a block: cells of one pool, p, budget and seed are subtracted from each other, and averaged over p and
-    seeds before the interval over pools is taken.
+    A pool seed is a block: cells of one pool, p, budget and seed are subtracted from each other, and averaged over all
+    of a pool seed before the interval over these is taken.
 
     Returns:
-        Columns variant, budget, pools, mean, low, high, verdict (as of `comparison.interval`).
+        Columns variant, budget, pools, mean, low, high, verdict (as of `duels.interval`).
 
     Raises:
         ValueError: no cell of the default.
     """
-    table = frame(cells).pivot_table(measure, ["budget", "pool", "n_bits", "seed"], "variant", sort=False)
+    table = frame(cells).pivot_table(measure, ["budget", "pool_seed", "pool", "n_bits", "seed"], "variant", sort=False)
     if DEFAULT not in table:
         raise ValueError(f"cells has none of the variant {DEFAULT!r}: run it beside the others")
-    by_pool = table.sub(table[DEFAULT], axis=0).drop(columns=DEFAULT).groupby(["budget", "pool"], sort=False).mean()
+    by_pool = (
+        table.sub(table[DEFAULT], axis=0).drop(columns=DEFAULT).groupby(["budget", "pool_seed"], sort=False).mean()
+    )
     lines = []
     for variant in by_pool:
         for budget, of_pools in by_pool[variant].dropna().groupby("budget", sort=False):
-            mean, low, high, verdict = comparison.interval(of_pools)
+            mean, low, high, verdict = duels.interval(of_pools)
             line = {"variant": variant, "budget": budget, "pools": len(of_pools), "mean": mean}
             lines.append(line | {"low": low, "high": high, "verdict": verdict})
     return pd.DataFrame(lines)
@@ -284,10 +293,8 @@ class Args:
     """a name in hashlib_nb.datasets"""
     root: Path | None = None
     """folder of the data set's files, where it needs one"""
-    pools: tuple[str, ...] = (pools.GRADED,)
+    pools: tuple[str, ...] = pools.GRADED
     """where the bits come from: names in hashlib_nb.experiments.pools"""
-    queries: tuple[Literal["symmetric", "decided"], ...] = ("symmetric", "decided")
-    """whether queries keep their own codes; pools without decided queries have symmetric ones alone"""
     variants: tuple[str, ...] = tuple(VARIANTS)
     """what to run; the default is what the others are compared with"""
     lengths: tuple[int, ...] = (8, 16, 32)
@@ -298,29 +305,27 @@ class Args:
     """of target codes and encoders: each is another pool"""
     seeds: tuple[int, ...] = (0,)
     """of the searches"""
-    epochs: int | None = None
-    """passes over the training pictures where an encoder must be fitted; the architecture's own number if left out"""
     folds: int = 3
     """encoders for the out-of-fold codes, at least 2"""
     workers: int = 2
     """processes, each on one core"""
     out: Path | None = None
-    """where the cells and the differences go as JSON, and the figure beside it; beside the cells if left out"""
+    """where the cells and the differences go as JSON, and the figure beside it; by default runs/ablation.json"""
     progress: bool = True
     """show a bar"""
     plan: bool = False
     """say what is missing and about how long that would take, and make nothing"""
+    settings: Annotated[Settings, tyro.conf.arg(name="")] = Settings()
     keys: list[tuple] = field(init=False, repr=False, compare=False)
     """variant, p, budget and seed of every cell of a pool: derived"""
 
     def __post_init__(self) -> None:
         """Check what can be checked before any work."""
         checks.fields(self, checks.count, "workers", most=MAX_WORKERS)
-        checks.fields(self, checks.count, "epochs", optional=True, most=checks.ROUNDS)
         checks.fields(self, checks.count, "folds", least=2)
         checks.fields(self, checks.counts, "lengths", "budgets", distinct=True)
         checks.fields(self, checks.seeds, "seeds", "pool_seeds")
-        known = {"pools": pools.NAMES, "variants": tuple(VARIANTS), "queries": ("symmetric", "decided")}
+        known = {"pools": pools.NAMES, "variants": tuple(VARIANTS)}
         for name, among in known.items():
             values = getattr(self, name)
             if not values or not {*values} <= {*among} or len({*values}) < len(values):
@@ -343,27 +348,24 @@ class Args:
         ]
         vars(self).update(keys=keys)
 
+    def folder(self, pool_seed: int) -> Path:
+        """Where the cells of a pool seed go."""
+        return pools.folder("ablation", **_of_pools(self, pool_seed))
+
     @property
-    def folder(self) -> Path:
-        """Where the cells go."""
-        label, variant = datasets.label(self.dataset, root=self.root), f"-e{self.epochs}" if self.epochs else ""
-        return artifacts.project_root() / "artifacts" / f"{label}-ablation{variant}"
+    def path(self) -> Path:
+        """Where the JSON goes."""
+        return self.out or artifacts.project_root() / "runs" / "ablation.json"
 
 
 def _of_pools(args: Args, seed: int) -> dict[str, Any]:
     settings = {"dataset": args.dataset, "root": args.root, "seed": seed}
-    return settings | {"epochs": args.epochs, "folds": args.folds}
+    return settings | {"folds": args.folds, "settings": args.settings}
 
 
-def make_pools(args: Args) -> Iterator[Candidates]:
-    """The pools, each with both kinds of queries where it has them and they are asked for."""
-    for seed in args.pool_seeds:
-        for name in args.pools:
-            pool = pools.load(name, **_of_pools(args, seed))
-            if "symmetric" in args.queries or pool.decided_codes is None:
-                yield replace(pool.symmetric(), name=f"{name}-symmetric-s{seed}")
-            if "decided" in args.queries and pool.decided_codes is not None:
-                yield replace(pool, name=f"{name}-decided-s{seed}")
+def make_pools(args: Args) -> dict[int, list[Candidates]]:
+    """The pools of each seed."""
+    return {seed: [pools.load(name, **_of_pools(args, seed)) for name in args.pools] for seed in args.pool_seeds}
 
 
 def plan_of(args: Args) -> plan.Plan:
@@ -385,7 +387,7 @@ def plan_of(args: Args) -> plan.Plan:
                 VARIANTS[variant](Search(reward, min(args.lengths), TIMED), 0)
             took = (time.process_time() - start) / TIMED
             seconds += took * sum(args.budgets) * len(args.lengths) * len(args.seeds)
-    blocks = len(args.pool_seeds) * len(args.queries)
+    blocks = len(args.pool_seeds)
     said = f"cells: {blocks * len(args.pools) * len(args.keys):,}, of which those that lie there are kept"
     hours = f"cells take about {blocks * seconds / 3600:.2g} CPU hours, all made, beside what follows"
     return replace(plan.of_setups(setups), besides=(said, hours))
@@ -393,12 +395,12 @@ def plan_of(args: Args) -> plan.Plan:
 
 def main(args: Args) -> None:
     """Run the ablation from the shell and print its table."""
-    path = args.out or args.folder / "table.json"
+    path = args.path
     artifacts.check_writable(path, artifacts.replaces_json("cells", "differences"))
     if args.plan:
         plan.show(plan_of(args))
         return
-    cells = run([*make_pools(args)], args)
+    cells = run(make_pools(args), args)
     against = differences(cells)
     lines = [
         {name: None if value != value else value for name, value in line.items()} for line in against.to_dict("records")
