@@ -270,6 +270,8 @@ def train(
             masks = torch.zeros(steps, args.episodes, search.k, dtype=torch.bool, device=args.device)
             rewards = torch.zeros(steps, args.episodes, dtype=torch.double, device=args.device)
             log_probs, terminations, values = torch.zeros(3, steps, args.episodes, device=args.device)
+            kept = torch.zeros(args.n_bits, args.episodes, dtype=torch.long, device=args.device)  # in the order taken
+            kept[: args.n_bits - steps] = torch.as_tensor(start.T)
             observation, _ = envs.reset(options={"bits": start})
             for step in range(steps):
                 masks[step] = torch.as_tensor(observation)
@@ -277,12 +279,12 @@ def train(
                     log_p = agent.log_probabilities(masks[step])  # [episodes, k]
                     values[step] = agent.value(masks[step]) if args.critic else 0.0
                 actions = torch.multinomial(log_p.exp(), 1, generator=generator)
-                log_probs[step] = log_p.gather(-1, actions).squeeze(-1)
+                log_probs[step], kept[step - steps] = log_p.gather(-1, actions).squeeze(-1), actions.squeeze(-1)
                 observation, step_rewards, terminated, _, info = envs.step(actions.squeeze(-1).cpu().numpy())
                 rewards[step], terminations[step] = torch.as_tensor(step_rewards), torch.as_tensor(terminated)
             episode_rewards = rewards.sum(dim=0)  # float64 [episodes], mAP of each
-            kept = torch.as_tensor(info["final_info"]["bits"].T, device=args.device)  # [p, episodes], in the order kept
-            best_bits = kept[:, episode_rewards.argmax()].tolist() if search.best > best_before else best_bits
+            best_episode = info["final_info"]["bits"][int(episode_rewards.argmax())].tolist()
+            best_bits = best_episode if search.best > best_before else best_bits
 
             # standardize, advantages: raw mAPs differ by hundredths, which the value head would swallow
             if args.standardize:

@@ -92,7 +92,7 @@ def _ppo(search: Search, seed: int, *, orders: Literal["taken", "uniform", "exac
     ppo.train(args, reward=search, reorder=None if orders == "taken" else partial(reorder, exact=orders == "exact"))
 
 
-RIVALS = ("untrained", "annealing", "cem", "random_search")
+RIVALS = ("untrained", "stochastic_greedy", "annealing", "cem", "random_search")
 """Searches that are no PPO, or no learning, by their names in `selectors.METHODS`."""
 DEFAULT = "default"
 """What the others are compared with."""

@@ -39,6 +39,8 @@ RIVALS = ("swap", "annealing", "cem", "stochastic_greedy", "untrained")
 """What PPO must beat to earn its place: searches that were there before it, and itself without learning."""
 FINISHED = ("greedy", "swap")
 """Methods that also run without a budget, until they end by themselves."""
+MOST_CALLS = {"surrogate": 1000}
+"""Methods that run within budgets up to this one alone, since their own time grows with the cube of the calls."""
 POINTS = 24
 """Most points of a run's curve that are stored."""
 
@@ -109,7 +111,7 @@ class Args:
         free = {name for name in self.methods if METHODS[name].calls == "none"}
         if budget is None:
             return tuple(name for name in self.methods if name in FINISHED or name in free)
-        return tuple(name for name in self.methods if name not in free)
+        return tuple(name for name in self.methods if name not in free and budget <= MOST_CALLS.get(name, MOST))
 
     @property
     def grids(self) -> list[tuple[int | None, tuple[str, ...]]]:

@@ -57,7 +57,7 @@ RIVALS = {
 """The same of `hashlib_nb.rivals`; they follow the tables that they take their settings from."""
 SEARCHED = comparison.Args(
     pools=("thermometer", "symmetric"),
-    lengths=(8, 16, 32),
+    lengths=(16,),
     seeds=(0, 1),
     budgets=(100, 300, 1000, 5000),
     methods=(
@@ -78,8 +78,8 @@ COMPARED = {
 SEARCHES = """## Does an agent earn its place?
 
 PPO and other ways to choose among the same candidates, thermometer bits of decided queries (*thermometer*) and of
-queries with their own codes (*symmetric*): mAP on the test pictures in points, PPO minus each, mean over 8, 16 and 32
-bits and two seeds of each method, paired by pool (a pool is one encoder), ± half of the 95% interval over pools.
+queries with their own codes (*symmetric*): mAP on the test pictures in points, PPO minus each, 16 bits,
+mean over two seeds of each method, paired by pool (a pool is one encoder), ± half of the 95% interval over pools.
 ▲ and ▼: not by luck, by Holm's rule at 5%. *To its end*: as many calls as the search takes, PPO within those of the
 column. The rule for the verdict stands in `hashlib_nb/experiments/comparison.py`; notebook 08 draws these runs, in
 calls, in seconds, and at any price of a reward."""

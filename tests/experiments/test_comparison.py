@@ -68,6 +68,8 @@ def test_every_method_runs_at_every_budget_and_what_ends_by_itself_once_more():
         (None, ("swap", "greedy", "first", "entropy")),
     ]
     assert replace(args, methods=("first",)).grids == [(None, ("first",))]
+    dear = replace(args, methods=("cem", "surrogate"), budgets=(1000, 1001))
+    assert dear.grids == [(1000, ("cem", "surrogate")), (1001, ("cem",))]
 
 
 def test_a_record_has_a_row_a_run_and_the_file_has_the_record():
