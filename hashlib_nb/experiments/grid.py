@@ -5,6 +5,7 @@ Cells are saved as they finish, one JSON file a pool and budget, so that a kille
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -211,9 +212,13 @@ class _Store:
             cells = [Cell(**cell) for cell in record["cells"]]
             if others := {cell.pool for cell in cells} - {self.pool}:
                 raise ValueError(f"it has cells of the pool {min(others)}")
+            changed = {cell.method for cell in cells if record["methods"].get(cell.method) != _settings(cell.method)}
         except (ValueError, TypeError, KeyError) as error:
             echo(f"{name} cannot be used ({error}); its cells are made anew")
             return {}
+        if changed:
+            echo(f"{name} has cells of {', '.join(sorted(changed))} with other settings; they are made anew")
+            cells = [cell for cell in cells if cell.method not in changed]
         seconds = sum(cell.seconds for cell in cells)
         echo(f"loaded {name} ({len(cells)} cells, made in {seconds:.0f} s on one core)")
         return {cell.key: cell for cell in cells}
@@ -225,8 +230,14 @@ class _Store:
                 self.cells = self._read(echo=lambda _: None) | self.cells
             self.cells[cell.key] = cell
             cells = [asdict(cell) for cell in self.cells.values()]
-            artifacts.save_json(self.path, self.about | {"settings": self.settings, "cells": cells})
+            methods = {method: _settings(method) for method in sorted({cell["method"] for cell in cells})}
+            artifacts.save_json(self.path, self.about | {"settings": self.settings, "methods": methods, "cells": cells})
             self.stamp = artifacts.stamp(self.path)
+
+
+def _settings(method: str) -> dict[str, Any]:
+    """A method's own settings as they are today, as JSON gives them back; those of PPO for PPO that does not learn."""
+    return json.loads(json.dumps(METHODS["ppo" if method == "untrained" else method].settings))
 
 
 def frame(cells: Sequence[Cell]) -> pd.DataFrame:

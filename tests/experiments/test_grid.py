@@ -196,6 +196,23 @@ def test_cells_that_cannot_be_used_are_named_and_made_anew(cells, folder, tmp_pa
 
 
 @pytest.mark.usefixtures("without_workers")
+def test_cells_of_a_method_whose_settings_have_changed_are_made_anew(tmp_path, capsys):
+    few = SMALL | {"methods": ("cem", "random")}
+    grid.run_grid([POOL], folder=tmp_path, **few)
+    path = tmp_path / "synthetic-b40.json"
+    record = json.loads(path.read_text())
+    assert record["methods"] == {"cem": {"size": None, "elite": 0.2, "smoothing": 0.3}, "random": {}}
+    record["methods"]["cem"]["elite"] = 0.5
+    for cell in record["cells"]:
+        cell["seconds"] = 123.0
+    path.write_text(json.dumps(record))
+    again = grid.run_grid([POOL], folder=tmp_path, **few)
+    assert {cell.method: cell.seconds == 123.0 for cell in again} == {"cem": False, "random": True}
+    assert "has cells of cem with other settings; they are made anew" in capsys.readouterr().out
+    assert json.loads(path.read_text())["methods"]["cem"]["elite"] == 0.2
+
+
+@pytest.mark.usefixtures("without_workers")
 def test_the_file_says_what_the_last_run_says_of_itself(tmp_path, without_workers):
     few = SMALL | {"methods": ("first",)}
     for about in ({"command": "one"}, {"command": "another"}):
