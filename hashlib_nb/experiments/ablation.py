@@ -30,6 +30,7 @@ from hashlib_nb.candidates import Candidates
 from hashlib_nb.encoder import Settings
 from hashlib_nb.experiments import duels, plan, pools
 from hashlib_nb.experiments.provenance import made_by
+from hashlib_nb.experiments.result_tables import markdown_table
 from hashlib_nb.experiments.workers import MAX_WORKERS, in_workers
 from hashlib_nb.selection import MOST, BudgetSpent, Reward, Search
 from hashlib_nb.selectors import METHODS
@@ -393,28 +394,50 @@ def plan_of(args: Args) -> plan.Plan:
     return replace(plan.of_setups(setups), besides=(said, hours))
 
 
+def make_record(args: Args, *, shown: Args | None = None) -> dict[str, Any]:
+    """Every cell of `args`, with what is missing made first, and the differences; written to `args.path`.
+
+    Args:
+        args: what is run.
+        shown: whose command the record names; None for `args`.
+    """
+    artifacts.check_writable(args.path, artifacts.replaces_json("cells", "differences"))
+    cells = run(make_pools(args), args)
+    lines = differences(cells).to_dict("records")
+    lines = [{name: None if value != value else value for name, value in line.items()} for line in lines]
+    record = made_by("ablation", shown or args) | {"differences": lines, "cells": [asdict(cell) for cell in cells]}
+    artifacts.save_json(args.path, record)
+    return record
+
+
+def markdown(record: Mapping[str, Any]) -> list[str]:
+    """A stored record as lines of markdown: each variant's reward less the default's at each budget, in points."""
+    found = pd.DataFrame(record["differences"])
+    budgets = sorted({*found["budget"]})
+    rows = []
+    for variant, of in found.groupby("variant", sort=False):
+        cells = {}
+        for line in of.itertuples():
+            cells[line.budget] = duels.in_points(line.mean, line.low, line.high, line.verdict)
+        rows.append([variant, *(cells.get(budget, "") for budget in budgets)])
+    return markdown_table(("variant", *(f"{budget:,} calls" for budget in budgets)), rows)
+
+
 def main(args: Args) -> None:
     """Run the ablation from the shell and print its table."""
-    path = args.path
-    artifacts.check_writable(path, artifacts.replaces_json("cells", "differences"))
     if args.plan:
         plan.show(plan_of(args))
         return
-    cells = run(make_pools(args), args)
-    against = differences(cells)
-    lines = [
-        {name: None if value != value else value for name, value in line.items()} for line in against.to_dict("records")
-    ]
-    record = made_by("ablation", args) | {"differences": lines, "cells": [asdict(cell) for cell in cells]}
-    artifacts.save_json(path, record)
+    record = make_record(args)
+    cells = [Cell(**cell) for cell in record["cells"]]
     print(f"\nBest reward at each budget, mean over pools, p and seeds; the rest at {max(args.budgets):,} calls:\n")
     print(table(cells).round(4).to_string())
     print("\nReward less the default's, paired by pool, 95% interval over pools:\n")
-    print(against.round(4).to_string(index=False))
-    drawing = path.with_suffix(".png")
+    print(differences(cells).round(4).to_string(index=False))
+    drawing = args.path.with_suffix(".png")
     if len(args.variants) > 1:
         plots.save_png(figure(cells), drawing)
-    print(f"\nsaved {artifacts.shown(path)}{f' and {drawing.name}' if len(args.variants) > 1 else ''}")
+    print(f"\nsaved {artifacts.shown(args.path)}{f' and {drawing.name}' if len(args.variants) > 1 else ''}")
 
 
 if __name__ == "__main__":

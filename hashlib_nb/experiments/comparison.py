@@ -325,19 +325,13 @@ def markdown(record: Mapping[str, Any]) -> list[str]:
     for pool, mine in found.groupby("pool", sort=False):
         rows = []
         for (rival, free), of in mine.groupby(["rival", mine["rival_budget"] == FREE], sort=False):
-            cells = {line.budget: _points(line) for line in of.itertuples()}
+            lines_of = of[["budget", "mean", "low", "high", "verdict"]].itertuples(index=False)
+            cells = {budget: duels.in_points(*line) for budget, *line in lines_of}
             name = METHODS[rival].title + (", to its end" if free else "")
             rows.append([name, *(cells.get(budget, "") for budget in budgets)])
         columns = (f"{pool}: PPO minus", *(f"{budget:,.0f} calls" for budget in budgets))
         lines += ["", *markdown_table(columns, rows)]
     return lines
-
-
-def _points(line: Any) -> str:
-    """A duel's mean and interval in points, with a mark where Holm's rule says that it is no luck."""
-    mark = {"ahead": " ▲", "behind": " ▼"}.get(line.verdict, "")
-    width = "" if np.isnan(line.low) else f" ± {50 * (line.high - line.low):.2f}"
-    return f"{100 * line.mean:+.2f}{width}{mark}"
 
 
 def main(args: Args) -> None:

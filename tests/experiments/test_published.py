@@ -15,13 +15,12 @@ import tyro
 
 from hashlib_nb import artifacts, codes
 from hashlib_nb.encoder import Settings
-from hashlib_nb.experiments import comparison, published, questions, results, rivals
+from hashlib_nb.experiments import ablation, comparison, published, questions, results, rivals
 
 ROOT = Path(__file__).resolve().parents[2]
 STORED = sorted((ROOT / "results").glob("*.json"))
-TABLES = [
-    path for path in STORED if not path.stem.startswith(("stage1", "questions", "unseen", "rivals", "comparison"))
-]
+OTHERS = ("stage1", "questions", "unseen", "rivals", "comparison", "ablation")
+TABLES = [path for path in STORED if not path.stem.startswith(OTHERS)]
 QUESTIONS = ROOT / "results" / f"{published.QUESTIONS}.json"
 RIVALS = [path for path in STORED if path.stem.startswith("rivals")]
 COMPARISONS = [path for path in STORED if path.stem.startswith("comparison")]
@@ -147,6 +146,19 @@ def test_a_stored_comparison_is_of_its_command_and_says_what_its_runs_say(path):
     assert {*runs["pool_seed"]} <= {*args.pool_seeds}  # fewer where the last ones are still being made
     assert {*runs["method"]} == {*args.methods}
     assert comparison.judged(record["runs"])["verdicts"] == record["verdicts"]
+
+
+def test_the_stored_ablation_is_of_its_command_and_says_what_its_cells_say():
+    for name, listed in published.ABLATION.items():
+        path = ROOT / "results" / f"{name}.json"
+        if not path.exists():
+            continue
+        record = artifacts.load_json(path)
+        module, args = arguments(record["command"], ablation.Args)
+        assert (module, args) == ("ablation", replace(listed, out=Path("results", path.name)))
+        cells = [ablation.Cell(**cell) for cell in record["cells"]]
+        found = ablation.differences(cells).to_dict("list")
+        np.testing.assert_allclose(found["mean"], [line["mean"] for line in record["differences"]])
 
 
 def test_the_stored_questions_are_those_that_their_command_asks():
