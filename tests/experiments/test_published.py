@@ -20,7 +20,9 @@ from hashlib_nb.experiments import comparison, published, questions, results, ri
 ROOT = Path(__file__).resolve().parents[2]
 STORED = sorted((ROOT / "results").glob("*.json"))
 TABLES = [
-    path for path in STORED if not path.stem.startswith(("stage1", "questions", "unseen", "rivals", "comparison"))
+    path
+    for path in STORED
+    if not path.stem.startswith(("stage1", "questions", "unseen", "rivals", "comparison", "robustness"))
 ]
 QUESTIONS = ROOT / "results" / f"{published.QUESTIONS}.json"
 RIVALS = [path for path in STORED if path.stem.startswith("rivals")]
