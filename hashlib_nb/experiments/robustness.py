@@ -222,7 +222,7 @@ def _of_attack(far: CopyDistances, radius: int) -> dict[str, Any]:
     """Share of an attack's copies within the radius, Wilson's interval of it, and their mean distance in shares."""
     hits, k = far.hits(radius), len(far.same) - 1
     mean = float(np.average(np.arange(k + 1), weights=far.same) / k)
-    return {"recall": hits / far.copies, "interval": perceptual.wilson(hits, far.copies), "mean": mean}
+    return {"recall": hits / far.copies, "interval": [*perceptual.wilson(hits, far.copies)], "mean": mean}
 
 
 def title_of(name: str) -> str:
