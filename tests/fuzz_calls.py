@@ -179,6 +179,7 @@ FITS = {
     *(("artifacts.load_npy", f"bad/{name}.npy") for name in ("strings", "cube", "nans", "scalar")),
     ("hamming.pack codes", "too few"), ("hamming.pack_bytes codes", "too few"), ("hamming.as_codes codes", "too few"),
     ("selection.Reward labels", "texts"),
+    ("perceptual.hash_pictures images", "nothing"), ("perceptual.keyed_codes images", "nothing"),
     *((name, "None") for name in (
         "selection.Reward query_codes", "thermometer.bits candidates", "thermometer.code thresholds",
         "thermometer.distinct query_codes", "thermometer.ClassCodes.of logits", "thermometer.decide outputs",

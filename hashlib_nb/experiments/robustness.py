@@ -112,6 +112,8 @@ class Coder:
 
     def __init__(self, args: Args):
         self.args = args
+        if args.model is not None and not args.model.is_dir():
+            raise FileNotFoundError(f"model: {artifacts.shown(args.model)} is no folder; give that of an encoder")
         self.encoder = None if args.model is None else load_encoder(args.model)
         self.images = drawn(args)
         self.names = (*args.hashes, *([LEARNED] if self.encoder else []))

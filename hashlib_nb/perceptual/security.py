@@ -71,7 +71,8 @@ def second_preimage(image, code, *, within: int = 0) -> np.ndarray:
         ValueError: no picture, what is no such code, or a code that the picture cannot be given.
     """
     within = checks.count(within, "within", least=0, most=SIDE**2 // 4)
-    code = check_codes(np.asarray(code)[None] if np.ndim(code) == 1 else code, "code")
+    code = checks.array(code, "code", f"one pHash, {SIDE**2} bits")
+    code = check_codes(code[None] if code.ndim == 1 else code, "code")
     if code.shape != (1, SIDE**2) or code.sum() > SIDE**2 // 2:
         raise ValueError(
             f"code is {checks.shown(code)} with {code.sum()} ones; give one pHash, {SIDE**2} bits, half ones"
