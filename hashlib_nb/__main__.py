@@ -30,6 +30,7 @@ COMMANDS = {
     "comparison": ("experiments.comparison", "every way to choose bits, compared at one budget"),
     "tuning": ("experiments.tuning", "settings of the ways to choose bits: tried on some pools, judged on others"),
     "ablation": ("experiments.ablation", "what in PPO makes the difference: variants at several budgets"),
+    "robustness": ("experiments.robustness", "perceptual hashes under attack: who is found, who is taken for another"),
     "published": ("experiments.published", "the stored tables: made, and shown in results/README.md"),
     "run_course": ("course.lessons", "run the notebooks headless and print the results table"),
     "figures": ("plots.__main__", "take the figures of a run over into figures/, which the repository keeps"),

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from hashlib_nb import artifacts, baselines, codes, datasets, hamming, metrics, search, selection, selectors
+from hashlib_nb import artifacts, baselines, codes, datasets, hamming, metrics, perceptual, search, selection, selectors
 from hashlib_nb import thermometer as thermo
 from tests.fuzz_tables import BAD_FILES, BAD_FOLDERS, World, bounded, foreign_words, is_shown
 from tests.helpers import noisy_codes
 
 CODES, LABELS = noisy_codes(n=40, k=8)
+PICTURE = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
 
 FILE_READERS: dict[str, Callable[[Path], Any]] = {
     "artifacts.read_npz": artifacts.read_npz,
@@ -138,6 +139,36 @@ ARRAYS: dict[str, Callable[[Any], Any]] = {
     "selectors.nested_order codes": lambda value: selectors.nested_order(value, LABELS, 3),
     "selectors.nested_order labels": lambda value: selectors.nested_order(CODES, value, 3),
     "selectors.select labels": lambda value: selectors.select(CODES, value, 3, method="first"),
+    **{
+        f"perceptual.{call.__name__} image": call
+        for call in (
+            perceptual.gray,
+            perceptual.hue,
+            perceptual.homomorphic,
+            perceptual.block_means,
+            perceptual.low_frequencies,
+            perceptual.wavelet_approximation,
+            perceptual.pdq_quality,
+            perceptual.ATTACKS[0].__call__,
+        )
+    },
+    "perceptual.hash_pictures images": lambda value: perceptual.hash_pictures("phash", value),
+    "perceptual.keyed_codes images": lambda value: perceptual.keyed_codes(value, b"key"),
+    "perceptual.uniqueness codes": perceptual.uniqueness,
+    "perceptual.key_sensitivity codes": lambda value: perceptual.key_sensitivity(value, CODES),
+    "perceptual.key_sensitivity others": lambda value: perceptual.key_sensitivity(CODES, value),
+    "perceptual.distances_of originals": lambda value: perceptual.distances_of(value, CODES, np.arange(40)),
+    "perceptual.distances_of copies": lambda value: perceptual.distances_of(CODES, value, np.arange(40)),
+    "perceptual.distances_of copy_of": lambda value: perceptual.distances_of(CODES, CODES, value),
+    "perceptual.RecallReward originals": lambda value: perceptual.RecallReward(CODES, value, np.arange(40)),
+    "perceptual.RecallReward copies": lambda value: perceptual.RecallReward(value, CODES, np.arange(40)),
+    "perceptual.RecallReward copy_of": lambda value: perceptual.RecallReward(CODES, CODES, value),
+    "perceptual.recover_key features": lambda value: perceptual.recover_key(value, CODES),
+    "perceptual.recover_key codes": lambda value: perceptual.recover_key(LOGITS, value),
+    "perceptual.second_preimage image": lambda value: perceptual.second_preimage(value, np.arange(256) % 2),
+    "perceptual.second_preimage code": lambda value: perceptual.second_preimage(PICTURE, value),
+    "perceptual.peak_signal_to_noise image": lambda value: perceptual.peak_signal_to_noise(value, PICTURE),
+    "perceptual.peak_signal_to_noise other": lambda value: perceptual.peak_signal_to_noise(PICTURE, value),
     "baselines.class_index_codes classes": lambda value: baselines.class_index_codes(value, 4),
 }
 """Functions of an array, by the name of the argument."""
@@ -148,6 +179,7 @@ FITS = {
     *(("artifacts.load_npy", f"bad/{name}.npy") for name in ("strings", "cube", "nans", "scalar")),
     ("hamming.pack codes", "too few"), ("hamming.pack_bytes codes", "too few"), ("hamming.as_codes codes", "too few"),
     ("selection.Reward labels", "texts"),
+    ("perceptual.hash_pictures images", "nothing"), ("perceptual.keyed_codes images", "nothing"),
     *((name, "None") for name in (
         "selection.Reward query_codes", "thermometer.bits candidates", "thermometer.code thresholds",
         "thermometer.distinct query_codes", "thermometer.ClassCodes.of logits", "thermometer.decide outputs",

@@ -201,7 +201,7 @@ BAD_OPTIONS = ("x", "=", "x=1", "size=x", "size=-1", "size=99999999999", "size",
 OUT_FILES = ("codes.out", "codes.report", "ppo.out", "ppo.checkpoint", "dqn.out", "metrics.out", "encode.out",
              "encode.text", "search.grid", "results.out", "questions.out", "unseen.out", "thermometer.out",
              "reward_rows.out", "rivals.out", "comparison.out", "tuning.out", "tuning.study",
-             "ablation.out")  # fmt: skip
+             "ablation.out", "robustness.out")  # fmt: skip
 OUT_FOLDERS = ("encoder.out", "ppo.tensorboard", "selectors.out", "encode.index", "baselines.out")
 FOLDERS = ("root", "model", "index", "cifar10", "coco", "lists", "course")
 """Options that are folders to read; all others that are paths are files."""
@@ -257,6 +257,7 @@ LINES: Mapping[str, tuple[str, ...]] = {
     "comparison": (*SMALL_DATA, "--pools", "64", "--methods", "first", "--lengths", "8", "--out", "new/c.json"),
     "tuning": (*SMALL_DATA, "--pool", "64", "--n-bits", "8", "--trials", "1", "--workers", "1", "--out", "new/tu.json"),
     "ablation": (*SMALL_DATA, "--pools=64", "--variants=default", "--lengths=8", "--budgets=20", "--out", "new/a.json"),
+    "robustness": ("--root=photos", "--size=32", "--n-bits=8", "--methods=first", "--out", "new/ro.json"),
     "published": (),
     "run_course": ("--notebooks", "01", "--parameters", "epochs=1"),
     "figures": (),

@@ -36,6 +36,7 @@ HEAVY = (
     "unseen",
     "comparison",
     "tuning",
+    "robustness",
     "classroom",
 )
 """Commands that bring torch, or an encoder to the world, or take long to import."""

@@ -17,8 +17,8 @@ from tests.helpers import ROOT, run_python
 
 PACKAGE = ROOT / "hashlib_nb"
 ORDER = (
-    "__main__", "course", "experiments", "search", "plots", "baselines", "selectors", "ppo", "candidates", "selection",
-    "encoder", "thermometer", "codes", "datasets", "metrics", "hamming", "artifacts", "machine", "checks",
+    "__main__", "course", "experiments", "perceptual", "search", "plots", "baselines", "selectors", "ppo", "candidates",
+    "selection", "encoder", "thermometer", "codes", "datasets", "metrics", "hamming", "artifacts", "machine", "checks",
 )  # fmt: skip
 """Rooms and modules of the package; each imports only what stands after it."""
 EXCEPTIONS = {
@@ -40,8 +40,8 @@ INSIDE = {
 """Files that look into a room, each with its reason."""
 LIGHT = (
     "checks", "artifacts", "hamming", "hamming.formats", "metrics", "metrics.__main__", "datasets", "datasets.__main__",
-    "thermometer", "selection", "candidates", "selectors", "selectors.__main__", "baselines", "plots", "search",
-    "search.__main__", "search.encode", "course.lessons", "course.assignments", "__main__",
+    "thermometer", "selection", "candidates", "selectors", "selectors.__main__", "baselines", "plots", "perceptual",
+    "search", "search.__main__", "search.encode", "course.lessons", "course.assignments", "__main__",
 )  # fmt: skip
 """What is imported without torch, in this order: what is called with arrays alone, and commands for their help."""
 

@@ -17,6 +17,7 @@ __all__ = [
     "reward_rows",
     "rival_tables",
     "rivals",
+    "robustness",
     "tuning",
     "unseen",
     "workers",

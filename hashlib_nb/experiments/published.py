@@ -27,7 +27,17 @@ from matplotlib.figure import Figure
 from hashlib_nb import artifacts, codes, hamming, plots
 from hashlib_nb.candidates import THESIS as THESIS_BITS
 from hashlib_nb.encoder import Settings
-from hashlib_nb.experiments import ablation, comparison, plan, published_text, results, reward_rows, rivals, unseen
+from hashlib_nb.experiments import (
+    ablation,
+    comparison,
+    plan,
+    published_text,
+    results,
+    reward_rows,
+    rivals,
+    robustness,
+    unseen,
+)
 from hashlib_nb.experiments import questions as asked
 
 COCO = ("query=1000", "train=4000", "train_from_database=false", "size=160")
@@ -81,6 +91,8 @@ QUESTIONS = "questions-fashion-mini"
 """Name of the JSON file that `hashlib-nb questions` makes."""
 REWARD_ROWS = "reward-rows-cifar10"
 """Name of the JSON file that `hashlib-nb reward_rows` makes."""
+ROBUSTNESS = {"robustness-coco18": robustness.Args()}
+"""The same of `hashlib_nb.robustness`, on the photographs of COCO-18."""
 LISTS = ("nuswide_21", "nuswide_81_m", "coco")
 """Folders of published lists, each with a train.txt: stage 1 runs on their labels."""
 THESIS_LENGTHS = (16, 32, 48, 64)
@@ -161,6 +173,18 @@ def make_comparisons(args: Args) -> None:
             module.make_record(replace(table, out=path), shown=shown)
 
 
+def make_robustness(args: Args) -> None:
+    """Run `hashlib_nb robustness` for each of its records that is asked for."""
+    for name, table in _robustness(args).items():
+        where = {"root": table.root and Path("COCO"), "out": Path("results", f"{name}.json")}
+        robustness.make_record(replace(table, out=folder() / f"{name}.json"), shown=replace(table, **where))
+
+
+def _robustness(args: Args) -> dict[str, robustness.Args]:
+    wanted = args.only if args.only else ROBUSTNESS if args.coco is not None else ()
+    return {name: replace(table, root=args.coco) for name, table in ROBUSTNESS.items() if name in wanted}
+
+
 def asked_tables(args: Args) -> dict[str, results.Args]:
     """The tables that `make_tables` makes, by name, with the folders that `args` give."""
     return _asked(args, TABLES)
@@ -179,6 +203,7 @@ def planned(args: Args) -> plan.Plan:
     tables = {name: replace(table, out=folder() / f"{name}.json") for name, table in asked_tables(args).items()}
     besides = () if args.lists is None else ("lists: stage 1 on each, not counted",)
     besides += tuple(f"{name}: not counted, hashlib-nb rivals --plan says it" for name in _asked(args, RIVALS))
+    besides += tuple(f"{name}: not counted, hashlib-nb robustness --plan says it" for name in _robustness(args))
     searches = [comparison.plan_of(table) for table in _asked(args, COMPARISONS).values()]
     searches += [ablation.plan_of(table) for table in _asked(args, ABLATION).values()]
     return sum([*(results.planned(table) for table in tables.values()), *searches], plan.Plan(besides=besides))
@@ -341,6 +366,13 @@ def lists_table() -> list[str]:
     return results.markdown_table((*columns, "seconds", "memory"), rows)
 
 
+def robustness_tables() -> list[str]:
+    """Perceptual hashes under attack, as lines of markdown."""
+    paths = [path for path in (folder() / f"{name}.json" for name in ROBUSTNESS) if path.exists()]
+    lines = [line for path in paths for line in (*robustness.markdown(artifacts.load_json(path)), "")]
+    return [published_text.ATTACKED, "", *lines] if lines else []
+
+
 def comparison_tables() -> list[str]:
     """PPO against the other searches, as lines of markdown."""
     lines = []
@@ -433,6 +465,7 @@ def markdown() -> str:
             *reward_rows_tables(),
             *unseen_tables(),
             *about,
+            *robustness_tables(),
             *lists_table(),
             "",
             published_text.NOTES,
@@ -462,7 +495,7 @@ def _count(number: int, what: str) -> str:
 
 def main(args: Args) -> None:
     """Make, then show."""
-    there = (*TABLES, *RIVALS, *COMPARISONS, *ABLATION)
+    there = (*TABLES, *RIVALS, *COMPARISONS, *ABLATION, *ROBUSTNESS)
     if unknown := [name for name in args.only if name not in there]:
         raise ValueError(f"only names {unknown[0]!r}; there are: {', '.join(there)}")
     for option in ("cifar10", "coco", "lists"):
@@ -477,6 +510,7 @@ def main(args: Args) -> None:
     make_tables(args)
     make_rivals(args)
     make_comparisons(args)
+    make_robustness(args)
     if args.lists is not None:
         measure_lists(args)
     if args.banner:

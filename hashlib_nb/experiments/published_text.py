@@ -37,6 +37,14 @@ calls, in seconds, and at any price of a reward."""
 PARTS = """**What in the agent makes the difference**: one change from the default, and searches beside it; best reward
 on the same two kinds of candidates of Fashion-MNIST, 16 bits, less the default's in points, mean over pool seeds 0, 1,
 2 with half of the 95% interval over these. ▲ and ▼: the interval leaves out zero."""
+ATTACKED = """## Perceptual hashes under attack
+
+Chapters 1 and 2: 500 photographs of COCO-18 and copies of them, one for each line of `hashlib_nb.perceptual.TABLE`.
+Nothing is learned here but which of PDQ's bits to keep. *Effective bits*: fair coins that would differ as different
+pictures do. *Equal error*: where as many copies are missed as different pictures are taken for copies. *False alarms*:
+pairs of a copy and another picture's original. *Precision*: of each copy the nearest other picture counts. The second
+table has one radius a hash, that of the false alarms above, and percent of the copies within it. Notebook 10 is the
+lesson."""
 PAYING = """## Who should pay for a choice
 
 Asked of training pictures alone: which rows let greedy choose bits that serve other pictures, and what the last layer

@@ -15,6 +15,7 @@ from hashlib_nb.plots.evaluation import (
     precision_recall,
     unseen_classes,
 )  # fmt: skip
+from hashlib_nb.plots.perceptual import found_by_family, hash_bits, pair_shares, roc, shares_learned, steps
 from hashlib_nb.plots.pictures import neighbors, search_answer, top_matches
 from hashlib_nb.plots.selection import (
     episode,
@@ -28,10 +29,11 @@ from hashlib_nb.plots.tuning import importances, slices
 
 __all__ = [
     "METHODS", "RC", "above_bound", "anytime", "banner", "bit_accuracy", "bit_correlations", "chosen_shares",
-    "class_codes", "class_distances", "coded_pictures", "convergence", "differences", "distance_histogram", "episode",
-    "exchanges", "importances", "kept_bits", "kept_candidates", "leaders", "learning_curve", "losses", "map_by_length",
-    "maps_by_idea", "neighbors", "optimality_gap", "policy_entropy", "precision_at_n", "precision_radius2",
-    "precision_recall", "quantization", "query_distances", "reward_and_test", "reward_correlations", "save_fig",
-    "save_png", "search_answer", "similarity_matrices", "slices", "style", "thermometer", "time_to_level",
+    "class_codes", "class_distances", "coded_pictures", "convergence", "differences", "distance_histogram",
+    "episode", "exchanges", "found_by_family", "hash_bits", "importances", "kept_bits", "kept_candidates",
+    "leaders", "learning_curve", "losses", "map_by_length", "maps_by_idea", "neighbors", "optimality_gap",
+    "pair_shares", "policy_entropy", "precision_at_n", "precision_radius2", "precision_recall", "quantization",
+    "query_distances", "reward_and_test", "reward_correlations", "roc", "save_fig", "save_png", "search_answer",
+    "shares_learned", "similarity_matrices", "slices", "steps", "style", "thermometer", "time_to_level",
     "top_matches", "training_curves", "unseen_classes",
 ]  # fmt: skip

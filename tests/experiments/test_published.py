@@ -13,13 +13,13 @@ import pandas as pd
 import pytest
 import tyro
 
-from hashlib_nb import artifacts, codes
+from hashlib_nb import artifacts, codes, perceptual
 from hashlib_nb.encoder import Settings
-from hashlib_nb.experiments import ablation, comparison, published, questions, results, rivals
+from hashlib_nb.experiments import ablation, comparison, published, questions, results, rivals, robustness
 
 ROOT = Path(__file__).resolve().parents[2]
 STORED = sorted((ROOT / "results").glob("*.json"))
-OTHERS = ("stage1", "questions", "unseen", "rivals", "comparison", "ablation")
+OTHERS = ("stage1", "questions", "unseen", "rivals", "comparison", "ablation", "robustness")
 TABLES = [path for path in STORED if not path.stem.startswith(OTHERS)]
 QUESTIONS = ROOT / "results" / f"{published.QUESTIONS}.json"
 RIVALS = [path for path in STORED if path.stem.startswith("rivals")]
@@ -113,6 +113,23 @@ def test_a_tables_command_means_its_arguments(path):
     assert experiments <= {*args.experiments}  # fewer where the last ones are still being made
     methods = {row["method"] for row in record["rows"]}
     assert methods == {*args.methods}
+
+
+@pytest.mark.parametrize("name", published.ROBUSTNESS)
+def test_a_table_of_hashes_is_of_its_command_and_adds_up(name):
+    record = artifacts.load_json(ROOT / "results" / f"{name}.json")
+    module, args = arguments(record["command"], robustness.Args)
+    assert module == "robustness"
+    assert args == replace(published.ROBUSTNESS[name], root=Path("COCO"), out=Path("results", f"{name}.json"))
+    assert record["attacks"] == [each.name for each in perceptual.ATTACKS]
+    assert [row["hash"] for row in record["rows"]] == [*args.hashes]
+    n, attacks = record["pictures"], len(record["attacks"])
+    for row in record["rows"]:
+        assert (row["copies"], row["pairs"]) == (n * attacks, n * attacks * (n - 1))
+        for about in row["attacks"].values():
+            low, high = about["interval"]
+            assert 0 <= low <= about["recall"] <= high <= 1
+    assert all(len(row["kept"]) == args.n_bits for row in record["chosen"]["rows"] if "kept" in row)
 
 
 def test_every_stored_table_of_rivals_has_its_command_and_its_title():

@@ -44,6 +44,9 @@ ALIKE = np.array([[0, 0, 1, 1], [1, 1, 0, 1], [0, 0, 1, 1], [1, 1, 1, 1]], dtype
 MATCHES = np.arange(2 * 4 * 4, dtype=np.uint8).reshape(1, 2, 4, 4, 1)
 
 
+CODE = np.array([0, 1] * 4 + [1, 1, 0, 0] * 2, dtype=np.uint8)
+
+
 def same_class() -> np.ndarray:
     return np.where(CLASSES[:, None] == CLASSES, 1.0, -1.0)
 
@@ -143,6 +146,16 @@ CASES = {
         logs=["learning_rate"],
         default={"learning_rate": 0.01, "anneal_lr": True, "hidden": 64},
     ),
+    "steps": lambda: plots.steps({f"step {step}": image for step, image in enumerate([MATCHES[0, 0, ..., 0]] * 7)}),
+    "hash_bits": lambda: plots.hash_bits({"pHash": (CODE, CODE), "PDQ": (CODE, CODE[::-1])}, 4),
+    "pair_shares": lambda: plots.pair_shares(
+        {"pHash": np.array([0, 0.1, 1]), "PDQ": np.array([0.01, 0.2, 1])}, np.array([0.25, 0.75, 1])
+    ),
+    "roc": lambda: plots.roc({"pHash": (np.array([0, 0.001, 1]), np.array([0.5, 0.9, 1]))}, 0.001),
+    "found_by_family": lambda: plots.found_by_family(
+        np.array([[1, 0.5, 0], [0.2, 0.3, 0.4]]), ["pHash", "PDQ"], ["JPEG", "crop", "saturation"]
+    ),
+    "shares_learned": lambda: plots.shares_learned([50, 200], {"photographs": [0.7, 0.8], "generated": [0.75, 0.9]}),
     "top_matches": lambda: plots.top_matches(
         MATCHES[:, 0], MATCHES, np.array([[True, False]]), ["Trouser"], [["distance 0", "distance 2"]]
     ),
@@ -528,3 +541,32 @@ def test_objectives_are_percent_above_the_bound_and_the_mean_of_seeds():
     first, second = CASES["above_bound"]().axes[0].lines
     np.testing.assert_allclose(first.get_xydata(), [[0.1, 100 * (0.85 / 0.75 - 1)], [0.2, 100 * (0.8 / 0.75 - 1)]])
     np.testing.assert_allclose(second.get_xydata(), [[1.0, 4.0]])
+
+
+def test_bits_that_differ_in_a_copy_are_red_and_counted():
+    copy = CODE.copy()
+    copy[[0, 5]] ^= 1
+    own, below = plots.hash_bits({"pHash": (CODE, copy)}, 4).axes
+    assert (own.images[0].get_array() == CODE.reshape(4, 4)).all()
+    shades = below.images[0].get_array()
+    assert ((shades[..., 0] != shades[..., 1]).ravel() == (copy != CODE)).all()
+    assert below.get_title() == "2 of 16 differ"
+
+
+def test_distances_at_which_no_pair_lies_are_not_drawn_and_coins_are_the_same_line():
+    drawn = CASES["pair_shares"]().axes[0].lines
+    assert drawn[0].get_xdata().tolist() == [1, 2]
+    assert drawn[2].get_ydata().tolist() == [0.25, 0.75, 1.0]
+
+
+def test_shares_by_family_are_written_in_percent():
+    (ax,) = CASES["found_by_family"]().axes
+    assert [text.get_text() for text in ax.texts] == ["100", "50", "0", "20", "30", "40"]
+
+
+def test_every_hash_has_a_look_of_its_own():
+    from hashlib_nb.perceptual import HASHES
+    from hashlib_nb.plots.perceptual import LOOKS
+
+    assert {*LOOKS} == {each.title for each in HASHES.values()}
+    assert len({look[0] for look in LOOKS.values()}) == len({look[1:] for look in LOOKS.values()}) == len(LOOKS)
