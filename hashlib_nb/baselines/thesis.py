@@ -15,7 +15,7 @@ from hashlib_nb.baselines._deep import MORE_RATES, Deep
 
 @dataclass(frozen=True)
 class Thesis(Deep):
-    """min - sum_j b_j log sigmoid(u_j) + (1 - b_j) log(1 - sigmoid(u_j)) (eq. 3.11), b from Algorithm 1."""
+    """min - sum_j [b_j log sigmoid(u_j) + (1 - b_j) log(1 - sigmoid(u_j))] (eq. 3.11), b from Algorithm 1."""
 
     TITLE: ClassVar = "thesis"
     PAPER: ClassVar = "the thesis, chapter 3"

@@ -2,7 +2,7 @@
 
 A network's last layer (see `networks`) has k outputs F(x), one a bit, and is trained as k binary classifiers (eq. 3.11)
 
-    loss = - sum_i sum_j  b_ij log sigma(F_j(x_i)) + (1 - b_ij) log(1 - sigma(F_j(x_i))),      dloss/dF = sigma(F) - b;
+    loss = - sum_i sum_j [b_ij log sigma(F_j(x_i)) + (1 - b_ij) log(1 - sigma(F_j(x_i)))],     dloss/dF = sigma(F) - b;
 
 a picture's code is 1[F >= 0]. Target codes come from labels alone, so bit j means the same in every refit: that
 lets `cross_fit` give every training picture the code of an encoder that has never seen it.

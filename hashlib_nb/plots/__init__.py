@@ -5,6 +5,7 @@ from hashlib_nb.plots.base import METHODS, RC, save_fig, save_png, style
 from hashlib_nb.plots.baselines import above_bound, bit_correlations, maps_by_idea, quantization, query_distances
 from hashlib_nb.plots.codes import class_codes, class_distances, convergence, similarity_matrices
 from hashlib_nb.plots.comparison import anytime, chosen_shares, differences, optimality_gap, reward_and_test
+from hashlib_nb.plots.decisions import clipped_objective, decision_process, lattice
 from hashlib_nb.plots.drawings import banner
 from hashlib_nb.plots.encoder import bit_accuracy, coded_pictures, distance_histogram, thermometer, training_curves
 from hashlib_nb.plots.evaluation import (
@@ -29,11 +30,11 @@ from hashlib_nb.plots.tuning import importances, slices
 
 __all__ = [
     "METHODS", "RC", "above_bound", "anytime", "banner", "bit_accuracy", "bit_correlations", "chosen_shares",
-    "class_codes", "class_distances", "coded_pictures", "convergence", "differences", "distance_histogram",
-    "episode", "exchanges", "found_by_family", "hash_bits", "importances", "kept_bits", "kept_candidates",
-    "leaders", "learning_curve", "losses", "map_by_length", "maps_by_idea", "neighbors", "optimality_gap",
-    "pair_shares", "policy_entropy", "precision_at_n", "precision_radius2", "precision_recall", "quantization",
-    "query_distances", "reward_and_test", "reward_correlations", "roc", "save_fig", "save_png", "search_answer",
-    "shares_learned", "similarity_matrices", "slices", "steps", "style", "thermometer", "time_to_level",
-    "top_matches", "training_curves", "unseen_classes",
+    "class_codes", "class_distances", "clipped_objective", "coded_pictures", "convergence", "decision_process",
+    "differences", "distance_histogram", "episode", "exchanges", "found_by_family", "hash_bits", "importances",
+    "kept_bits", "kept_candidates", "lattice", "leaders", "learning_curve", "losses", "map_by_length", "maps_by_idea",
+    "neighbors", "optimality_gap", "pair_shares", "policy_entropy", "precision_at_n", "precision_radius2",
+    "precision_recall", "quantization", "query_distances", "reward_and_test", "reward_correlations", "roc", "save_fig",
+    "save_png", "search_answer", "shares_learned", "similarity_matrices", "slices", "steps", "style", "thermometer",
+    "time_to_level", "top_matches", "training_curves", "unseen_classes",
 ]  # fmt: skip

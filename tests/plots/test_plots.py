@@ -14,6 +14,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import imread
+from matplotlib.patches import FancyBboxPatch, Rectangle
 from matplotlib.text import Text
 
 from hashlib_nb import plots
@@ -80,6 +81,9 @@ CASES = {
     "kept_candidates": lambda: plots.kept_candidates(
         {"PPO": np.array([1, 3]), "greedy": np.array([3, 5])}, np.array([0.4, 0.5, 0.6, np.nan, 0.7, 0.8]), [0.2, 0.7]
     ),
+    "decision_process": lambda: plots.decision_process([2, 0], 4, 0.512),
+    "lattice": lambda: plots.lattice(np.array([0.41, 0.52, 0.5, 0.53, 0.55, 0.48]), 4, [2, 0]),
+    "clipped_objective": lambda: plots.clipped_objective(0.2),
     "episode": lambda: plots.episode(np.array([[0.2, 0.8, 0.0], [0.6, 0.0, 0.4]]), np.array([1, 0])),
     "map_by_length": lambda: plots.map_by_length([4, 8], SEEDS, {"all bits": 0.75}, np.array([0.02, 0.01])),
     "losses": lambda: plots.losses([4, 8], {"the network": 10 * SEEDS["PPO"], "the choice": -SEEDS["PPO"]}),
@@ -570,3 +574,50 @@ def test_every_hash_has_a_look_of_its_own():
 
     assert {*LOOKS} == {each.title for each in HASHES.values()}
     assert len({look[0] for look in LOOKS.values()}) == len({look[1:] for look in LOOKS.values()}) == len(LOOKS)
+
+
+def dark(ax) -> list[tuple[float, float]]:
+    """Middles of the squares of bits that are kept, from the top row down."""
+    squares = [patch for patch in ax.patches if isinstance(patch, Rectangle) and patch.get_facecolor()[0] < 0.5]
+    return sorted((square.get_center().tolist() for square in squares), key=lambda at: (round(at[1], 6), at[0]))
+
+
+def test_a_decision_process_fills_the_mask_bit_by_bit_and_pays_at_the_end_alone():
+    ax = CASES["decision_process"]().axes[0]
+    np.testing.assert_allclose(dark(ax), [[2, 1], [0, 2], [2, 2]])
+    assert [text for text in read(ax.texts) if "keep" in text] == ["keep bit 2, reward 0", "keep bit 0, reward 0.512"]
+
+
+def test_a_lattice_has_every_mask_once_and_every_action_and_follows_one_path():
+    ax = CASES["lattice"]().axes[0]
+    masks = 1 + 4 + 6
+    assert len([patch for patch in ax.patches if isinstance(patch, Rectangle)]) == 4 * masks
+    assert len(dark(ax)) == 4 * 1 + 6 * 2
+    assert len(ax.lines) == 1 * 4 + 4 * 3
+    widths = np.array([line.get_linewidth() for line in ax.lines])
+    assert (widths > widths.min()).sum() == 2
+    boxes = [patch for patch in ax.patches if isinstance(patch, FancyBboxPatch)]
+    lightness = [sum(box.get_facecolor()[:3]) for box in boxes]
+    assert np.argsort(lightness).tolist() == [4, 3, 1, 2, 5, 0]  # the darker the higher the reward
+    assert read(ax.texts)[:6] == ["0.410", "0.520", "0.500", "0.530", "0.550", "0.480"]
+
+
+def test_a_lattice_asks_for_a_reward_of_every_subset_and_for_few_bits():
+    with pytest.raises(ValueError, match="rewards has 2 values; give one for each of 3 subsets"):
+        plots.lattice(np.zeros(2), 3, [0, 1])
+    with pytest.raises(ValueError, match="k is 30, which makes 31 masks; draw fewer bits"):
+        plots.lattice(np.zeros(30), 30, [0])
+
+
+def test_a_lattice_of_equal_rewards_is_drawn():
+    assert len(plots.lattice(np.ones(2), 2, [1]).axes[0].lines) == 2
+
+
+def test_the_clipped_objective_is_never_above_the_plain_one_and_flat_where_a_step_would_go_on():
+    for ax, advantage in zip(CASES["clipped_objective"]().axes, (1, -1), strict=True):
+        plain, clipped = (line.get_xydata() for line in ax.lines[:2])
+        assert (clipped[:, 1] <= plain[:, 1] + 1e-12).all()
+        far = clipped[:, 0] > 1.21 if advantage > 0 else clipped[:, 0] < 0.79
+        assert np.ptp(clipped[far, 1]) < 1e-12
+        still = ~far & (abs(plain[:, 0] - 1) > 0.22)
+        np.testing.assert_allclose(clipped[still], plain[still])
