@@ -25,9 +25,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hashlib_nb import artifacts, datasets, thermometer
 from hashlib_nb.__main__ import COMMANDS, main
+from hashlib_nb.search import Index, Origin
+from hashlib_nb.search.checkpoints import TreeHead
+from hashlib_nb.search.records import Log
 from tests.helpers import ONE_THREAD, ROOT, draw, noisy_codes, stage_2
 
 SECONDS = 30
@@ -94,6 +98,12 @@ def make_world(folder: Path) -> World:
     artifacts.save_npz(world.here / "candidates.npz", candidates, made_by="a test")
     graded = {"bits": [3, 10], "n_candidates": 16, "outputs": [1, 5], "thresholds": [0.5, -1.5]}
     artifacts.save_json(world.here / "graded.json", graded)
+    Index(world.here / "recorded", Origin("ab" * 32, 8, range(8))).add(
+        codes[:2], ["a", "b"], [bytes(32), bytes([1] * 32)]
+    )
+    log = Log(world.here / "log.jsonl")
+    log.append([{"code": code, "sha256": code * 32} for code in ("8c", "8d", "ff")])
+    TreeHead.sign(log.leaves(), Ed25519PrivateKey.from_private_bytes(bytes(32))).save(world.here / "checkpoint.json")
     _make_files_that_do_not_fit(world.bad, made, candidates)
     datasets.load("folder", root=world.here / "photos").save_split(world.here / "split.npz")
     _make_bad(world.bad)
@@ -200,13 +210,15 @@ BAD_OPTIONS = ("x", "=", "x=1", "size=x", "size=-1", "size=99999999999", "size",
 
 OUT_FILES = ("codes.out", "codes.report", "ppo.out", "ppo.checkpoint", "dqn.out", "metrics.out", "encode.out",
              "encode.text", "search.grid", "results.out", "questions.out", "unseen.out", "thermometer.out",
-             "reward_rows.out", "rivals.out", "comparison.out", "tuning.out", "tuning.study")  # fmt: skip
+             "reward_rows.out", "rivals.out", "comparison.out", "tuning.out", "tuning.study",
+             "records.out")  # fmt: skip
 OUT_FOLDERS = ("encoder.out", "ppo.tensorboard", "selectors.out", "encode.index", "baselines.out")
 FOLDERS = ("root", "model", "index", "cifar10", "coco", "lists", "course")
 """Options that are folders to read; all others that are paths are files."""
 
 SMALL_DATA = ("--dataset", "folder", "--root", "photos")
 SMALL_ENCODER = (*SMALL_DATA, "--bits", "8", "--folds", "0", "--epochs", "1", "--arch", "alexnet_small")
+PUBLIC_KEY = Ed25519PrivateKey.from_private_bytes(bytes(32)).public_key().public_bytes_raw().hex()
 LINES: Mapping[str, tuple[str, ...]] = {
     "datasets": ("lint", "folder", "--root", "photos"),
     "codes": (*SMALL_DATA, "--bits", "8", "--epochs", "1", "--out", "new/codes.npz"),
@@ -219,6 +231,7 @@ LINES: Mapping[str, tuple[str, ...]] = {
     "metrics": ("--codes", "codes.npz", "--out", "new/report.json"),
     "encode": ("photos", "--model", "model", "--out", "new/codes.npz"),
     "search": ("photos/a/0.png", "--index", "index", "--grid", "new/grid.png"),
+    "records": ("verify", "--checkpoints", "checkpoint.json", "--log", "log.jsonl", "--public-key", PUBLIC_KEY),
     "results": (*SMALL_ENCODER, "--lengths", "4", "--seeds", "0", "--total-episodes", "32", "--out", "new/r.json"),
     "questions": (
         *SMALL_DATA,
@@ -270,6 +283,27 @@ ALLOWED: Mapping[str, tuple[str, ...]] = dict.fromkeys(
 """Values that an option takes although they are in the table of its kind."""
 
 
+def of_records() -> Iterator[tuple[tuple[str, ...], str, str]]:
+    """Lines of the words add and prove with one option at a bad value."""
+    add = (
+        "add",
+        "--index",
+        "recorded",
+        "--log",
+        "new/log.jsonl",
+        "--key",
+        "new/key.pem",
+        "--out",
+        "new/checkpoint.json",
+    )
+    prove = ("prove", "labels.npy", "--log", "log.jsonl", "--checkpoints", "checkpoint.json", "--out", "new/proof.json")
+    for word, *rest in (add, prove):
+        for option in rest[rest.index("--log") - 2 * (word == "add") :: 2]:
+            is_written = option == "--out" or (word == "add" and option != "--index")
+            for value in BAD_FOLDERS if option == "--index" else BAD_OUT_FILES if is_written else BAD_FILES:
+                yield ("records", word, *rest, f"{option}={value}"), option[2:], value
+
+
 GRADED = ("metrics", "--selection", "graded.json", "--out", "new/report.json")
 OF_POSTERIORS = ("thermometer", "--out", "new/t.npz", "--posteriors")
 CHOSEN = ("selectors", "--labels", "labels.npy", "--n-bits", "3", "--out", "new/kept")
@@ -302,6 +336,7 @@ PARTICULAR: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (("selectors", *LINES["selectors"], "--lengths", "2"), "lengths", "2"),
     (("encode", *LINES["encode"], "--n-bits", "3"), "n_bits", "3"),
     (("encode", *LINES["encode"], "--selection", "graded.json", "--n-bits", "1"), "n_bits", "1"),
+    *of_records(),
     (("ppo", *LINES["ppo"], "--codes", "bad/no-logits.npz"), "codes", "codes file"),
     (("ppo", *LINES["ppo"], "--codes", "bad/no-class_codes.npz"), "codes", "codes file"),
 )  # fmt: skip
@@ -366,7 +401,14 @@ def command_lines() -> Iterator[Line]:
     yield from (Line(*each) for each in PARTICULAR)
 
 
-POSITIONAL = {"datasets.command": 0, "datasets.name": 1, "encode.pictures": 0, "search.pictures": 0, "figures.names": 0}
+POSITIONAL = {
+    "datasets.command": 0,
+    "datasets.name": 1,
+    "encode.pictures": 0,
+    "search.pictures": 0,
+    "records.command": 0,
+    "figures.names": 0,
+}
 """Options without a name, and which word of LINES they are."""
 
 

@@ -17,6 +17,7 @@ __all__ = [
     "Origin",
     "add_pictures",
     "ask",
+    "checkpoints",
     "classes_of",
     "code_of_hex",
     "content_of",
@@ -24,8 +25,10 @@ __all__ = [
     "find_pictures",
     "hex_of",
     "load_encoder",
+    "merkle",
     "nearest",
     "origin_of",
     "printable",
+    "records",
     "within_radius",
 ]
