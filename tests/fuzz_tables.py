@@ -31,6 +31,7 @@ from hashlib_nb import artifacts, datasets, thermometer
 from hashlib_nb.__main__ import COMMANDS, main
 from hashlib_nb.search import Index, Origin
 from hashlib_nb.search.checkpoints import TreeHead
+from hashlib_nb.search.frames import write_frames
 from hashlib_nb.search.records import Log
 from tests.helpers import ONE_THREAD, ROOT, draw, noisy_codes, stage_2
 
@@ -101,6 +102,8 @@ def make_world(folder: Path) -> World:
     Index(world.here / "recorded", Origin("ab" * 32, 8, range(8))).add(
         codes[:2], ["a", "b"], [bytes(32), bytes([1] * 32)]
     )
+    shades = np.arange(0, 250, 50, np.uint8)[:, None, None, None] + np.arange(48, dtype=np.uint8)[:, None, None]
+    write_frames(world.here / "film.mp4", np.broadcast_to(shades, (5, 48, 64, 3)), 5)
     log = Log(world.here / "log.jsonl")
     log.append([{"code": code, "sha256": code * 32} for code in ("8c", "8d", "ff")])
     TreeHead.sign(log.leaves(), Ed25519PrivateKey.from_private_bytes(bytes(32))).save(world.here / "checkpoint.json")
@@ -211,7 +214,7 @@ BAD_OPTIONS = ("x", "=", "x=1", "size=x", "size=-1", "size=99999999999", "size",
 OUT_FILES = ("codes.out", "codes.report", "ppo.out", "ppo.checkpoint", "dqn.out", "metrics.out", "encode.out",
              "encode.text", "search.grid", "results.out", "questions.out", "unseen.out", "thermometer.out",
              "reward_rows.out", "rivals.out", "comparison.out", "tuning.out", "tuning.study",
-             "records.out")  # fmt: skip
+             "records.out", "video.index")  # fmt: skip
 OUT_FOLDERS = ("encoder.out", "ppo.tensorboard", "selectors.out", "encode.index", "baselines.out")
 FOLDERS = ("root", "model", "index", "cifar10", "coco", "lists", "course")
 """Options that are folders to read; all others that are paths are files."""
@@ -232,6 +235,7 @@ LINES: Mapping[str, tuple[str, ...]] = {
     "encode": ("photos", "--model", "model", "--out", "new/codes.npz"),
     "search": ("photos/a/0.png", "--index", "index", "--grid", "new/grid.png"),
     "records": ("verify", "--checkpoints", "checkpoint.json", "--log", "log.jsonl", "--public-key", PUBLIC_KEY),
+    "video": ("index", "film.mp4", "--index", "new/films.npz"),
     "results": (*SMALL_ENCODER, "--lengths", "4", "--seeds", "0", "--total-episodes", "32", "--out", "new/r.json"),
     "questions": (
         *SMALL_DATA,
@@ -278,7 +282,7 @@ LINES: Mapping[str, tuple[str, ...]] = {
 
 ALLOWED: Mapping[str, tuple[str, ...]] = dict.fromkeys(
     ("codes.block_size", "metrics.top_n", "metrics.at_n", "metrics.radius", "search.top", "search.radius",
-     "results.top_n"), (MANY,)
+     "results.top_n", "video.top", "video.radius"), (MANY,)
 )  # fmt: skip
 """Values that an option takes although they are in the table of its kind."""
 
@@ -407,6 +411,8 @@ POSITIONAL = {
     "encode.pictures": 0,
     "search.pictures": 0,
     "records.command": 0,
+    "video.command": 0,
+    "video.videos": 1,
     "figures.names": 0,
 }
 """Options without a name, and which word of LINES they are."""
