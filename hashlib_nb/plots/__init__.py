@@ -25,13 +25,15 @@ from hashlib_nb.plots.selection import (
     reward_correlations,
 )
 from hashlib_nb.plots.tuning import importances, slices
+from hashlib_nb.plots.video import alignment, found_by_radius, merkle_tree, titled_pictures
 
 __all__ = [
-    "METHODS", "RC", "above_bound", "anytime", "banner", "bit_accuracy", "bit_correlations", "chosen_shares",
-    "class_codes", "class_distances", "coded_pictures", "convergence", "differences", "distance_histogram", "episode",
-    "exchanges", "importances", "kept_bits", "kept_candidates", "leaders", "learning_curve", "losses", "map_by_length",
-    "maps_by_idea", "neighbors", "optimality_gap", "policy_entropy", "precision_at_n", "precision_radius2",
-    "precision_recall", "quantization", "query_distances", "reward_and_test", "reward_correlations", "save_fig",
-    "save_png", "search_answer", "similarity_matrices", "slices", "style", "thermometer", "time_to_level",
-    "top_matches", "training_curves", "unseen_classes",
+    "METHODS", "RC", "above_bound", "alignment", "anytime", "banner", "bit_accuracy", "bit_correlations",
+    "chosen_shares", "class_codes", "class_distances", "coded_pictures", "convergence", "differences",
+    "distance_histogram", "episode", "exchanges", "found_by_radius", "importances", "kept_bits", "kept_candidates",
+    "leaders", "learning_curve", "losses", "map_by_length", "maps_by_idea", "merkle_tree", "neighbors",
+    "optimality_gap", "policy_entropy", "precision_at_n", "precision_radius2", "precision_recall", "quantization",
+    "query_distances", "reward_and_test", "reward_correlations", "save_fig", "save_png", "search_answer",
+    "similarity_matrices", "slices", "style", "thermometer", "time_to_level", "titled_pictures", "top_matches",
+    "training_curves", "unseen_classes",
 ]  # fmt: skip
