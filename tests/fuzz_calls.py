@@ -14,6 +14,8 @@ import numpy as np
 
 from hashlib_nb import artifacts, baselines, codes, datasets, hamming, metrics, perceptual, search, selection, selectors
 from hashlib_nb import thermometer as thermo
+from hashlib_nb.search import checkpoints as search_checkpoints
+from hashlib_nb.search import video as search_video
 from tests.fuzz_tables import BAD_FILES, BAD_FOLDERS, World, bounded, foreign_words, is_shown
 from tests.helpers import noisy_codes
 
@@ -31,6 +33,8 @@ FILE_READERS: dict[str, Callable[[Path], Any]] = {
     "thermometer.read_meaning": lambda path: thermo.read_meaning(path, 8),
     "datasets.load split": lambda path: datasets.load("fashion-mini", split=path),
     "datasets.read_list": datasets.read_list,
+    "search.checkpoints.TreeHead.load": search_checkpoints.TreeHead.load,
+    "search.video.Videos.load": search_video.Videos.load,
 }
 """Functions that read one file, some with the name of their argument."""
 FOLDER_READERS: dict[str, Callable[[Path], Any]] = {

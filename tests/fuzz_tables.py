@@ -25,9 +25,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hashlib_nb import artifacts, datasets, thermometer
 from hashlib_nb.__main__ import COMMANDS, main
+from hashlib_nb.search import Index, Origin
+from hashlib_nb.search.checkpoints import TreeHead
+from hashlib_nb.search.frames import write_frames
+from hashlib_nb.search.records import Log
 from tests.helpers import ONE_THREAD, ROOT, draw, noisy_codes, stage_2
 
 SECONDS = 30
@@ -94,6 +99,14 @@ def make_world(folder: Path) -> World:
     artifacts.save_npz(world.here / "candidates.npz", candidates, made_by="a test")
     graded = {"bits": [3, 10], "n_candidates": 16, "outputs": [1, 5], "thresholds": [0.5, -1.5]}
     artifacts.save_json(world.here / "graded.json", graded)
+    Index(world.here / "recorded", Origin("ab" * 32, 8, range(8))).add(
+        codes[:2], ["a", "b"], [bytes(32), bytes([1] * 32)]
+    )
+    shades = np.arange(0, 250, 50, np.uint8)[:, None, None, None] + np.arange(48, dtype=np.uint8)[:, None, None]
+    write_frames(world.here / "film.mp4", np.broadcast_to(shades, (5, 48, 64, 3)), 5)
+    log = Log(world.here / "log.jsonl")
+    log.append([{"code": code, "sha256": code * 32} for code in ("8c", "8d", "ff")])
+    TreeHead.sign(log.leaves(), Ed25519PrivateKey.from_private_bytes(bytes(32))).save(world.here / "checkpoint.json")
     _make_files_that_do_not_fit(world.bad, made, candidates)
     datasets.load("folder", root=world.here / "photos").save_split(world.here / "split.npz")
     _make_bad(world.bad)
@@ -201,13 +214,14 @@ BAD_OPTIONS = ("x", "=", "x=1", "size=x", "size=-1", "size=99999999999", "size",
 OUT_FILES = ("codes.out", "codes.report", "ppo.out", "ppo.checkpoint", "dqn.out", "metrics.out", "encode.out",
              "encode.text", "search.grid", "results.out", "questions.out", "unseen.out", "thermometer.out",
              "reward_rows.out", "rivals.out", "comparison.out", "tuning.out", "tuning.study",
-             "ablation.out", "robustness.out")  # fmt: skip
+             "ablation.out", "robustness.out", "records.out", "video.index")  # fmt: skip
 OUT_FOLDERS = ("encoder.out", "ppo.tensorboard", "selectors.out", "encode.index", "baselines.out")
 FOLDERS = ("root", "model", "index", "cifar10", "coco", "lists", "course")
 """Options that are folders to read; all others that are paths are files."""
 
 SMALL_DATA = ("--dataset", "folder", "--root", "photos")
 SMALL_ENCODER = (*SMALL_DATA, "--bits", "8", "--folds", "0", "--epochs", "1", "--arch", "alexnet_small")
+PUBLIC_KEY = Ed25519PrivateKey.from_private_bytes(bytes(32)).public_key().public_bytes_raw().hex()
 LINES: Mapping[str, tuple[str, ...]] = {
     "datasets": ("lint", "folder", "--root", "photos"),
     "codes": (*SMALL_DATA, "--bits", "8", "--epochs", "1", "--out", "new/codes.npz"),
@@ -220,6 +234,8 @@ LINES: Mapping[str, tuple[str, ...]] = {
     "metrics": ("--codes", "codes.npz", "--out", "new/report.json"),
     "encode": ("photos", "--model", "model", "--out", "new/codes.npz"),
     "search": ("photos/a/0.png", "--index", "index", "--grid", "new/grid.png"),
+    "records": ("verify", "--checkpoints", "checkpoint.json", "--log", "log.jsonl", "--public-key", PUBLIC_KEY),
+    "video": ("index", "film.mp4", "--index", "new/films.npz"),
     "results": (*SMALL_ENCODER, "--lengths", "4", "--seeds", "0", "--total-episodes", "32", "--out", "new/r.json"),
     "questions": (
         *SMALL_DATA,
@@ -268,9 +284,30 @@ LINES: Mapping[str, tuple[str, ...]] = {
 
 ALLOWED: Mapping[str, tuple[str, ...]] = dict.fromkeys(
     ("codes.block_size", "metrics.top_n", "metrics.at_n", "metrics.radius", "search.top", "search.radius",
-     "results.top_n"), (MANY,)
+     "results.top_n", "video.top", "video.radius"), (MANY,)
 )  # fmt: skip
 """Values that an option takes although they are in the table of its kind."""
+
+
+def of_records() -> Iterator[tuple[tuple[str, ...], str, str]]:
+    """Lines of the words add and prove with one option at a bad value."""
+    add = (
+        "add",
+        "--index",
+        "recorded",
+        "--log",
+        "new/log.jsonl",
+        "--key",
+        "new/key.pem",
+        "--out",
+        "new/checkpoint.json",
+    )
+    prove = ("prove", "labels.npy", "--log", "log.jsonl", "--checkpoints", "checkpoint.json", "--out", "new/proof.json")
+    for word, *rest in (add, prove):
+        for option in rest[rest.index("--log") - 2 * (word == "add") :: 2]:
+            is_written = option == "--out" or (word == "add" and option != "--index")
+            for value in BAD_FOLDERS if option == "--index" else BAD_OUT_FILES if is_written else BAD_FILES:
+                yield ("records", word, *rest, f"{option}={value}"), option[2:], value
 
 
 GRADED = ("metrics", "--selection", "graded.json", "--out", "new/report.json")
@@ -305,6 +342,7 @@ PARTICULAR: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (("selectors", *LINES["selectors"], "--lengths", "2"), "lengths", "2"),
     (("encode", *LINES["encode"], "--n-bits", "3"), "n_bits", "3"),
     (("encode", *LINES["encode"], "--selection", "graded.json", "--n-bits", "1"), "n_bits", "1"),
+    *of_records(),
     (("ppo", *LINES["ppo"], "--codes", "bad/no-logits.npz"), "codes", "codes file"),
     (("ppo", *LINES["ppo"], "--codes", "bad/no-class_codes.npz"), "codes", "codes file"),
 )  # fmt: skip
@@ -369,7 +407,16 @@ def command_lines() -> Iterator[Line]:
     yield from (Line(*each) for each in PARTICULAR)
 
 
-POSITIONAL = {"datasets.command": 0, "datasets.name": 1, "encode.pictures": 0, "search.pictures": 0, "figures.names": 0}
+POSITIONAL = {
+    "datasets.command": 0,
+    "datasets.name": 1,
+    "encode.pictures": 0,
+    "search.pictures": 0,
+    "records.command": 0,
+    "video.command": 0,
+    "video.videos": 1,
+    "figures.names": 0,
+}
 """Options without a name, and which word of LINES they are."""
 
 

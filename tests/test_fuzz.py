@@ -40,7 +40,8 @@ HEAVY = (
     "classroom",
 )
 """Commands that bring torch, or an encoder to the world, or take long to import."""
-WORKING = ("datasets", "codes", "encoder", "thermometer", "ppo", "dqn", "selectors", "metrics", "encode", "search")
+WORKING = ("datasets", "codes", "encoder", "thermometer", "ppo", "dqn", "selectors", "metrics", "encode", "search",
+           "records", "video")  # fmt: skip
 """Commands whose usual line is quickly done."""
 
 

@@ -41,7 +41,8 @@ INSIDE = {
 LIGHT = (
     "checks", "artifacts", "hamming", "hamming.formats", "metrics", "metrics.__main__", "datasets", "datasets.__main__",
     "thermometer", "selection", "candidates", "selectors", "selectors.__main__", "baselines", "plots", "perceptual",
-    "search", "search.__main__", "search.encode", "course.lessons", "course.assignments", "__main__",
+    "search", "search.__main__", "search.encode", "search.records", "search.video", "course.lessons",
+    "course.assignments", "__main__",
 )  # fmt: skip
 """What is imported without torch, in this order: what is called with arrays alone, and commands for their help."""
 

@@ -25,16 +25,18 @@ from hashlib_nb.plots.selection import (
     learning_curve,
     policy_entropy,
     reward_correlations,
-)
+)  # fmt: skip
 from hashlib_nb.plots.tuning import importances, slices
+from hashlib_nb.plots.video import alignment, found_by_radius, merkle_tree, titled_pictures
 
 __all__ = [
-    "METHODS", "RC", "above_bound", "anytime", "banner", "bit_accuracy", "bit_correlations", "chosen_shares",
-    "class_codes", "class_distances", "clipped_objective", "coded_pictures", "convergence", "decision_process",
-    "differences", "distance_histogram", "episode", "exchanges", "found_by_family", "hash_bits", "importances",
-    "kept_bits", "kept_candidates", "lattice", "leaders", "learning_curve", "losses", "map_by_length", "maps_by_idea",
-    "neighbors", "optimality_gap", "pair_shares", "policy_entropy", "precision_at_n", "precision_radius2",
-    "precision_recall", "quantization", "query_distances", "reward_and_test", "reward_correlations", "roc", "save_fig",
-    "save_png", "search_answer", "shares_learned", "similarity_matrices", "slices", "steps", "style", "thermometer",
-    "time_to_level", "top_matches", "training_curves", "unseen_classes",
+    "METHODS", "RC", "above_bound", "alignment", "anytime", "banner", "bit_accuracy", "bit_correlations",
+    "chosen_shares", "class_codes", "class_distances", "clipped_objective", "coded_pictures", "convergence",
+    "decision_process", "differences", "distance_histogram", "episode", "exchanges", "found_by_family",
+    "found_by_radius", "hash_bits", "importances", "kept_bits", "kept_candidates", "lattice", "leaders",
+    "learning_curve", "losses", "map_by_length", "maps_by_idea", "merkle_tree", "neighbors", "optimality_gap",
+    "pair_shares", "policy_entropy", "precision_at_n", "precision_radius2", "precision_recall", "quantization",
+    "query_distances", "reward_and_test", "reward_correlations", "roc", "save_fig", "save_png", "search_answer",
+    "shares_learned", "similarity_matrices", "slices", "steps", "style", "thermometer", "time_to_level",
+    "titled_pictures", "top_matches", "training_curves", "unseen_classes",
 ]  # fmt: skip

@@ -72,6 +72,11 @@ METHODS = {
     "repaired": ("#56B4E9", "-", "P"),
     "discrete finish": ("#117733", "-.", "*"),
     "lower bound": ("#444444", ":", "None"),
+    # rules that say whether a clip is of a film
+    "vPDQ's rule": ("#AAAA00", ":", "p"),
+    "whenever": ("#EE8866", "-.", "s"),
+    "order": ("#77AADD", "--", "o"),
+    "order and changes": ("#1F4E79", "-", "^"),
 }
 """Color, line style and marker of the methods that the course shows; no two share a color, nor both of the others."""
 LINES = ("-", "--", ":", "-.", (0, (7, 2)), (0, (2, 1)))

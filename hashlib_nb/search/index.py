@@ -47,6 +47,18 @@ class Snapshot:
         found = (self.connection.execute(by_place, (self.codes.place(int(row)),)).fetchone() for row in rows)
         return [self.index.file_of(row and row[0]) for row in found]
 
+    def unpacked(self) -> np.ndarray:
+        """The codes as uint8 {0,1} [n, p]."""
+        words = np.ascontiguousarray(self.codes.packed.words.T).astype("<u8", copy=False)
+        return np.unpackbits(words.view(np.uint8), axis=1, count=self.index.n_bits, bitorder="little")
+
+    def digests(self) -> list[bytes]:
+        """SHA-256 of each picture's file as it was when it was added, 32 bytes each, in the order of adding."""
+        digests = [digest for (digest,) in self.connection.execute("SELECT digest FROM pictures ORDER BY place")]
+        if not all(isinstance(digest, bytes) and len(digest) == 32 for digest in digests):
+            raise database.damaged(self.index.file, "it holds no SHA-256 of a picture")
+        return digests
+
 
 class Index:
     """Pictures and their codes, in the order in which they were added; see the module.
@@ -153,8 +165,7 @@ class Index:
         if len(self) == 0:
             return np.zeros((0, self.n_bits), np.uint8)
         with self.snapshot() as held:
-            words = np.ascontiguousarray(held.codes.packed.words.T).astype("<u8", copy=False)
-        return np.unpackbits(words.view(np.uint8), axis=1, count=self.n_bits, bitorder="little")
+            return held.unpacked()
 
     def paths(self) -> list[Path]:
         """The files of all pictures, in the order in which they were added."""

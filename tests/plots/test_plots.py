@@ -44,6 +44,12 @@ ALIKE = np.array([[0, 0, 1, 1], [1, 1, 0, 1], [0, 0, 1, 1], [1, 1, 1, 1]], dtype
 """Bits 0 and 1 are one, bit 2 nearly their complement, bit 3 never changes."""
 MATCHES = np.arange(2 * 4 * 4, dtype=np.uint8).reshape(1, 2, 4, 4, 1)
 
+FAR = np.array([[3, 90, 80, 100], [90, 5, 90, 90], [99, 90, 0, 6]])
+"""Distances of a clip's three frames to a film's four: it is the film's beginning."""
+RULES = (np.array([0.5, 0.6, 0.7]), np.array([0.0, 0.1, 0.4]), np.array([np.nan, 0.1, 0.2]))
+TREE = ((0, 5), (0, 4), (0, 2), (2, 4), (0, 1), (1, 2), (2, 3), (3, 4), (4, 5))
+"""Nodes of a Merkle tree of five leaves."""
+
 
 CODE = np.array([0, 1] * 4 + [1, 1, 0, 0] * 2, dtype=np.uint8)
 
@@ -95,6 +101,14 @@ CASES = {
         {"cosine of pixels": np.array([0.5]), "all bits": np.array([0.8])},
         (0.34, 0.15),
     ),
+    "titled_pictures": lambda: plots.titled_pictures(
+        {f"picture {n}": np.full((6, 8, 3), 30 * n, np.uint8) for n in range(7)}
+    ),
+    "alignment": lambda: plots.alignment(FAR, np.array([0, 0, 3, 0, 1, 0]), 5, 5.0),
+    "found_by_radius": lambda: plots.found_by_radius(
+        np.array([31, 64, 90]), *({"in order": np.array([0.7, 0.8, 0.9]), "vPDQ's rule": each} for each in RULES)
+    ),
+    "merkle_tree": lambda: plots.merkle_tree(5, 2, dict.fromkeys(TREE, "a")),
     "quantization": lambda: plots.quantization(np.array([0.5, 0.3, 0.25]), {1: 0.4, 2: 0.45}),
     "bit_correlations": lambda: plots.bit_correlations({"one": ALIKE, "two": ALIKE[:, ::-1]}),
     "above_bound": lambda: plots.above_bound(
@@ -621,3 +635,22 @@ def test_the_clipped_objective_is_never_above_the_plain_one_and_flat_where_a_ste
         assert np.ptp(clipped[far, 1]) < 1e-12
         still = ~far & (abs(plain[:, 0] - 1) > 0.22)
         np.testing.assert_allclose(clipped[still], plain[still])
+
+
+def test_a_merkle_tree_marks_the_proof_of_its_leaf():
+    """RFC 9162: of leaf 2 among five, its neighbor, the pair before it, and the leaf that stands alone."""
+    from hashlib_nb.search import merkle
+
+    hashes = [merkle.leaf_hash(bytes([number])) for number in range(5)]
+    names = {(begin, end): merkle.root(hashes[begin:end]).hex() for begin, end in TREE}
+    ax = plots.merkle_tree(5, 2, names).axes[0]
+    shown = {tuple(text.get_position()): text for text in ax.texts}
+    marked = [shown[tuple(place)].get_text() for place in ax.collections[1].get_offsets().tolist()]
+    assert sorted(marked) == sorted(each.hex() for each in merkle.inclusion_proof(hashes, 2))
+    assert len(ax.collections[0].get_offsets()) == 4
+    assert sum(len(dots.get_offsets()) for dots in ax.collections) == 9
+
+
+def test_pairs_within_the_radius_have_a_dot():
+    left = CASES["alignment"]().axes[0]
+    assert sorted(map(tuple, left.collections[0].get_offsets().tolist())) == [(0.0, 0.0), (0.2, 0.2), (0.4, 0.4)]
