@@ -1,4 +1,5 @@
 """Every figure of the course, a file a chapter: arrays in, a matplotlib figure out that seaborn has drawn."""
+# isort: skip_file
 
 from hashlib_nb.plots.agents import exchanges, leaders, time_to_level
 from hashlib_nb.plots.base import METHODS, RC, save_fig, save_png, style
@@ -9,22 +10,12 @@ from hashlib_nb.plots.decisions import clipped_objective, decision_process, latt
 from hashlib_nb.plots.drawings import banner
 from hashlib_nb.plots.encoder import bit_accuracy, coded_pictures, distance_histogram, thermometer, training_curves
 from hashlib_nb.plots.evaluation import (
-    losses,
-    map_by_length,
-    precision_at_n,
-    precision_radius2,
-    precision_recall,
-    unseen_classes,
+    losses, map_by_length, precision_at_n, precision_radius2, precision_recall, unseen_classes,
 )  # fmt: skip
 from hashlib_nb.plots.perceptual import found_by_family, hash_bits, pair_shares, roc, shares_learned, steps
 from hashlib_nb.plots.pictures import neighbors, search_answer, top_matches
 from hashlib_nb.plots.selection import (
-    episode,
-    kept_bits,
-    kept_candidates,
-    learning_curve,
-    policy_entropy,
-    reward_correlations,
+    episode, kept_bits, kept_candidates, learning_curve, policy_entropy, reward_correlations,
 )  # fmt: skip
 from hashlib_nb.plots.tuning import importances, slices
 from hashlib_nb.plots.video import alignment, found_by_radius, merkle_tree, titled_pictures
