@@ -296,9 +296,10 @@ def verdict(found: pd.DataFrame, runs: pd.DataFrame, pool: str) -> str:
             runs[(runs["pool"] == pool) & (runs["method"] == name) & (runs["budget"] == limit)]
             for name, limit in (("ppo", most), ("swap", FREE))
         )
+        interval = f"{100 * line.low:+.2f} to {100 * line.high:+.2f}, {line.pools} pools"
         parts.append(
             f"After {most:,.0f} calls ({ppo['seconds'].median():.2g} s) it is {100 * line.mean:+.2f} points "
-            f"({100 * line.low:+.2f} to {100 * line.high:+.2f}, {line.pools} pools) on the test against "
+            f"({interval if line.pools > 1 else 'one pool'}) on the test against "
             f"{METHODS['swap'].title} to its end ({swap['calls'].median():,.0f} calls, {swap['seconds'].median():.2g} "
             f"s), {line.verdict}."
         )

@@ -175,12 +175,13 @@ def check_lengths(lengths: Sequence[int], pool: str, k: int) -> None:
 def _warm_up(methods: Sequence[str]) -> None:
     """Load and compile everything that the methods use, before a clock runs."""
     labels = np.eye(2, dtype=np.uint8)[np.arange(20) % 2]
-    codes = np.random.default_rng(0).integers(0, 2, (20, 8), dtype=np.uint8)
-    small = Candidates("warm-up", codes, labels, codes, labels[:, 0], codes, labels, codes, labels)
-    for method in methods:
-        run_cell(small, method, 2, 0, 64)
-    for method in ("greedy", "random_search"):  # of queries with codes of their own
-        run_cell(replace(small, reward_queries=1 - codes), method, 2, 0, 64)
+    for k in (8, 80):  # a machine word and more than one have kernels of their own
+        codes = np.random.default_rng(0).integers(0, 2, (20, k), dtype=np.uint8)
+        small = Candidates("warm-up", codes, labels, codes, labels[:, 0], codes, labels, codes, labels)
+        for method in methods:
+            run_cell(small, method, 2, 0, 100)
+        for method in ("greedy", "random_search"):  # of queries with codes of their own
+            run_cell(replace(small, reward_queries=1 - codes), method, 2, 0, 100)
 
 
 class _Store:
