@@ -271,6 +271,7 @@ class Search:
         budget: most calls; None for no limit.
         memo: False to forget (the thesis' setting): repeats are computed again, and each counts as a call.
         progress: show a bar over calls.
+        clock: what tells seconds; `time.process_time` for those of this process, whatever else the machine does.
 
     Raises:
         ValueError: n_bits outside 1..k, a budget under 1, or, when asked, a reward that is not finite.
@@ -284,6 +285,7 @@ class Search:
         *,
         memo: bool = True,
         progress: bool = False,
+        clock: Callable[[], float] = time.perf_counter,
     ):
         self.n_bits, self.k, self.budget = check_n_bits(n_bits, reward.k), reward.k, check_budget(budget)
         self.reward, self.pairs, self.memo = reward, reward.pairs, memo
@@ -298,12 +300,12 @@ class Search:
         """(calls, seconds, best) each time the best improved."""
         self.bar = tqdm(total=budget, unit="call", disable=not progress)
         self._values: dict[bytes, float] = {}
-        self._start = time.perf_counter()
+        self._clock, self._start = clock, clock()
 
     @property
     def seconds(self) -> float:
         """Seconds since the search began."""
-        return time.perf_counter() - self._start
+        return self._clock() - self._start
 
     def __call__(self, masks: np.ndarray) -> np.ndarray:
         """Rewards float64 [e] of masks {0,1} [e, k]. Raises BudgetSpent when they do not all fit."""
@@ -365,7 +367,7 @@ class Search:
         self.best_bits = None if best_bits is None else np.array(best_bits)
         self.trace = [tuple(point) for point in state["trace"]]
         self._values = dict(zip(map(bytes.fromhex, state["subsets"]), state["rewards"], strict=True))
-        self._start = time.perf_counter() - state["seconds"]
+        self._start = self._clock() - state["seconds"]
 
     def run(self, find: Callable[[Search, int], Sequence[int] | np.ndarray | None], seed: int, name: str) -> Selection:
         """The selection that the method `find` comes to from `seed`, or had come to when the budget was spent."""

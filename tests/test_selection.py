@@ -417,6 +417,15 @@ def test_a_search_says_what_the_reward_says():
     np.testing.assert_allclose(search.flipped(MASKS[0], bits), REWARD(masks), atol=1e-12)
 
 
+def test_a_search_tells_seconds_by_the_clock_that_it_is_given():
+    ticks = iter(range(100))
+    search = Search(REWARD, 4, clock=lambda: float(next(ticks)))
+    search(np.eye(12, dtype=np.uint8)[:1])  # a subset of another size is no answer, and leaves no trace
+    search(selection.random_masks(12, 4, 1))
+    assert search.trace[-1][1] == 1.0  # the first tick was the beginning
+    assert search.seconds == 2.0
+
+
 def test_only_distinct_subsets_count():
     search = Search(REWARD, 4)
     search(np.vstack([MASKS[:3], MASKS[:3]]))

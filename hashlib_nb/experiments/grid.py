@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -47,7 +48,7 @@ class Cell:
     calls: int
     """Distinct subsets that the method evaluated."""
     seconds: float
-    """What that took, on one core."""
+    """CPU seconds that it took, on one core."""
     history: dict[str, list[float]]
     """`calls`, `seconds` and `best` reward so far, each time the best improved."""
 
@@ -82,7 +83,9 @@ class Cell:
 
 def run_cell(pool: Candidates, method: str, n_bits: int, seed: int, budget: int | None) -> Cell:
     """Search, then measure what was found on the test pictures."""
-    found = pool.named(Search(pool.reward(), n_bits, budget).run(METHODS[method].find, seed, method))
+    found = pool.named(
+        Search(pool.reward(), n_bits, budget, clock=time.process_time).run(METHODS[method].find, seed, method)
+    )
     history = {name: found.history[name].tolist() for name in CURVES}
     test_map = pool.test_map(found.bits)
     seconds = history["seconds"][-1]

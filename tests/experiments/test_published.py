@@ -50,6 +50,24 @@ def test_the_readme_quotes_rows_of_the_course_s_table():
     assert not {*quoted} - {*course}
 
 
+def test_the_readme_and_the_assignment_quote_the_stored_ablation():
+    lines = artifacts.load_json(ROOT / "results" / "ablation-fashion-mini.json")["differences"]
+    at = {line["variant"]: line for line in lines if line["budget"] == 1000}
+    said = " ".join(read("README.md").split())
+    asked = read("assignments/source/05_bit_selectors/05_bit_selectors.ipynb")
+    for variant, words, line in [
+        ("PPO, untrained", "PPO that never learns", "networks that never learn"),
+        ("critic", "with a critic", "a value network"),
+        ("no restarts", "without restarts", "no bit kept"), ("annealing", "annealing", "annealing"),
+        ("stochastic greedy", "stochastic greedy", "stochastic greedy"),
+        ("best random", "the best of 1,000 random subsets", "best of 1,000 random subsets"),
+    ]:  # fmt: skip
+        mean, half = at[variant]["mean"], (at[variant]["high"] - at[variant]["low"]) / 2
+        numbers = f"{100 * mean:+.2f} ± {100 * half:.2f}"
+        assert f"{words} {numbers}" in said
+        assert f"{line} | {numbers}" in asked
+
+
 def test_every_stored_table_has_its_command_and_its_title():
     assert {path.stem for path in TABLES} <= set(published.TABLES) == set(published.SHOWN)
 
