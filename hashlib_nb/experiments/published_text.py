@@ -78,8 +78,10 @@ NOTES = """## How to read them
 - **On COCO-18 without person** deciding a query from all outputs does not pay from 32 bits on, and the ceilings lie
   below the codes: with several labels a picture a class is one of hundreds of label sets, whose posteriors 64 outputs
   tell badly. To decide by the kept bits alone, for the label set whose code is nearest, pays.
-- **What choosing is worth**, greedy's 16 bits less 16 random ones, over the tables above: {gains}. At one half 16 chosen
-  bits are as good as all 64 or better (on COCO-18 without person it takes 32). PPO and greedy are equal within the noise.
+- **What choosing is worth**, greedy's 16 bits less 16 random ones, over the tables above:
+  {gains}.
+  At one half 16 chosen bits are as good as all 64 or better (on COCO-18 without person it takes 32). PPO and greedy are
+  equal within the noise.
 - **The last table** is stage 1 alone on the published training lists of NUS-WIDE and MS-COCO (no pictures needed), 64
   bits, means over seeds 0 to 2, one thread. Every label set gets one code, but most share theirs with others (see
   *distinct codes*), and those cannot be told apart. The check of datasets notes that NUS-WIDE-21's lists are sorted by
