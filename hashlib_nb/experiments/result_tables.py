@@ -11,7 +11,7 @@ from hashlib_nb import selectors
 from hashlib_nb.thermometer import HALF
 
 if TYPE_CHECKING:
-    from hashlib_nb.experiments.results import Args
+    from hashlib_nb.experiments import results
 
 SEARCHES = ("ppo", "greedy")
 """Methods of `selectors` that the table holds."""
@@ -76,7 +76,7 @@ def summarize(rows: list[dict]) -> pd.DataFrame:
     return summary.join(deviations).join(draws).reset_index()
 
 
-def markdown(args: Args, rows: list[dict], abouts: Sequence[dict] = ()) -> str:
+def markdown(args: results.Args, rows: list[dict], abouts: Sequence[dict] = ()) -> str:
     """The table for people: mAP by method and p, then every measure of every code length.
 
     Args:
@@ -103,7 +103,7 @@ def markdown(args: Args, rows: list[dict], abouts: Sequence[dict] = ()) -> str:
     )
 
 
-def _caption(args: Args, rows: list[dict], abouts: Sequence[dict]) -> str:
+def _caption(args: results.Args, rows: list[dict], abouts: Sequence[dict]) -> str:
     """What was measured on what; the sizes are the same in every row."""
     row, scope = rows[0], f"the first {args.top_n:,} items" if args.top_n else "the whole database"
     data = " ".join([args.dataset, *args.options])
@@ -144,7 +144,7 @@ def in_words(abouts: Sequence[dict]) -> str:
     return f" {sentence[0].upper()}{sentence[1:]}."
 
 
-def _by_length(args: Args, summary: pd.DataFrame) -> Iterator[tuple[str, list[str]]]:
+def _by_length(args: results.Args, summary: pd.DataFrame) -> Iterator[tuple[str, list[str]]]:
     """Rows of the first table; methods of fixed length, and those without a code, say the same in every column."""
     for method in args.methods:
         if method not in summary.index:

@@ -18,7 +18,7 @@ from hashlib_nb.experiments import duels
 from hashlib_nb.experiments.result_tables import markdown_table, plus_minus
 
 if TYPE_CHECKING:
-    from hashlib_nb.experiments.rivals import Args
+    from hashlib_nb.experiments import rivals
 
 KINDS = ("outputs", "thermometer", "thermometer, decided")
 """What a row's codes are."""
@@ -43,7 +43,7 @@ PRINTED = {
 """The thesis' Tables 4.1 (AlexNet) and 4.2: mAP@54,000 by bits, of encoders that were tuned on a GPU."""
 
 
-def differences(precisions: Mapping[tuple, np.ndarray], args: Args) -> list[dict]:
+def differences(precisions: Mapping[tuple, np.ndarray], args: rivals.Args) -> list[dict]:
     """Ours less each rival, of one kind and length, paired by seed and by query.
 
     Returns:

@@ -296,8 +296,6 @@ class Args:
     selection: Path | None = None
     """JSON file with the bits to keep, as hashlib_nb.ppo and hashlib_nb.selectors write it: outputs of the encoder and
     the levels at which they are asked; by default all outputs, at one half"""
-    n_bits: Annotated[int | None, tyro.conf.arg(aliases=["--bits"])] = None
-    """how many bits of a nested order (hashlib-nb selectors --nested) a code has, from its front; by default all"""
     index: Path | None = None
     """folder of an index to add to, made where it is missing; a picture whose content it holds is not encoded again,
     and what is gone from the folders that are given is taken out"""
@@ -312,6 +310,8 @@ class Args:
     written), or name it and go on without"""
     device: str = "auto"
     """cpu, cuda or auto"""
+    n_bits: Annotated[int | None, tyro.conf.arg(aliases=["--bits"])] = None
+    """how many bits of a nested order (hashlib-nb selectors --nested) a code has, from its front; by default all"""
 
 
 def main(args: Args) -> None:

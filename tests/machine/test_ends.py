@@ -25,6 +25,8 @@ NEEDED = {
     "metrics": "--codes a.npz --out a.json",
     "encode": "a --model a --out a.npy",
     "search": "a --index a",
+    "records": "verify --log a",
+    "video": "index a --index b",
 }
 """Words without which a command does not begin."""
 
