@@ -126,7 +126,6 @@ UNBOUNDED = {
     "thermometer.ceiling_bracket top_n", "baselines.class_index_codes n_classes", "codes.infer_codes block_size",
     "codes.lower_bound iterations",
     "Recipe patience", "results.Args top_n", "results.Args folds", "comparison.Args folds",
-    "comparison.Args subsets",
     "tuning.Args folds",
 }  # fmt: skip
 """However much is asked of these, they take what there is, or a later check knows the limit."""

@@ -41,6 +41,8 @@ FINISHED = ("greedy", "swap")
 """Methods that also run without a budget, until they end by themselves."""
 MOST_CALLS = {"surrogate": 1000}
 """Methods that run within budgets up to this one alone, since their own time grows with the cube of the calls."""
+MAX_SUBSETS = 10_000
+"""Most random subsets of a pool and length."""
 POINTS = 24
 """Most points of a run's curve that are stored."""
 
@@ -86,7 +88,8 @@ class Args:
     def __post_init__(self) -> None:
         """Check what can be checked before any work."""
         checks.fields(self, checks.count, "workers", most=MAX_WORKERS)
-        checks.fields(self, checks.count, "folds", "subsets", least=2)
+        checks.fields(self, checks.count, "folds", least=2)
+        checks.fields(self, checks.count, "subsets", least=2, most=MAX_SUBSETS)
         checks.fields(self, checks.counts, "lengths", distinct=True)
         checks.fields(self, checks.counts, "budgets", distinct=True, most=MOST)
         checks.fields(self, checks.seeds, "seeds", "pool_seeds")

@@ -51,7 +51,7 @@ def test_all_methods_are_compared_but_those_that_are_for_few_candidates():
         ({"folds": 1}, "folds is 1; give a whole number of at least 2"),
         ({"workers": 10**6}, r"workers is 1000000; give a whole number in 1\.\.256"),
         ({"pool_seeds": (-1,)}, "pool_seeds is -1; give a whole number from 0"),
-        ({"subsets": 1}, "subsets is 1; give a whole number of at least 2"),
+        ({"subsets": 1}, r"subsets is 1; give a whole number in 2\.\.10000"),
     ],
 )
 def test_arguments_that_cannot_be_meant_are_named(wrong, message):
