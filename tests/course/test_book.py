@@ -157,7 +157,7 @@ def test_no_page_loads_anything_from_another_host(site):
     [
         ("harmonic", "reference/metrics"),
         ("plotkin", "lessons/01_hash_codes"),
-        ("restarts", "lessons/05_bit_selectors"),
+        ("restarts", "lessons/08_agents"),
         ("crossfit", "reference/glossary"),
         ("tensorboard", "api/bits"),
         ("nbgrader", "classroom"),
