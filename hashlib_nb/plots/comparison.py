@@ -81,8 +81,10 @@ def differences(lines: Sequence[str], measures: Mapping[str, np.ndarray], xlabel
         ax.hlines(place, low, high, color="0.3", linewidth=1.2)
         dots = {"palette": {True: blue, False: "white"}, "edgecolor": blue, "linewidth": 1, "s": 24, "zorder": 3}
         sns.scatterplot(x=mean, y=place, hue=(low > 0) | (high < 0), legend=False, ax=ax, **dots)
-        ax.set(title=measure, xlabel=xlabel)
+        ax.set(title=measure, xlabel=xlabel if len(measures) < 3 else "points")
         ax.xaxis.set_major_locator(MaxNLocator(4))
+    if len(measures) > 2:
+        fig.supxlabel(xlabel, fontsize="medium")
     panels[0, 0].set_ylim(len(lines) - 0.5, -0.5)
     panels[0, 0].set_yticks(place, lines)
     panels[0, 0].set_ylabel(ylabel)
