@@ -68,6 +68,11 @@ def test_the_readme_and_the_assignment_quote_the_stored_ablation():
         assert f"{line} | {numbers}" in asked
 
 
+def test_the_verdict_in_the_readme_is_that_of_the_stored_comparison():
+    verdict = artifacts.load_json(ROOT / "results" / "comparison-fashion-mini.json")["verdicts"]["thermometer"]
+    assert verdict.removeprefix("PPO on thermometer: ") in " ".join(read("README.md").split())
+
+
 def test_every_stored_table_has_its_command_and_its_title():
     assert {path.stem for path in TABLES} <= set(published.TABLES) == set(published.SHOWN)
 
