@@ -205,7 +205,7 @@ def pool_rows(pool: Candidates, pool_seed: int, lengths: Sequence[int], subsets:
         row = {"pool": pool.name, "pool_seed": pool_seed, "bits": bits, "k": pool.k}
         row |= {"reward": reward.mean(), "sd": reward.std(ddof=1), "test": test.mean()}
         for kind in kinds:
-            paid = pool.rewarded_by(kind).reward()(masks)
+            paid = reward if kind == "crossfit" else pool.rewarded_by(kind).reward()(masks)
             row[f"rank_{kind}"] = pd.Series(paid).corr(test, method="spearman")
         rows.append({name: round(each, 6) if isinstance(each, float) else each for name, each in row.items()})
     return rows

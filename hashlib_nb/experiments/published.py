@@ -19,6 +19,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -146,53 +147,41 @@ def folder() -> Path:
 
 
 def make_tables(args: Args) -> None:
-    """Run `hashlib_nb results` for each table that `only` names, or else for each whose folder is given."""
+    """Make each table that `only` names, or else each whose folder is given, by the command of its kind."""
     for name, table in asked_tables(args).items():
-        path = folder() / f"{name}.json"
-        root = table.root and Path(table.dataset.upper())
-        results.make_table(replace(table, out=path), shown=replace(table, root=root, out=Path("results", path.name)))
-
-
-def make_rivals(args: Args) -> None:
-    """Run `hashlib_nb rivals` for each of its tables that is asked for."""
+        results.make_table(_placed(table, name), shown=_shown(table, name))
     for name, table in _asked(args, RIVALS).items():
-        path = folder() / f"{name}.json"
-        where = {"root": Path(table.dataset.upper()), "out": Path("results", path.name)}
-        shown = replace(table, **where)
         trials = table.trials and folder() / table.trials.name
-        rivals.make_table(replace(table, out=path, trials=trials), shown=shown)
-
-
-def make_comparisons(args: Args) -> None:
-    """Run `hashlib_nb comparison` and `hashlib_nb ablation` for each of their records that is asked for."""
-    for module, tables in ((comparison, COMPARISONS), (ablation, ABLATION)):
+        rivals.make_table(replace(_placed(table, name), trials=trials), shown=_shown(table, name))
+    for module, tables in ((comparison, COMPARISONS), (ablation, ABLATION), (robustness, ROBUSTNESS)):
         for name, table in _asked(args, tables).items():
-            path = folder() / f"{name}.json"
-            root = table.root and Path(table.dataset.upper())
-            shown = replace(table, root=root, out=Path("results", path.name))
-            module.make_record(replace(table, out=path), shown=shown)
+            module.make_record(_placed(table, name), shown=_shown(table, name))
 
 
-def make_robustness(args: Args) -> None:
-    """Run `hashlib_nb robustness` for each of its records that is asked for."""
-    for name, table in _robustness(args).items():
-        where = {"root": table.root and Path("COCO"), "out": Path("results", f"{name}.json")}
-        robustness.make_record(replace(table, out=folder() / f"{name}.json"), shown=replace(table, **where))
+def _placed(table: Any, name: str) -> Any:
+    """Arguments of a table whose JSON goes to `folder`."""
+    return replace(table, out=folder() / f"{name}.json")
 
 
-def _robustness(args: Args) -> dict[str, robustness.Args]:
-    wanted = args.only if args.only else ROBUSTNESS if args.coco is not None else ()
-    return {name: replace(table, root=args.coco) for name, table in ROBUSTNESS.items() if name in wanted}
+def _shown(table: Any, name: str) -> Any:
+    """The same as its record has them: without a path of this machine."""
+    root = table.root and Path(_dataset(table).upper())
+    return replace(table, root=root, out=Path("results", f"{name}.json"))
+
+
+def _dataset(table: Any) -> str:
+    """Whose pictures a table is about; hashes are attacked on COCO-18's."""
+    return getattr(table, "dataset", "coco")
 
 
 def asked_tables(args: Args) -> dict[str, results.Args]:
-    """The tables that `make_tables` makes, by name, with the folders that `args` give."""
+    """The tables of `hashlib_nb results` that are asked for, by name, with the folders that `args` give."""
     return _asked(args, TABLES)
 
 
 def _asked(args: Args, tables: dict) -> dict:
     roots = {"cifar10": args.cifar10, "coco": args.coco}
-    with_root = {name: replace(table, root=roots.get(table.dataset)) for name, table in tables.items()}
+    with_root = {name: replace(table, root=roots.get(_dataset(table))) for name, table in tables.items()}
     return {
         name: table for name, table in with_root.items() if (name in args.only if args.only else table.root is not None)
     }
@@ -200,13 +189,13 @@ def _asked(args: Args, tables: dict) -> dict:
 
 def planned(args: Args) -> plan.Plan:
     """What all tables that `make_tables` makes want made; what several want, once."""
-    tables = {name: replace(table, out=folder() / f"{name}.json") for name, table in asked_tables(args).items()}
     besides = () if args.lists is None else ("lists: stage 1 on each, not counted",)
-    besides += tuple(f"{name}: not counted, hashlib-nb rivals --plan says it" for name in _asked(args, RIVALS))
-    besides += tuple(f"{name}: not counted, hashlib-nb robustness --plan says it" for name in _robustness(args))
-    searches = [comparison.plan_of(table) for table in _asked(args, COMPARISONS).values()]
-    searches += [ablation.plan_of(table) for table in _asked(args, ABLATION).values()]
-    return sum([*(results.planned(table) for table in tables.values()), *searches], plan.Plan(besides=besides))
+    for command, tables in {"rivals": RIVALS, "robustness": ROBUSTNESS}.items():
+        besides += tuple(f"{name}: not counted, hashlib-nb {command} --plan says it" for name in _asked(args, tables))
+    plans = [results.planned(_placed(table, name)) for name, table in asked_tables(args).items()]
+    for module, tables in ((comparison, COMPARISONS), (ablation, ABLATION)):
+        plans += [module.plan_of(table) for table in _asked(args, tables).values()]
+    return sum(plans, plan.Plan(besides=besides))
 
 
 def measure_lists(args: Args) -> None:
@@ -225,17 +214,16 @@ def measure_lists(args: Args) -> None:
 
 def gains(bits: int = 16) -> str:
     """From where to where greedy's bits are ahead of random ones over all stored tables, in points of mAP, by kind."""
-    words = []
-    for kind, name in (("", "at one half"), ("thermometer ", "thermometer"), ("decided ", "decided thermometer")):
-        found = []
-        for path in (folder() / f"{table}.json" for table in SHOWN):
-            if path.exists():
-                means = pd.DataFrame(artifacts.load_json(path)["summary"]).set_index(["method", "bits"])["map"]
+    kinds = {"": "at one half", "thermometer ": "thermometer", "decided ": "decided thermometer"}
+    found: dict[str, list[float]] = {}
+    for path in (folder() / f"{table}.json" for table in SHOWN):
+        if path.exists():
+            means = pd.DataFrame(artifacts.load_json(path)["summary"]).set_index(["method", "bits"])["map"]
+            for kind, name in kinds.items():
                 if (f"{kind}greedy", bits) in means.index:
-                    found.append(100 * (means[f"{kind}greedy", bits] - means[f"{kind}random", bits]))
-        if found:
-            words.append(f"{name} {min(found):.1f} to {max(found):.1f} points")
-    return ", ".join(words)
+                    points = 100 * (means[f"{kind}greedy", bits] - means[f"{kind}random", bits])
+                    found.setdefault(name, []).append(points)
+    return ", ".join(f"{name} {min(points):.1f} to {max(points):.1f} points" for name, points in found.items())
 
 
 def map_tables() -> list[str]:
@@ -523,9 +511,6 @@ def main(args: Args) -> None:
         plan.show(planned(args))
         return
     make_tables(args)
-    make_rivals(args)
-    make_comparisons(args)
-    make_robustness(args)
     if args.lists is not None:
         measure_lists(args)
     if args.banner:

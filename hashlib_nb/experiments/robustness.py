@@ -333,14 +333,19 @@ def markdown(record: Mapping[str, Any]) -> list[str]:
 
 def families(record: Mapping[str, Any]) -> list[str]:
     """Families of the record's attacks, in their order."""
-    return [*dict.fromkeys(name.rpartition(" (")[0].rpartition(" ")[0] for name in record["attacks"])]
+    return [*dict.fromkeys(map(family_of, record["attacks"]))]
+
+
+def family_of(attack: str) -> str:
+    """An attack's family, by the name that a record has: family, strength and unit."""
+    return attack.rpartition(" (")[0].rpartition(" ")[0]
 
 
 def by_family(each: Mapping[str, Any]) -> dict[str, float]:
     """Mean share of a row's copies that are found, for each family of attacks."""
     found: dict[str, list[float]] = {}
     for name, about in each["attacks"].items():
-        found.setdefault(name.rpartition(" (")[0].rpartition(" ")[0], []).append(about["recall"])
+        found.setdefault(family_of(name), []).append(about["recall"])
     return {family: float(np.mean(values)) for family, values in found.items()}
 
 

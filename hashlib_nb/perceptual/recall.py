@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hashlib_nb import checks
-from hashlib_nb.hamming import Histograms, Pairs, check_bits, check_codes
+from hashlib_nb.hamming import Pairs, check_bits, check_codes
 from hashlib_nb.perceptual.measures import recall_at
 from hashlib_nb.selection import Reward
 
@@ -55,9 +55,12 @@ class RecallReward(Reward):
         masks = self.pairs.check_masks(masks)
         self.calls += len(masks)
         step = max(1, CELLS // (self.pairs.n_distinct * (int(masks.sum(axis=1).max(initial=0)) + 1)))
-        parts = [self._of(self.pairs.histograms_many(masks[first : first + step], distinct=True), "q,eql->el")
-                 for first in range(0, len(masks), step)]  # fmt: skip
-        return np.concatenate([np.zeros(0), *parts])
+        parts = [np.zeros(0)]
+        for first in range(0, len(masks), step):
+            found = self.pairs.histograms_many(masks[first : first + step], distinct=True)
+            sums = (np.einsum("q,eql->el", self._weights, each) for each in (found.relevant, found.counts))
+            parts.append(self._recall(*sums))
+        return np.concatenate(parts)
 
     def flipped(self, mask: np.ndarray, bits: Sequence[int] | np.ndarray) -> np.ndarray:
         """Rewards float64 [b] of `mask` {0,1} [k] with each of the b `bits` toggled alone; see `Reward.flipped`."""
@@ -71,10 +74,6 @@ class RecallReward(Reward):
             weights = self._weights[rows]
             counts = counts + np.einsum("q,qbl->bl", weights, found.counts)
             relevant = relevant + np.einsum("q,qbl->bl", weights, found.relevant)
-        return self._recall(relevant, counts)
-
-    def _of(self, found: Histograms, sums: str) -> np.ndarray:
-        counts, relevant = (np.einsum(sums, self._weights, each) for each in (found.counts, found.relevant))
         return self._recall(relevant, counts)
 
     def _recall(self, relevant: np.ndarray, counts: np.ndarray) -> np.ndarray:
