@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import math
 import operator
+import re
 from collections.abc import Callable, Iterable
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -190,6 +192,23 @@ def rows(value: Any, name: str, n: int) -> np.ndarray:
     if found.size and (found[0] < 0 or found[-1] >= n):
         raise ValueError(f"{name} has row {found[0] if found[0] < 0 else found[-1]} of {n}; give {wanted}")
     return found
+
+
+def packages(user: str, *requirements: str) -> None:
+    """Check that packages of an extra are installed, before `user` imports them.
+
+    Args:
+        user: what needs them, as it is named to whoever reads the error.
+        requirements: each as pip takes it, such as "optuna>=5,<6"; its name is that of the module.
+
+    Raises:
+        ValueError: one is missing, with the line that installs them all.
+    """
+    names = [re.match(r"\w+", each)[0] for each in requirements]
+    if not all(map(find_spec, names)):
+        lines = " ".join(f"'{each}'" for each in requirements)
+        plural = "s" * (len(names) > 1)
+        raise ValueError(f"{user} needs the package{plural} {' and '.join(names)}: python -m pip install {lines}")
 
 
 def shown(value: Any) -> str:

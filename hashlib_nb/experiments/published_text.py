@@ -40,11 +40,12 @@ on the same two kinds of candidates of Fashion-MNIST, 16 bits, less the default'
 ATTACKED = """## Perceptual hashes under attack
 
 Chapters 1 and 2: 500 photographs of COCO-18 and copies of them, one for each line of `hashlib_nb.perceptual.TABLE`.
-Nothing is learned here but which of PDQ's bits to keep. *Effective bits*: fair coins that would differ as different
-pictures do. *Equal error*: where as many copies are missed as different pictures are taken for copies. *False alarms*:
-pairs of a copy and another picture's original. *Precision*: of each copy the nearest other picture counts. The second
-table has one radius a hash, that of the false alarms above, and percent of the copies within it. Notebook 10 is the
-lesson."""
+Nothing is learned here but which of PDQ's bits to keep, and *learned codes*: 64 bits of a frozen EfficientNet-Lite0
+fitted to labels of COCO-18 (the first encoder of that table), which say what is shown and not whose copy it is.
+*Effective bits*: fair coins that would differ as different pictures do. *Equal error*: where as many copies are missed
+as different pictures are taken for copies. *False alarms*: pairs of a copy and another picture's original.
+*Precision*: of each copy the nearest other picture counts. The second table has one radius a hash, that of the false
+alarms above, and percent of the copies within it. Notebook 10 is the lesson."""
 PAYING = """## Who should pay for a choice
 
 Asked of training pictures alone: which rows let greedy choose bits that serve other pictures, and what the last layer

@@ -13,7 +13,7 @@ found at a rate of false alarms. They choose on one half of the photographs and 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -26,7 +26,7 @@ from tqdm.auto import tqdm
 
 from hashlib_nb import artifacts, checks, perceptual, selection, selectors
 from hashlib_nb.datasets import Pictures, passed_over, square, walk
-from hashlib_nb.experiments import plan
+from hashlib_nb.experiments import duels, plan
 from hashlib_nb.experiments.provenance import made_by
 from hashlib_nb.experiments.result_tables import markdown_table
 from hashlib_nb.perceptual import ATTACKS, HASHES, CopyDistances
@@ -37,7 +37,7 @@ CHUNK = 25
 LEARNED = "learned"
 """Name of the row of an encoder's codes."""
 PACKAGES = ("imagehash", "pdqhash", "pywavelets", "pillow")
-"""Beside those of every table: packages whose version can change a number."""
+"""Beside those of every table: packages whose version can change a number; pdqhash where it is asked for."""
 CHOSEN_FROM = "pdq"
 """The hash some of whose bits are kept."""
 RANDOM_SUBSETS = 20
@@ -112,6 +112,8 @@ class Coder:
 
     def __init__(self, args: Args):
         self.args = args
+        if CHOSEN_FROM in args.hashes:
+            perceptual.check_extra()
         if args.model is not None and not args.model.is_dir():
             raise FileNotFoundError(f"model: {artifacts.shown(args.model)} is no folder; give that of an encoder")
         self.encoder = None if args.model is None else load_encoder(args.model)
@@ -124,7 +126,7 @@ class Coder:
         images, args = self.images, self.args
         found = {"data": images.digest if isinstance(images, Pictures) else artifacts.digest(images)}
         found |= {"attacks": [each.name for each in ATTACKS], "hashes": list(args.hashes), "seed": args.seed}
-        found["versions"] = {name: version(name) for name in PACKAGES}
+        found["versions"] = versions(args)
         if args.model is not None:
             found["model"] = [artifacts.sha256(file).hex() for file in sorted(args.model.glob("encoder.*"))]
         return found
@@ -159,6 +161,11 @@ class Coder:
                 found[LEARNED].append(self.encoder.encode(squares))
             found["keys"].append([perceptual.keyed_codes([image], key)[0] for key in KEYS])
         return {name: np.array(each, dtype=np.uint8) for name, each in found.items()}
+
+
+def versions(args: Args) -> dict[str, str]:
+    """Of the packages beside those of every table."""
+    return {name: version(name) for name in PACKAGES if name != "pdqhash" or CHOSEN_FROM in args.hashes}
 
 
 def drawn(args: Args) -> Pictures | np.ndarray:
@@ -232,6 +239,21 @@ def title_of(name: str) -> str:
     return "learned codes" if name == LEARNED else HASHES[name].title
 
 
+def found_by_picture(codes: np.ndarray, far: CopyDistances, rate: float) -> np.ndarray:
+    """Share of each picture's copies that are found at a rate of false alarms, float64 [n]; their mean is the recall.
+
+    Args:
+        codes: uint8 [n, 1 + attacks, k].
+        far: the distances of all of them.
+        rate: of false alarms; the radius is the one of `far`, the same for every picture.
+    """
+    radius, apart = far.radius_at_rate(rate), (codes[:, :1] != codes[:, 1:]).sum(axis=2)
+    within, beyond = (apart <= radius).mean(axis=1), (apart <= radius + 1).mean(axis=1)
+    low, high = within.mean(), beyond.mean()
+    weight = (far.recall_at_rate(rate) - low) / (high - low) if high > low else 0.0  # between two radii
+    return within + weight * (beyond - within)
+
+
 def chosen(codes: np.ndarray, args: Args, folder: Path) -> dict[str, Any]:
     """Bits kept on one half of the pictures, measured on the other; codes uint8 [n, 1 + attacks, k]."""
     order = np.random.default_rng(args.seed).permutation(len(codes))
@@ -240,14 +262,17 @@ def chosen(codes: np.ndarray, args: Args, folder: Path) -> dict[str, Any]:
     originals, copies, copy_of = flat(mine)
     reward = perceptual.RecallReward(copies, originals, copy_of, rate=args.rate)
 
-    def line(title: str, bits: np.ndarray, **about: Any) -> dict[str, Any]:
+    def line(title: str, bits: np.ndarray, **about: Any) -> tuple[dict[str, Any], np.ndarray]:
         there, changed, whose = flat(theirs[:, :, bits])
         far = perceptual.distances_of(there, changed, whose)
-        return {"title": title, "bits": len(bits)} | about | summary(far, args)
+        shares = found_by_picture(theirs[:, :, bits], far, args.rate)
+        about |= summary(far, args) | {"recall_interval": duels.resampled(shares, seed=args.seed)}
+        return {"title": title, "bits": len(bits)} | about, shares
 
-    lines = [line("all", np.arange(codes.shape[2]), reward=reward.of_bits(range(codes.shape[2])))]
+    lines = [line("all", np.arange(codes.shape[2]), reward=reward.of_bits(range(codes.shape[2])))[0]]
     masks = selection.random_masks(codes.shape[2], args.n_bits, RANDOM_SUBSETS, args.seed)
-    some = [line("random", np.flatnonzero(mask)) for mask in masks]
+    some, shares = zip(*(line("random", np.flatnonzero(mask)) for mask in masks), strict=True)
+    by_chance = np.mean(shares, axis=0)
     measures = ("equal_error_rate", "recall", "recall_at_precision", "area")
     spread = {f"{name}_sd": float(np.std([each[name] for each in some], ddof=1)) for name in measures}
     means = {name: float(np.mean([each[name] for each in some])) for name in measures}
@@ -264,10 +289,9 @@ def chosen(codes: np.ndarray, args: Args, folder: Path) -> dict[str, Any]:
             ),
         )  # fmt: skip
         seconds = {"seconds": float(found.history["seconds"][-1]), "loaded_or_made": time.perf_counter() - start}
-        lines.append(
-            line(selectors.METHODS[method].title, found.bits, reward=found.reward, calls=found.calls, **seconds)
-            | {"kept": found.bits.tolist()}
-        )
+        about = {"reward": found.reward, "calls": found.calls, "kept": found.bits.tolist()} | seconds
+        one, shares = line(selectors.METHODS[method].title, found.bits, **about)
+        lines.append(one | {"beyond_random": duels.resampled(shares - by_chance, seed=args.seed)})
     return {"of": CHOSEN_FROM, "chosen_on": len(mine), "reported_on": len(theirs), "rows": lines}
 
 
@@ -280,7 +304,7 @@ def make_record(args: Args, shown: Args | None = None) -> dict[str, Any]:
     """
     artifacts.check_writable(args.path, artifacts.replaces_json("rows", "command"))
     about = made_by("robustness", shown or args)
-    about["versions"] |= {name: version(name) for name in PACKAGES}
+    about["versions"] |= versions(args)
     coder = Coder(args)
     codes = coder.codes()
     record = about | {"pictures": len(coder.images), "attacks": [each.name for each in ATTACKS], "anchors": ANCHORS}
@@ -362,17 +386,31 @@ def _of_chosen(found: Mapping[str, Any], at: str, sure: str) -> list[str]:
         "reward",
         "equal error",
         f"found at {at}",
+        "95% interval",
+        "points beyond random",
         f"found at {sure}",
     )
-    measures = ("equal_error_rate", "recall", "recall_at_precision")
     lines = [
-        (each["title"], str(each["bits"]), f"{each['reward']:.4f}",
-         *(f"{_percent(each[name])} ± {100 * each[f'{name}_sd']:.1f}" if f"{name}_sd" in each else _percent(each[name])
-           for name in measures))
+        (each["title"], str(each["bits"]), f"{each['reward']:.4f}", *_scores(each, "equal_error_rate", "recall"),
+         _between(each.get("recall_interval"), "{:.1f}"), _between(each.get("beyond_random"), "{:+.1f}"),
+         *_scores(each, "recall_at_precision"))
         for each in found["rows"]
     ]  # fmt: skip
-    about = f"Chosen on {found['chosen_on']} pictures (reward), reported on {found['reported_on']} others."
+    about = (
+        f"Chosen on {found['chosen_on']} pictures (reward), reported on {found['reported_on']} others. Random is the "
+        f"mean ± standard deviation of {RANDOM_SUBSETS} subsets; intervals are of the share found, over pictures."
+    )
     return [about, "", *markdown_table(columns, lines)]
+
+
+def _scores(each: Mapping[str, Any], *names: str) -> Iterator[str]:
+    for name in names:
+        spread = f" ± {100 * each[f'{name}_sd']:.1f}" if f"{name}_sd" in each else ""
+        yield _percent(each[name]) + spread
+
+
+def _between(ends: Sequence[float] | None, form: str) -> str:
+    return " to ".join(form.format(100 * end) for end in ends) if ends else ""
 
 
 def _percent(share: float) -> str:

@@ -265,10 +265,9 @@ def library() -> Any:
     Raises:
         ValueError: it is not installed.
     """
-    try:
-        import optuna  # here, since no other command needs it
-    except ImportError:
-        raise ValueError("tuning needs the package optuna: python -m pip install 'optuna>=5,<6'") from None
+    checks.packages("tuning", "optuna>=5,<6")
+    import optuna  # here, since no other command needs it
+
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     return optuna

@@ -15,6 +15,7 @@ from hashlib_nb.perceptual.hashes import (
     KEYED_SIDE,
     PUBLIC_KEY,
     PerceptualHash,
+    check_extra,
     hash_pictures,
     keyed_codes,
     pdq_quality,
@@ -26,7 +27,7 @@ from hashlib_nb.perceptual.security import peak_signal_to_noise, recover_key, se
 
 __all__ = [
     "ATTACKS", "HASHES", "KEYED_SIDE", "PUBLIC_KEY", "TABLE", "Attack", "CopyDistances", "PerceptualHash",
-    "RecallReward", "Uniqueness", "block_means", "check_image", "dead_leaves", "distances_of", "gray",
+    "RecallReward", "Uniqueness", "block_means", "check_extra", "check_image", "dead_leaves", "distances_of", "gray",
     "hash_pictures", "homomorphic", "hue", "key_sensitivity", "keyed_codes", "low_frequencies", "pdq_quality",
     "peak_signal_to_noise", "photographs", "recover_key", "sample", "second_preimage", "uniqueness",
     "wavelet_approximation", "wilson",

@@ -16,7 +16,6 @@ from functools import cache, partial
 
 import imagehash
 import numpy as np
-import pdqhash
 from PIL import Image
 
 from hashlib_nb import checks
@@ -52,13 +51,29 @@ def _classical(function: Callable, **settings) -> Callable[[np.ndarray], np.ndar
     return lambda image: function(Image.fromarray(image), **settings).hash.ravel()
 
 
+def check_extra() -> None:
+    """Raise ValueError where the package of the extra "perceptual" is missing: PDQ needs it."""
+    checks.packages("PDQ", "pdqhash>=0.2.7,<1")
+
+
+def _pdq_and_quality(image: np.ndarray) -> tuple[np.ndarray, int]:
+    check_extra()
+    import pdqhash  # here, since it is an extra: some machines have no compiler to build it with
+
+    return pdqhash.compute(np.ascontiguousarray(image))
+
+
 def _pdq(image: np.ndarray) -> np.ndarray:
-    return pdqhash.compute(np.ascontiguousarray(image))[0]
+    return _pdq_and_quality(image)[0]
 
 
 def pdq_quality(image) -> int:
-    """PDQ's quality of a picture, 0 to 100: how much changes from pixel to pixel; below 50 ignore its hash."""
-    return int(pdqhash.compute(np.ascontiguousarray(check_image(image)))[1])
+    """PDQ's quality of a picture, 0 to 100: how much changes from pixel to pixel; below 50 ignore its hash.
+
+    Raises:
+        ValueError: what is no picture, or the package pdqhash is missing.
+    """
+    return int(_pdq_and_quality(check_image(image))[1])
 
 
 @cache
@@ -135,7 +150,7 @@ def hash_pictures(name: str, images: Iterable[np.ndarray]) -> np.ndarray:
         images: pictures uint8 [h, w, 3], of any sizes.
 
     Raises:
-        ValueError: an unknown name, or no picture.
+        ValueError: an unknown name, no picture, or "pdq" without the package pdqhash.
     """
     if name not in HASHES:
         raise ValueError(f"name is {checks.shown(name)}; there are {', '.join(HASHES)}")

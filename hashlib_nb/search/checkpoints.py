@@ -12,7 +12,6 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -35,9 +34,7 @@ KINDS: dict[str, Callable[[Any], bool]] = {
 
 def check_extra() -> None:
     """Raise ValueError where the packages of the extra "records" are missing."""
-    if not all(map(find_spec, ("cryptography", "rfc8785"))):
-        pip = "python -m pip install 'cryptography>=44,<51' 'rfc8785>=0.1.4,<1'"
-        raise ValueError(f"records needs the packages cryptography and rfc8785: {pip}")
+    checks.packages("records", "cryptography>=44,<51", "rfc8785>=0.1.4,<1")
 
 
 def canonical(value: Any) -> bytes:

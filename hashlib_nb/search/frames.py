@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,9 +26,7 @@ SIDE = 512
 
 def check_extra() -> None:
     """Raise ValueError where the packages of the extra "video" are missing."""
-    if not all(map(find_spec, ("av", "pdqhash"))):
-        pip = "python -m pip install 'av>=14,<19' 'pdqhash>=0.2.7,<1'"
-        raise ValueError(f"video needs the packages av and pdqhash: {pip}")
+    checks.packages("video", "av>=14,<19", "pdqhash>=0.2.7,<1")
 
 
 def read_frames(path: Path, rate: float | None = RATES[1], *, side: int = SIDE) -> Iterator[np.ndarray]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hashlib_nb import artifacts, perceptual
+from hashlib_nb import artifacts, checks, perceptual
 from hashlib_nb.experiments import plan, robustness
 from hashlib_nb.experiments.robustness import Args
 
@@ -58,6 +58,48 @@ def test_bits_are_chosen_on_one_half_and_reported_on_the_other(record):
             0.05
         )
     assert rows["greedy"]["reward"] >= max(rows["first p"]["reward"], rows["random"]["reward"])
+
+
+def test_a_pictures_share_is_that_of_its_copies_and_their_mean_the_recall(home):
+    """The radius lies between two whole distances; a rate that is one of the curve's own makes it a whole one."""
+    codes = robustness.Coder(ARGS).codes()["phash"]
+    far = perceptual.distances_of(*robustness.flat(codes))
+    apart = (codes[:, :1] != codes[:, 1:]).sum(axis=2)
+    rates = far.false_positive_rate[far.false_positive_rate > 0]
+    for rate in (0.03, 0.2, *rates[:3]):
+        shares = robustness.found_by_picture(codes, far, rate)
+        assert shares.mean() == pytest.approx(far.recall_at_rate(rate))
+        radius = far.radius_at_rate(rate)
+        assert ((apart <= radius).mean(axis=1) <= shares).all()
+        assert (shares <= (apart <= radius + 1).mean(axis=1)).all()
+    assert shares == pytest.approx((apart <= radius).mean(axis=1))
+
+
+def test_intervals_are_over_pictures_and_hold_what_they_are_of(record):
+    all_bits, by_chance, *kept = record["chosen"]["rows"]
+    for row in (all_bits, *kept):
+        low, high = row["recall_interval"]
+        assert low <= row["recall"] <= high
+    for row in kept:
+        low, high = row["beyond_random"]
+        assert low <= row["recall"] - by_chance["recall"] <= high
+    text = "\n".join(robustness.markdown(artifacts.load_json(ARGS.path)))
+    low, high = all_bits["recall_interval"]
+    assert f"{100 * low:.1f} to {100 * high:.1f}" in text
+
+
+def test_without_the_package_of_pdq_there_is_one_sentence_and_the_other_hashes(home, monkeypatch):
+    there = checks.find_spec
+    monkeypatch.setattr(checks, "find_spec", lambda name: None if name == "pdqhash" else there(name))
+    monkeypatch.setattr(robustness, "version", lambda name: pytest.fail(name) if name == "pdqhash" else "1")
+    wanted = "^PDQ needs the package pdqhash: python -m pip install 'pdqhash>=0.2.7,<1'$"
+    with pytest.raises(ValueError, match=wanted):
+        robustness.Coder(ARGS)
+    with pytest.raises(ValueError, match=wanted):
+        perceptual.pdq_quality(np.zeros((64, 64, 3), np.uint8))
+    coder = robustness.Coder(replace(ARGS, hashes=("phash",), n_bits=0))
+    assert "pdqhash" not in coder.settings["versions"]
+    assert coder.code(slice(0, 1))["phash"].shape == (1, 1 + len(perceptual.ATTACKS), 256)
 
 
 def test_it_goes_on_from_its_files_and_says_the_same(record, monkeypatch, capsys):

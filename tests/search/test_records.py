@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from hashlib_nb import checks
 from hashlib_nb.artifacts import ArtifactError
 from hashlib_nb.search import Index, Origin, checkpoints, hex_of, merkle, records
 from hashlib_nb.search.checkpoints import Consistency, Inclusion, TreeHead
@@ -310,8 +311,8 @@ def test_a_key_of_another_kind_is_refused(house, content):
 
 @pytest.mark.parametrize("package", ["rfc8785", "cryptography"])
 def test_a_missing_extra_is_one_sentence_with_the_line_for_pip(house, package, monkeypatch):
-    there = checkpoints.find_spec
-    monkeypatch.setattr(checkpoints, "find_spec", lambda name: None if name == package else there(name))
+    there = checks.find_spec
+    monkeypatch.setattr(checks, "find_spec", lambda name: None if name == package else there(name))
     words = ("--index", house.index, "--log", house.log, "--key", house.key, "--out", house.new)
     assert "python -m pip install 'cryptography" in refusal(records, "add", *words)
 
