@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,17 @@ def test_constraints_pin_every_dependency_within_its_range():
     for wanted in requirements("test", "tuning", "records", "video", "bench"):
         assert wanted.specifier.contains(pinned[canonicalize_name(wanted.name)]), wanted
     assert len(pinned) == len(lines)
+
+
+def test_every_pinned_version_takes_the_oldest_python_that_the_package_takes():
+    oldest = re.fullmatch(r">=(\d+\.\d+)", tomllib.loads(read("pyproject.toml"))["project"]["requires-python"])[1]
+    assert f"Python {oldest} or later" in read("README.md")
+    for name in re.findall(r"^([a-z0-9-]+)==", read("constraints.txt"), re.MULTILINE):
+        try:
+            wanted = metadata.metadata(name).get("Requires-Python") or ""
+        except metadata.PackageNotFoundError:  # of an extra that is not installed here
+            continue
+        assert SpecifierSet(wanted).contains(f"{oldest}.0"), f"{name} wants Python {wanted}"
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
