@@ -4,7 +4,7 @@ python -m hashlib_nb published --cifar10 DIR --coco DIR --lists DIR    # make wh
 python -m hashlib_nb published --only fashion-mini                     # make the course's own (6 minutes)
 python -m hashlib_nb published --cifar10 DIR --plan                    # say what that would take, and make nothing
 python -m hashlib_nb published                                         # show what is stored
-python -m hashlib_nb published --banner                                # and draw the README's first picture
+python -m hashlib_nb published --figures                               # and draw the figures of the pages
 
 Each table is one JSON file in `results/`: the command that made it, every row, where and with what it was made. It is
 written after each seed, and a table that was cut off goes on with the seeds that are missing. `markdown` makes
@@ -23,15 +23,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
-from hashlib_nb import artifacts, codes, hamming, plots
-from hashlib_nb.candidates import THESIS as THESIS_BITS
+from hashlib_nb import artifacts, codes, plots
 from hashlib_nb.encoder import Settings
 from hashlib_nb.experiments import (
     ablation,
     comparison,
     plan,
+    published_figures,
     published_text,
     results,
     reward_rows,
@@ -114,8 +113,12 @@ SHOWN = {
     "coco18-frozen": ("COCO-18", "frozen EfficientNet-Lite0 at 160 px"),
     "coco18-no-person-frozen": ("COCO-18 without person", "frozen EfficientNet-Lite0 at 160 px"),
 }
-SNEAKER = 2
-"""Row of the query picture in the banner: one whose neighbors are of several kinds."""
+CURVES = ("cifar10-tuned", "cifar10-frozen", "coco18-frozen", "coco18-no-person-frozen")
+"""Tables whose mAP is drawn against bits."""
+PICTURES = ("cifar10-frozen", "coco18-frozen")
+"""Tables of which some pictures are drawn with their nearest ones."""
+FREE = ("cifar10-frozen",)
+"""Those whose drawing the page shows: COCO's photographs belong to those who took them."""
 RIVALS_SHOWN = {
     "rivals-cifar10": "CIFAR-10, protocol 54k; frozen EfficientNet-Lite0 at 128 px",
     "rivals-coco18": "COCO-18; frozen EfficientNet-Lite0 at 160 px",
@@ -138,9 +141,9 @@ class Args:
     """tables to make, by the names of their files in results/; by default all whose folder is given"""
     plan: bool = False
     """say what is missing for these tables and about how long that would take, and make nothing"""
-    banner: bool = False
-    """draw the README's first picture too, runs/figures/banner.png, from codes of the course (made if missing), and the
-    figure of results/README.md, runs/figures/questions_map_by_length.png"""
+    figures: bool = False
+    """draw the figures of README.md and results/README.md too, into runs/figures: from stored tables, from codes of the
+    course, and pictures of CIFAR-10 and COCO-18 where their folders are given (codes are made if missing)"""
 
 
 def folder() -> Path:
@@ -243,10 +246,26 @@ def map_tables() -> list[str]:
             lengths = record["args"]["lengths"]
             rows = [*_rows(summary, lengths), *_of_the_thesis(record["args"]["dataset"], lengths)]
             table = results.markdown_table(("method", *_columns(lengths)), rows)
-            lines += [_caption(data, encoder, record), "", *table, "", verdict(summary, lengths), ""]
+            lines += [
+                _caption(data, encoder, record),
+                "",
+                *table,
+                "",
+                verdict(summary, lengths),
+                "",
+                *_figures_of(name),
+            ]
     numbers = [[data, *(f"{score:.3f}" for score in scores)] for data, scores in THESIS.items()]
     about = "**What the thesis reports** (Table 4.1, AlexNet; mAP@54,000 on CIFAR-10, mAP@5,000 on all of MS-COCO):"
     return [*lines, about, "", *results.markdown_table(("data", *_columns(THESIS_LENGTHS)), numbers)]
+
+
+def _figures_of(name: str) -> list[str]:
+    """Figures of a table, as lines of markdown."""
+    data = SHOWN[name][0]
+    alts = {"map_by_length": f"{data}: mAP against bits"} if name in CURVES else {}
+    alts |= {"nearest": f"{data}: two good and two bad queries with their nearest pictures"} if name in FREE else {}
+    return [line for what, alt in alts.items() for line in (f"![{alt}](../figures/{figure_name(name, what)}.png)", "")]
 
 
 def verdict(summary: pd.DataFrame, lengths: Sequence[int]) -> str:
@@ -436,30 +455,6 @@ def questions_tables() -> list[str]:
     ]
 
 
-def questions_figure() -> Figure:
-    """mAP against bits: the ways to ask, a direct encoder, and the rows to compare with."""
-    found = pd.DataFrame(artifacts.load_json(folder() / f"{QUESTIONS}.json")["rows"])
-    fixed = found[(found["study"] != "dichotomies") | ((found["what"] == "stage 1") & (found["levels"] == "fixed"))]
-
-    def line(study: str, **wanted: str) -> np.ndarray:
-        part = fixed[fixed["study"] == study]
-        for column, value in wanted.items():
-            part = part[part[column] == value]
-        return part.pivot_table(index="seed", columns="bits", values="map")[lengths].to_numpy()
-
-    lengths = sorted({*fixed.loc[fixed["study"] == "dichotomies", "bits"]})
-    lines = {
-        "oracle": line("references", what="oracle"),
-        "decided greedy": line("dichotomies", kind="decided"),
-        "thermometer greedy": line("dichotomies", kind="thermometer"),
-        "greedy": line("dichotomies", kind="one half"),
-        "direct": line("direct", kind="one half"),
-    }
-    chance = line("references", what="chance").mean()
-    levels = {name: found.loc[found["what"] == name, "map"].mean() for name in (*results.CEILINGS, *results.FIXED)}
-    return plots.map_by_length(lengths, lines, levels, np.zeros(len(lengths)), chance)
-
-
 def markdown() -> str:
     """The text of results/README.md, from the files in `results/` alone."""
     about = [published_text.ASKED, "", *questions_tables(), ""] if questions() is not None else []
@@ -483,23 +478,23 @@ def markdown() -> str:
     )
 
 
-def banner() -> Figure:
-    """The drawing at the top of the README: a query of the course, and the first picture at each small distance."""
-    setup = TABLES["fashion-mini"].setup(seed=0)
-    made, data, bits = setup.codes(), setup.splits, setup.select("ppo", 16, THESIS_BITS).bits
-    far = hamming.distances(made.query[SNEAKER : SNEAKER + 1, bits], made.database[:, bits])[0]
-    distances, first, counts = (found[:5] for found in np.unique(far, return_index=True, return_counts=True))
-    right = (data.query.labels[SNEAKER] & data.database.labels[first]).any(axis=1)
-    captions = [
-        f"{_count(distance, 'bit')} away:\n{_count(n, 'picture')}"
-        for distance, n in zip(distances, counts, strict=True)
-    ]
-    query, found = data.query.images[SNEAKER], data.database.images[first]
-    return plots.banner(query, made.query[SNEAKER], bits, found, right, captions)
+def save_figures(args: Args) -> None:
+    """Draw what README.md and results/README.md show; of photographs what is given."""
+    plots.save_fig(published_figures.banner(TABLES["fashion-mini"].setup(seed=0)), "banner")
+    drawn = {QUESTIONS: published_figures.questions_map_by_length} | dict.fromkeys(
+        CURVES, published_figures.map_by_length
+    )
+    for name, draw in drawn.items():
+        if (path := folder() / f"{name}.json").exists():
+            plots.save_fig(draw(artifacts.load_json(path)), figure_name(name, "map_by_length"))
+    for name, table in _asked(replace(args, only=()), {name: TABLES[name] for name in PICTURES}).items():
+        setup = table.setup(seed=0)
+        plots.save_fig(published_figures.nearest_pictures(setup), figure_name(name, "nearest"))
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+def figure_name(table: str, what: str) -> str:
+    """The name of a stored table's figure, without ending."""
+    return f"{table.partition('-')[0] if table == QUESTIONS else table.replace('-', '_')}_{what}"
 
 
 def main(args: Args) -> None:
@@ -519,9 +514,8 @@ def main(args: Args) -> None:
     make_tables(args)
     if args.lists is not None:
         measure_lists(args)
-    if args.banner:
-        plots.save_fig(banner(), "banner")
-        plots.save_fig(questions_figure(), "questions_map_by_length")
+    if args.figures:
+        save_figures(args)
     page = folder() / "README.md"
     with artifacts.atomic(page) as partial:
         partial.write_text(markdown(), encoding="utf-8")

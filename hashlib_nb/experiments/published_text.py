@@ -94,14 +94,13 @@ NOTES = """## How to read them
 make results CIFAR10=DIR COCO=DIR LISTS=DIR
 python -m hashlib_nb published --only fashion-mini
 python -m hashlib_nb.datasets lint cifar10 --root DIR
-papermill notebooks/04_evaluation.ipynb out.ipynb -p dataset cifar10 -p root DIR \\
-  -p arch efficientnet_lite0_frozen -p size 128
+python -m hashlib_nb published --figures --cifar10 DIR --coco DIR
 ```
 
 The first takes hours, the second minutes. The third checks a split: pictures of one part in another by name or content,
-copies, contradictory labels, an order by class; it passes on every split above. The fourth draws notebook 04's figures
-for CIFAR-10:
-
-![CIFAR-10, frozen features: mAP against code length for each method](../figures/04_cifar10_map_by_length.png)
-
-![CIFAR-10: two good and two bad queries with their five nearest pictures](../figures/04_cifar10_top5.png)"""
+copies, contradictory labels, an order by class; it passes on every split above. The fourth draws the figures of this
+page; pictures are the nearest in 16 decided bits that greedy chose, of the first seed, and where more are tied than
+there is room for, those shown are drawn (COCO's photographs belong to those who took them: that figure stays in
+runs/figures/). Notebook 04 does the same for one run:
+`papermill notebooks/04_evaluation.ipynb out.ipynb -p dataset cifar10 -p root DIR -p arch efficientnet_lite0_frozen
+-p size 128`."""
