@@ -154,8 +154,8 @@ class Setup:
             name, value = (other[0], asked[other[0]]) if other else ("seed", self.seed)
             raise ValueError(
                 f"{name} is {checks.shown(value)}, but reference codes are of {reference.DATASET}, "
-                f"{reference.CODE_LENGTH} bits, seeds 0 to {max(reference.SEEDS)} and the default settings: give these, "
-                "or ask for codes of your own"
+                f"{reference.CODE_LENGTH} bits, seeds 0 to {max(reference.SEEDS)} and the default settings: give "
+                "these, or take codes of your own ('own')"
             )
 
     @property

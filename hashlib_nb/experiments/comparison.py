@@ -102,9 +102,7 @@ class Args:
                 raise ValueError(f"{name} is {list(values)}; give some of {', '.join(known)}")
         for name in self.pools:
             check_lengths(self.lengths, name, pools.size(name))
-        if self.codes != "own":
-            for name, seed in itertools.product(self.pools, self.pool_seeds):
-                pools.setups(name, **_of_pools(self, seed))  # says what there are no such codes of
+        pools.check_source(self.codes, self.pools, [_of_pools(self, seed) for seed in self.pool_seeds])
 
     @property
     def path(self) -> Path:

@@ -15,8 +15,10 @@ their own. Nothing is chosen here, and no label of a query or database picture i
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -95,6 +97,13 @@ def setups(
     """Keys of the encoders whose bits a pool holds, none for hyperplanes; arguments as of `load`."""
     key = {"seed": seed, "folds": folds, "settings": settings or encoder.Settings(), "source": source}
     return [encoder.Setup(dataset, root, code_length=k, **key) for k in ENCODERS.get(name, ())]
+
+
+def check_source(source: Source, names: Iterable[str], keys: Sequence[Mapping[str, Any]]) -> None:
+    """Raise ValueError where there are no reference codes of some pools, of which `keys` say the rest (see `load`)."""
+    if source != "own":
+        for name, key in itertools.product(names, keys):
+            setups(name, **key)
 
 
 def folder(what: str, *, seed: int = 0, **key) -> Path:

@@ -504,6 +504,18 @@ def make_rows(args: Args) -> list[dict]:
     return [row for _, rows in run(args) for row in rows]
 
 
+def stored_rows(args: Args, method: str) -> list[dict]:
+    """Rows of a method, for the lengths and seeds of `args`, in the table of the data set that lies in results/.
+
+    They are of encoders with the default settings; none where there is no such table.
+    """
+    path = artifacts.project_root() / "results" / f"{args.dataset}.json"
+    there = artifacts.load_json(path)["rows"] if path.exists() else []
+    return [
+        row for row in there if row["method"] == method and row["bits"] in args.lengths and row["seed"] in args.seeds
+    ]
+
+
 def save(args: Args, rows: list[dict], abouts: Sequence[dict] = (), *, shown: Args | None = None) -> None:
     """Write the JSON (how it was made, experiments, rows and their summary) and the markdown beside it.
 
