@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from hashlib_nb import artifacts, checks, codes, datasets, thermometer
 from hashlib_nb.datasets import PARTS
-from hashlib_nb.encoder import batches, features, networks, parallel, saved
+from hashlib_nb.encoder import batches, features, networks, parallel, reference, saved
 from hashlib_nb.encoder.fitting import check_folds, cross_fit, fit, folds_of, view_of
 from hashlib_nb.encoder.heads import LabelHead, Loss, bit_cross_entropy, class_cross_entropy
 from hashlib_nb.encoder.model import Encoder, codes_of, new_encoder
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from hashlib_nb.encoder.batches import Images
     from hashlib_nb.selection import Selection
 
+Source = Literal["own", "reference"]
+"""Whose codes: of an encoder that is fitted here, or those that come with the package."""
 FOLDS = 3
 """Encoders for the out-of-fold codes, unless something else is asked for."""
 EPISODES = 2048
@@ -112,6 +114,9 @@ class Setup:
     recipe has codes of augmented views to pay the reward."""
     settings: Settings = Settings()
     """How the encoder is fitted."""
+    source: Source = "own"
+    """Whose logits: "own" fits the encoder where its codes are missing; "reference" reads those that come with the
+    package, equal on every machine, of fashion-mini, 64 bits, seeds 0 to 2 and the default settings alone."""
 
     def __post_init__(self) -> None:
         checks.fields(self, checks.count, "code_length", most=MAX_BITS)
@@ -123,15 +128,35 @@ class Setup:
             raise ValueError(
                 f"target_codes is {self.target_codes!r}; give one of {', '.join(codes.PRESETS)}, or the path of a file"
             )
+        if self.source not in ("own", "reference"):
+            raise ValueError(f"source is {checks.shown(self.source)}; give 'own' or 'reference'")
+        settings = reference.settled(self.settings) if self.source == "reference" else self.settings
         resolved = {
             "root": None if self.root is None else artifacts.absolute(self.root),
             "options": datasets.typed_options(self.dataset, self.options),
-            "settings": self.settings.resolved(echo=lambda _: None),
+            "settings": settings.resolved(echo=lambda _: None),
         }
         if self.folds is None:
             resolved["folds"] = usual_folds(resolved["settings"])
         for name, value in resolved.items():
             object.__setattr__(self, name, value)
+        if self.source == "reference":
+            self._check_reference()
+
+    def _check_reference(self) -> None:
+        """Raise ValueError where no reference logits are of this run."""
+        there = {"dataset": reference.DATASET, "options": (), "split": None, "code_length": reference.CODE_LENGTH}
+        there |= {"target_codes": "repaired", "folds": reference.FOLDS}
+        asked = {name: getattr(self, name) for name in there} | asdict(self.settings)
+        there |= asdict(reference.SETTINGS.resolved())
+        other = [name for name in there if asked[name] != there[name]]
+        if other or self.seed not in reference.SEEDS:
+            name, value = (other[0], asked[other[0]]) if other else ("seed", self.seed)
+            raise ValueError(
+                f"{name} is {checks.shown(value)}, but reference codes are of {reference.DATASET}, "
+                f"{reference.CODE_LENGTH} bits, seeds 0 to {max(reference.SEEDS)} and the default settings: give "
+                "these, or take codes of your own ('own')"
+            )
 
     @property
     def reward_codes(self) -> str:
@@ -154,6 +179,8 @@ class Setup:
     @property
     def folder(self) -> Path:
         """Where the codes, the encoder and what is chosen of its bits lie."""
+        if self.source == "reference":
+            return artifacts.folder(self.label, self.code_length, self.seed, self.source)
         return artifacts.folder(self.label, self.code_length, self.seed, "-".join([self.settings.arch, *self._words()]))
 
     def _words(self) -> list[str]:
@@ -179,6 +206,8 @@ class Setup:
 
     def targets(self) -> np.ndarray:
         """Stage 1's target codes of the training pictures, uint8 [n, k]: found, or inferred where they are missing."""
+        if self.source == "reference":
+            return self.codes().targets
         if isinstance(self.target_codes, Path):
             found = artifacts.read_npz(self.target_codes, ["codes"])["codes"]
             if found.ndim == 2 and found.shape[1] != self.code_length:
@@ -202,6 +231,9 @@ class Setup:
             progress: show bars.
         """
         held = self.__dict__.setdefault("_held", {})
+        if self.source == "reference" and folder not in held:
+            held[folder] = _image_codes(reference.load(self.seed, self.splits))
+            print(f"reference codes of seed {self.seed}, which come with the package")
         if folder not in held:
             if self.folds:
                 check_folds(self.folds, len(self.splits.train))  # before target codes are made
@@ -210,7 +242,13 @@ class Setup:
         return held[folder]
 
     def encoder(self) -> Encoder:
-        """The encoder that makes these codes, of any further picture as well."""
+        """The encoder that makes these codes, of any further picture as well.
+
+        Raises:
+            ValueError: the codes are reference codes.
+        """
+        if self.source == "reference":
+            raise ValueError("source is 'reference', whose network is not shipped; give 'own' to encode pictures")
         self.codes()
         return Encoder.load(self.folder, device=self.settings.device, precision=self.settings.precision)
 
@@ -218,7 +256,7 @@ class Setup:
         """Arrays of `codes` in which the logits of query and database pictures are means over a picture and its mirror.
 
         That takes a second encoding of all of them, which is kept beside the codes; held from then on. What pays a
-        reward, and what is chosen by it, stays as it is.
+        reward, and what is chosen by it, stays as it is. Of reference codes there are none, as of `encoder`.
         """
         if "_mirrored" in self.__dict__:
             return self.__dict__["_mirrored"]

@@ -27,7 +27,7 @@ from tqdm.auto import tqdm
 
 from hashlib_nb import artifacts, checks, plots, ppo
 from hashlib_nb.candidates import Candidates
-from hashlib_nb.encoder import Settings
+from hashlib_nb.encoder import Settings, Source
 from hashlib_nb.experiments import duels, plan, pools
 from hashlib_nb.experiments.provenance import made_by
 from hashlib_nb.experiments.result_tables import markdown_table
@@ -308,6 +308,9 @@ class Args:
     """of the searches"""
     folds: int = 3
     """encoders for the out-of-fold codes, at least 2"""
+    codes: Source = "own"
+    """reference takes the codes that come with the package, equal on every machine, for pools of 64 outputs and pool
+    seeds 0 to 2; own fits encoders"""
     workers: int = 2
     """processes, each on one core"""
     out: Path | None = None
@@ -331,6 +334,7 @@ class Args:
             values = getattr(self, name)
             if not values or not {*values} <= {*among} or len({*values}) < len(values):
                 raise ValueError(f"{name} is {list(values)}; give some of {', '.join(among)}, each once")
+        pools.check_source(self.codes, self.pools, [_of_pools(self, seed) for seed in self.pool_seeds])
         if DEFAULT not in self.variants:
             raise ValueError(f"variants has no {DEFAULT!r}, which the others are compared with: add it")
         for name in self.pools:
@@ -361,7 +365,7 @@ class Args:
 
 def _of_pools(args: Args, seed: int) -> dict[str, Any]:
     settings = {"dataset": args.dataset, "root": args.root, "seed": seed}
-    return settings | {"folds": args.folds, "settings": args.settings}
+    return settings | {"folds": args.folds, "settings": args.settings, "source": args.codes}
 
 
 def make_pools(args: Args) -> dict[int, list[Candidates]]:

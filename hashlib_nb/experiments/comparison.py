@@ -25,7 +25,7 @@ import tyro
 
 from hashlib_nb import artifacts, checks
 from hashlib_nb.candidates import Candidates
-from hashlib_nb.encoder import Settings
+from hashlib_nb.encoder import Settings, Source
 from hashlib_nb.experiments import duels, plan, pools
 from hashlib_nb.experiments.duels import FREE
 from hashlib_nb.experiments.grid import Cell, check_lengths, planned, run_grid
@@ -79,6 +79,9 @@ class Args:
     """processes, each on one core"""
     folds: int = 3
     """encoders for the out-of-fold codes, at least 2"""
+    codes: Source = "own"
+    """reference takes the codes that come with the package, equal on every machine, for pools of 64 outputs and pool
+    seeds 0 to 2; own fits encoders"""
     out: Path | None = None
     """JSON to write, also after each pool seed; by default runs/comparison.json"""
     plan: bool = False
@@ -99,6 +102,7 @@ class Args:
                 raise ValueError(f"{name} is {list(values)}; give some of {', '.join(known)}")
         for name in self.pools:
             check_lengths(self.lengths, name, pools.size(name))
+        pools.check_source(self.codes, self.pools, [_of_pools(self, seed) for seed in self.pool_seeds])
 
     @property
     def path(self) -> Path:
@@ -131,7 +135,7 @@ def make_pools(args: Args, pool_seed: int) -> dict[str, Candidates]:
 def _of_pools(args: Args, pool_seed: int) -> dict:
     """What pools are made of."""
     settings = {"dataset": args.dataset, "root": args.root, "seed": pool_seed}
-    return settings | {"folds": args.folds, "settings": args.settings}
+    return settings | {"folds": args.folds, "settings": args.settings, "source": args.codes}
 
 
 def plan_of(args: Args) -> plan.Plan:

@@ -89,7 +89,8 @@ class Plan:
     @property
     def missing(self) -> list[Setup]:
         """Keys whose codes lie nowhere yet."""
-        return [setup for setup in self.codes if not (setup.folder / artifacts.CODES).exists()]
+        wanted = [setup for setup in self.codes if setup.source == "own"]
+        return [setup for setup in wanted if not (setup.folder / artifacts.CODES).exists()]
 
     @property
     def missing_mirrored(self) -> list[Setup]:

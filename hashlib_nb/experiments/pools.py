@@ -15,13 +15,16 @@ their own. Nothing is chosen here, and no label of a query or database picture i
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hashlib_nb import baselines, candidates, datasets, encoder
 from hashlib_nb.candidates import Candidates
+from hashlib_nb.encoder import Source
 from hashlib_nb.thermometer import LEVELS
 
 if TYPE_CHECKING:
@@ -53,6 +56,7 @@ def load(
     seed: int = 0,
     folds: int = 3,
     settings: encoder.Settings | None = None,
+    source: Source = "own",
 ) -> Candidates:
     """A pool by name; encoders come from the artifacts where they exist, and are fitted where they do not.
 
@@ -63,15 +67,17 @@ def load(
         seed: of target codes and encoders, or of the hyperplanes.
         folds: encoders for the out-of-fold codes, at least 2.
         settings: how each encoder is fitted; None for the package's defaults.
+        source: "own" encoders, or "reference" codes, of which there are pools of 64 outputs alone (`encoder.Setup`).
 
     Raises:
-        ValueError: an unknown name.
+        ValueError: an unknown name, or reference codes of what there are none of.
     """
     if name not in NAMES:
         raise ValueError(f"name must be one of {', '.join(NAMES)}, not {name!r}")
     if name in HYPERPLANES:
         return of_hyperplanes(datasets.load(dataset, root=root), HYPERPLANES[name], name=name, seed=seed)
-    needed = setups(name, dataset=dataset, root=root, seed=seed, folds=folds, settings=settings)
+    key = {"dataset": dataset, "root": root, "seed": seed, "folds": folds, "settings": settings, "source": source}
+    needed = setups(name, **key)
     if name in GRADED:
         options = candidates.Options(decided=name == DECIDED)
         return candidates.of_arrays(needed[0].codes().arrays, options, name=name)
@@ -86,13 +92,18 @@ def setups(
     seed: int = 0,
     folds: int = 3,
     settings: encoder.Settings | None = None,
+    source: Source = "own",
 ) -> list[encoder.Setup]:
     """Keys of the encoders whose bits a pool holds, none for hyperplanes; arguments as of `load`."""
-    settings = settings or encoder.Settings()
-    return [
-        encoder.Setup(dataset, root, code_length=k, seed=seed, folds=folds, settings=settings)
-        for k in ENCODERS.get(name, ())
-    ]
+    key = {"seed": seed, "folds": folds, "settings": settings or encoder.Settings(), "source": source}
+    return [encoder.Setup(dataset, root, code_length=k, **key) for k in ENCODERS.get(name, ())]
+
+
+def check_source(source: Source, names: Iterable[str], keys: Sequence[Mapping[str, Any]]) -> None:
+    """Raise ValueError where there are no reference codes of some pools, of which `keys` say the rest (see `load`)."""
+    if source != "own":
+        for name, key in itertools.product(names, keys):
+            setups(name, **key)
 
 
 def folder(what: str, *, seed: int = 0, **key) -> Path:

@@ -21,6 +21,8 @@ from hashlib_nb.datasets import PARTS, Pictures, Splits
 
 PACKAGES = ("hashlib-nb", "numpy", "torch", "numba", "scikit-learn")
 """Those whose version can change a number."""
+LATER = {"codes": "own"}
+"""Settings that came after the first tables were stored, with what those would say."""
 PLACES = ("root", "out", "workers", "plan")
 """Settings that change no number: where files lie, how many processes search, and whether work is planned alone."""
 
@@ -55,7 +57,9 @@ def differences(record: Mapping[str, Any], args: Any, *, but: tuple[str, ...] = 
         args: the `Args` that the numbers are wanted of.
         but: settings that may differ, beside `PLACES`.
     """
-    sides = [record.get("args", {}), settings_of(args)]
+    before, now = record.get("args", {}), settings_of(args)
+    later = {name: value for name, value in LATER.items() if before and name in now}
+    sides = [later | before, now]
     plain = [{name: value for name, value in side.items() if name not in (*PLACES, *but)} for side in sides]
     return artifacts.differences(*plain)
 

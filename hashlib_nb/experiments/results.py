@@ -51,7 +51,7 @@ from tqdm.auto import tqdm
 from hashlib_nb import artifacts, candidates, checks, datasets, hamming, metrics, ppo, selection, selectors, thermometer
 from hashlib_nb.baselines import class_index_codes, random_codes
 from hashlib_nb.candidates import Candidates, Options
-from hashlib_nb.encoder import Settings, Setup
+from hashlib_nb.encoder import Settings, Setup, Source
 from hashlib_nb.experiments import plan
 from hashlib_nb.experiments.provenance import data_digest, earlier, made_by
 from hashlib_nb.experiments.result_tables import (  # noqa: F401 (handed on)
@@ -132,6 +132,9 @@ class Args:
     """processes that search at once, each on one core; their number changes nothing but the time"""
     mirrored: bool = False
     """rows of mirrored logits as well: a second encoding of query and database pictures"""
+    codes: Source = "own"
+    """reference takes the codes of 64 bits that come with the package, equal on every machine, for seeds 0 to 2; own
+    fits encoders. Those of the row "direct" are always fitted"""
     splits: tuple[int, ...] = (0,)
     """seeds of the pictures' splits, each with every training seed; 0 is the data set's own"""
     plan: bool = False
@@ -153,6 +156,9 @@ class Args:
             raise ValueError(
                 f"lengths has {max(self.lengths)}, but code_length is {self.code_length}; keep at most all bits"
             )
+        if self.codes != "own":
+            for split, seed in self.experiments:
+                self.setup(seed, split=split)  # says what there are no such codes of
 
     @property
     def path(self) -> Path:
@@ -193,6 +199,7 @@ class Args:
             target_codes="literal" if self.literal else "repaired",
             folds=self.folds if n_bits is None else 0,
             settings=self.settings,
+            source=self.codes if n_bits is None else "own",
         )
 
     def split_path(self, split: int) -> Path:
@@ -264,7 +271,7 @@ def codes_of_length(args: Args, setup: Setup, n_bits: int) -> Iterator[Code]:
 
 def direct_setup(setup: Setup, n_bits: int) -> Setup:
     """The key of an encoder that is trained for so many bits, on the pictures and seed of another, without folds."""
-    return replace(setup, code_length=n_bits, folds=0)
+    return replace(setup, code_length=n_bits, folds=0, source="own")
 
 
 def direct_codes(setup: Setup, n_bits: int) -> tuple[np.ndarray, np.ndarray]:
@@ -495,6 +502,18 @@ def run(args: Args, finished: Sequence[Experiment] = ()) -> Iterator[Experiment]
 def make_rows(args: Args) -> list[dict]:
     """Every row: `measure` of every method, length, experiment and draw. Raises ValueError as `run` does."""
     return [row for _, rows in run(args) for row in rows]
+
+
+def stored_rows(args: Args, method: str) -> list[dict]:
+    """Rows of a method, for the lengths and seeds of `args`, in the table of the data set that lies in results/.
+
+    They are of encoders with the default settings; none where there is no such table.
+    """
+    path = artifacts.project_root() / "results" / f"{args.dataset}.json"
+    there = artifacts.load_json(path)["rows"] if path.exists() else []
+    return [
+        row for row in there if row["method"] == method and row["bits"] in args.lengths and row["seed"] in args.seeds
+    ]
 
 
 def save(args: Args, rows: list[dict], abouts: Sequence[dict] = (), *, shown: Args | None = None) -> None:
