@@ -88,7 +88,7 @@ def pipeline(
     right: np.ndarray,
     score: float,
 ) -> Figure:
-    """The course in two rows: a picture, its logits, its thermometer bits; those kept, what they find, what it is worth.
+    """The course in two rows: a picture, its logits, its bits; those that are kept, what they find, what that is worth.
 
     Args:
         image: uint8 [h, w, c], c = 1 or 3.
