@@ -41,7 +41,7 @@ def bit_correlations(codes: Mapping[str, np.ndarray]) -> Figure:
     """
     fig, panels = subplots(6.6, 2.6, 1, len(codes), sharey=True, squeeze=False)
     for ax, (title, bits) in zip(panels.flat, codes.items(), strict=True):
-        correlations = _correlations(bits)
+        correlations = correlation(bits)
         _, vectors = np.linalg.eigh(correlations)
         order = np.argsort(-np.abs(vectors[:, -1]), kind="stable")
         shades = heatmap(ax, np.abs(correlations)[np.ix_(order, order)], vmin=0, vmax=1, square=True)
@@ -51,7 +51,7 @@ def bit_correlations(codes: Mapping[str, np.ndarray]) -> Figure:
     return fig
 
 
-def _correlations(bits: np.ndarray) -> np.ndarray:
+def correlation(bits: np.ndarray) -> np.ndarray:
     """Of the columns, [k, k]; 0 of a bit that never changes with any other."""
     centered = bits - bits.mean(axis=0)
     deviations = np.sqrt((centered**2).sum(axis=0))

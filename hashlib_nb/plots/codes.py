@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import string
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -13,6 +15,59 @@ from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 from hashlib_nb.plots.base import MOST_NAMES, heatmap, legend_above, level, line, style, styled, subplots
 
 MOST_NUMBERS = 12  # rows and columns whose entries can be read as numbers
+DEPTH = np.array([[1.0, 0.0], [0.0, 1.0], [0.4, 0.24]])
+"""Where a step along each of the three bits of a cube goes on paper."""
+CODE, CORNER = "#0B3C6F", "#EDEDED"
+"""Colors of a corner that is a code, and of one that is not."""
+
+
+@styled
+def hamming_cube(sets: Mapping[str, np.ndarray]) -> Figure:
+    """All codes of three bits as the corners of a cube, whose edges are flips of one bit; a panel a set of codes.
+
+    Codes of a set are dark and named A, B, C ... in their order; a dashed line joins two of them, and says in how many
+    bits they differ: the fewest edges from one to the other.
+
+    Args:
+        sets: for each title {0,1} [c, 3], c different codes.
+
+    Raises:
+        ValueError: codes of another length, or not all different.
+    """
+    fig, panels = subplots(2.7 * max(2, len(sets)), 2.5, 1, len(sets), squeeze=False)
+    corners = np.array(list(itertools.product((0, 1), repeat=3)))
+    for ax, (title, codes) in zip(panels.flat, sets.items(), strict=True):
+        codes = np.asarray(codes, dtype=int)
+        if codes.ndim != 2 or codes.shape[1] != 3 or len(np.unique(codes, axis=0)) < len(codes):
+            raise ValueError(f"sets has {codes.tolist()} under {title!r}; give different codes of 3 bits")
+        for one, other in itertools.combinations(corners, 2):
+            if (one != other).sum() == 1:
+                ax.plot(*np.transpose([one @ DEPTH, other @ DEPTH]), color="0.75", linewidth=1.2, zorder=1)
+        for one, other in itertools.combinations(codes, 2):
+            _apart(ax, one @ DEPTH, other @ DEPTH, int((one != other).sum()))
+        names = {tuple(code): letter for code, letter in zip(codes.tolist(), string.ascii_uppercase, strict=False)}
+        for corner in corners:
+            letter = names.get(tuple(corner.tolist()), "")
+            _corner(ax, corner @ DEPTH, "".join(map(str, corner)), letter)
+        ax.set(title=title, xlim=(-0.35, 1.75), ylim=(-0.3, 1.5), aspect="equal")
+        ax.set_axis_off()
+    return fig
+
+
+def _corner(ax: Axes, at: np.ndarray, code: str, letter: str) -> None:
+    """A corner of the cube, dark where it is a code, with the code beside it."""
+    size = {"s": 190 if letter else 40, "linewidth": 0, "zorder": 4}
+    ax.scatter(*at, color=CODE if letter else CORNER, edgecolor="0.5", **size)
+    ax.text(*at, letter, ha="center", va="center", color="white", fontsize=9, weight="bold", zorder=5)
+    shift = (0.19, 0.14) if code[2] == "1" else (-0.12, 0.17) if code[1] == "1" else (0, -0.18)  # behind, above, below
+    ax.text(*(at + shift), code, ha="center", va="center", fontsize=9, zorder=3)
+
+
+def _apart(ax: Axes, one: np.ndarray, other: np.ndarray, bits: int) -> None:
+    """A dashed line between two codes, with their distance a little off its middle, where no other line crosses it."""
+    ax.plot(*np.transpose([one, other]), color="#D55E00", linestyle="--", linewidth=1.6, zorder=2)
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
+    ax.text(*(0.6 * one + 0.4 * other), str(bits), ha="center", va="center", fontsize=10, bbox=box, zorder=3)
 
 
 @styled

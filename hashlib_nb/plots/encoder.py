@@ -9,8 +9,11 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator, StrMethodFormatter
+from scipy.cluster.hierarchy import leaves_list, linkage
+from scipy.spatial.distance import squareform
 
-from hashlib_nb.plots.base import RANGE, figure, legend_above, line, style, styled, subplots
+from hashlib_nb.plots.base import RANGE, figure, heatmap, legend_above, line, style, styled, subplots
+from hashlib_nb.plots.baselines import correlation
 from hashlib_nb.plots.pictures import barcode, picture
 from hashlib_nb.thermometer import HALF, LEVELS, bits, level_of
 
@@ -113,6 +116,34 @@ def distance_histogram(within: np.ndarray, between: np.ndarray, targets: np.ndar
     ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     ax.yaxis.set_minor_locator(NullLocator())
     legend_above(fig)
+    return fig
+
+
+@styled
+def redundant_bits(codes: np.ndarray, n_classes: int) -> Figure:
+    """Which bits say the same, and how many directions all of them fill.
+
+    Left the absolute correlation of any two bits, sorted so that like stands by like. Right how much of the bits'
+    variance the first principal components carry, with the number of directions in which so many classes can differ.
+
+    Args:
+        codes: {0,1} [n, k].
+        n_classes: C, the number of different target codes; C of them span C - 1 directions at most.
+    """
+    r = correlation(np.asarray(codes, dtype=float))
+    far = squareform(1 - np.abs(r), checks=False).clip(0)
+    order = leaves_list(linkage(far, "average", optimal_ordering=True)) if len(r) > 1 else np.arange(len(r))
+    fig, (left, right) = subplots(6.2, 2.9, 1, 2, width_ratios=[1.15, 1])
+    shades = heatmap(left, np.abs(r)[np.ix_(order, order)], vmin=0, vmax=1, square=True, xticklabels=False)
+    left.set(xlabel="bit, like beside like", ylabel="bit")
+    fig.colorbar(shades, ax=left, label="|r|", ticks=[0, 0.5, 1], shrink=0.8)
+    variances = np.linalg.eigvalsh(np.atleast_2d(np.cov(codes, rowvar=False)))[::-1].clip(0)
+    carried = 100 * np.cumsum(variances) / max(variances.sum(), 1e-12)
+    sns.lineplot(x=np.arange(1, len(carried) + 1), y=carried, color="black", ax=right, legend=False)
+    most = min(n_classes - 1, len(carried))
+    right.axvline(most, color="0.4", linestyle="--", label=f"{most}: {carried[most - 1]:.0f}%")
+    right.set(xlabel="principal components", ylabel="variance carried (%)", ylim=(0, 103), xlim=(0, len(carried) + 1))
+    right.legend(loc="lower right")
     return fig
 
 

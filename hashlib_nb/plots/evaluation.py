@@ -9,9 +9,56 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from hashlib_nb.plots.base import legend_above, level, line, style, styled, subplots
+
+CARDS = {True: ("#0B3C6F", "white", "\N{CHECK MARK}"), False: ("#EDEDED", "0.35", "\N{BALLOT X}")}
+"""Ground, ink and sign of the card of a relevant item, and of another."""
+
+
+@styled
+def tied_cards(distance: np.ndarray, relevant: np.ndarray, scores: np.ndarray) -> Figure:
+    """Items as cards, in a bin for each distance, and below them the average precision of every order of the cards.
+
+    Distances say which bin comes first, and nothing about the order of the cards in a bin.
+
+    Args:
+        distance: int [n], of each item to the query; few items, so that the cards can be counted.
+        relevant: bool [n].
+        scores: [orders], average precision of each order that the distances allow.
+    """
+    fig, (bins, strip) = subplots(4.8, 2.9, 2, 1, height_ratios=[1.15, 1])
+    left = 0.0
+    for at in np.unique(distance):
+        cards = np.sort(np.asarray(relevant, dtype=bool)[distance == at])[::-1]
+        rim = {"boxstyle": "round,pad=0,rounding_size=0.15", "facecolor": "none", "edgecolor": "0.4", "linewidth": 1.2}
+        bins.add_patch(FancyBboxPatch((left, 0), len(cards) + 0.2, 1.2, **rim))
+        for place, card in enumerate(cards.tolist()):
+            _card(bins, left + 0.18 + place, card)
+        bins.text(left + (len(cards) + 0.2) / 2, -0.12, f"distance {at}", ha="center", va="top", fontsize=9)
+        left += len(cards) + 0.75
+    bins.set(xlim=(-0.1, left - 0.45), ylim=(-0.55, 1.3), aspect="equal")
+    bins.set_axis_off()
+    values, counts = np.unique(np.round(scores, 9), return_counts=True)
+    values, height = values.repeat(counts), np.concatenate([np.arange(count) for count in counts])
+    sns.scatterplot(x=values, y=height, color="0.35", s=42, linewidth=0, legend=False, ax=strip, zorder=3)
+    mean, top = float(np.mean(scores)), counts.max()
+    strip.plot([mean, mean], [-1, top], color="#D55E00", linewidth=2, zorder=2)
+    strip.text(mean, top + 0.1, f"mean {mean:.3f}", ha="center", va="bottom", fontsize=9)
+    strip.text(values[0] - 0.03, 0.5 * (top - 1), f"worst\n{values[0]:.3f}", ha="right", va="center", fontsize=9)
+    strip.text(values[-1] + 0.03, 0.5 * (top - 1), f"best\n{values[-1]:.3f}", ha="left", va="center", fontsize=9)
+    strip.set(xlim=(0, 1), ylim=(-1, top + 1.2), yticks=[], xlabel="average precision (a dot for each order)")
+    strip.spines["left"].set_visible(False)
+    return fig
+
+
+def _card(ax: Axes, left: float, relevant: bool) -> None:
+    """A card with a tick or a cross."""
+    ground, ink, sign = CARDS[relevant]
+    ax.add_patch(FancyBboxPatch((left, 0.15), 0.84, 0.9, boxstyle="round,pad=0,rounding_size=0.1", color=ground))
+    ax.text(left + 0.42, 0.6, sign, ha="center", va="center", fontsize=12, color=ink)
 
 
 @styled

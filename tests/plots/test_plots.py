@@ -58,8 +58,15 @@ def same_class() -> np.ndarray:
     return np.where(CLASSES[:, None] == CLASSES, 1.0, -1.0)
 
 
+TETRAHEDRON = np.array([[0, 0, 0], [0, 1, 1], [1, 0, 1], [1, 1, 0]])
+SIX_CARDS = np.array([0, 1, 1, 1, 2, 2]), np.array([0, 1, 0, 1, 0, 1]) > 0
+KEPT = np.array([[0, 2], [1, 0], [2, 1]])
+"""Outputs and levels of three bits of `SURE_AND_DOUBTFUL`'s outputs at 0.1, 0.5 and 0.8."""
+
+
 CASES = {
     "similarity_matrices": lambda: plots.similarity_matrices(same_class(), same_class() * 0.5, CLASSES, NAMES),
+    "hamming_cube": lambda: plots.hamming_cube({"two": TETRAHEDRON[:2], "four": TETRAHEDRON}),
     "convergence": lambda: plots.convergence(HISTORIES, 0.7),
     "class_codes": lambda: plots.class_codes({"literal": MEANS, "repaired": MEANS.round()}, NAMES),
     "class_distances": lambda: plots.class_distances(DISTANCES, 9, NAMES),
@@ -76,6 +83,7 @@ CASES = {
     "thermometer": lambda: plots.thermometer(
         MATCHES[0], SURE_AND_DOUBTFUL, ["a sure Bag", "a doubtful Bag"], outputs=[3, 7, 12], levels=[0.1, 0.4, 0.8]
     ),
+    "redundant_bits": lambda: plots.redundant_bits(ALIKE, 3),
     "reward_correlations": lambda: plots.reward_correlations(
         {"crossfit": np.array([0.5, 0.6, 0.7]), "in_sample": np.array([0.8, 0.7, 0.9])}, np.array([0.4, 0.6, 0.5])
     ),
@@ -91,6 +99,7 @@ CASES = {
     "lattice": lambda: plots.lattice(np.array([0.41, 0.52, 0.5, 0.53, 0.55, 0.48]), 4, [2, 0]),
     "clipped_objective": lambda: plots.clipped_objective(0.2),
     "episode": lambda: plots.episode(np.array([[0.2, 0.8, 0.0], [0.6, 0.0, 0.4]]), np.array([1, 0])),
+    "tied_cards": lambda: plots.tied_cards(*SIX_CARDS, np.array([0.44, 0.5, 0.5, 0.59])),
     "map_by_length": lambda: plots.map_by_length([4, 8], SEEDS, {"all bits": 0.75}, np.array([0.02, 0.01])),
     "losses": lambda: plots.losses([4, 8], {"the network": 10 * SEEDS["PPO"], "the choice": -SEEDS["PPO"]}),
     "precision_recall": lambda: plots.precision_recall({"PPO": (np.array([0, 0.5, 1]), np.array([np.nan, 0.9, 0.1]))}),
@@ -179,6 +188,16 @@ CASES = {
     ),
     "banner": lambda: plots.banner(  # each further picture makes it wider: README shows it across the page
         MATCHES[0, 0], np.array([1, 0, 1, 1]), np.array([0, 3]), MATCHES[0, :1], np.array([True]), ["Trouser"]
+    ),
+    "picture_to_bits": lambda: plots.picture_to_bits(MATCHES[0, 0], SURE_AND_DOUBTFUL[1], [0.1, 0.5, 0.8]),
+    "pipeline": lambda: plots.pipeline(
+        MATCHES[0, 0],
+        SURE_AND_DOUBTFUL[1],
+        [0.1, 0.5, 0.8],
+        KEPT,
+        np.concatenate([MATCHES[0]] * 2),
+        np.array([True, False] * 2),
+        0.875,
     ),
     "neighbors": lambda: plots.neighbors(
         MATCHES[0], [[*MATCHES[0]] * 4, []], ["a.jpg", "b.jpg"], [[f"distance {d}\n{d}.jpg" for d in range(8)], []]
@@ -514,6 +533,78 @@ def test_chance_is_said_and_not_drawn_to_scale():
     ax = plots.map_by_length([4, 8], SEEDS, {"all bits": 0.75}, np.zeros(2), 0.1).axes[0]
     assert ax.texts[0].get_text() == "chance, far below: 0.100"
     assert ax.get_ylim()[0] > 0.1
+
+
+def test_codes_of_a_cube_are_joined_with_their_hamming_distances_and_edges_are_flips_of_one_bit():
+    two, four = CASES["hamming_cube"]().axes
+    for ax, codes, distances in ((two, TETRAHEDRON[:2], ["2"]), (four, TETRAHEDRON, ["2"] * 6)):
+        dashed = [line for line in ax.lines if line.get_linestyle() == "--"]
+        assert len(dashed) == len(distances)
+        assert [text for text in read(ax.texts) if text.isdigit() and len(text) == 1] == distances
+        assert len(ax.lines) - len(dashed) == 12  # a cube's edges
+        assert sorted(text for text in read(ax.texts) if text.isalpha()) == list("ABCD"[: len(codes)])
+        at = {text.get_text(): np.array(text.get_position()) for text in ax.texts}
+        assert sum(len(text) == 3 for text in at) == 8
+    plots.hamming_cube({"all": np.array(list(itertools.product((0, 1), repeat=3)))})
+
+
+@pytest.mark.parametrize("codes", [np.zeros((2, 3)), np.eye(4), np.zeros(3)])
+def test_a_cube_is_of_different_codes_of_three_bits(codes):
+    with pytest.raises(ValueError, match=r"sets has .* under 'two'; give different codes of 3 bits"):
+        plots.hamming_cube({"two": codes})
+
+
+def test_cards_lie_in_the_bin_of_their_distance_and_every_order_is_a_dot():
+    bins, strip = CASES["tied_cards"]().axes
+    rims = [patch for patch in bins.patches if patch.get_facecolor()[3] == 0]
+    cards = [patch for patch in bins.patches if patch.get_facecolor()[3] > 0]
+    edges = [(rim.get_bbox().x0, rim.get_bbox().x1) for rim in rims]
+    lies_in = [[left <= card.get_bbox().x0 <= right for left, right in edges].index(True) for card in cards]
+    assert lies_in == [0, 1, 1, 1, 2, 2]
+    dark = [card.get_facecolor()[0] < 0.5 for card in cards]
+    assert dark == [False, True, True, False, True, False]  # in a bin the relevant ones first
+    np.testing.assert_allclose(np.sort(strip.collections[0].get_offsets()[:, 0]), [0.44, 0.5, 0.5, 0.59])
+    assert len(np.unique(strip.collections[0].get_offsets(), axis=0)) == 4
+    assert "mean 0.507" in read(strip.texts)
+
+
+def test_redundant_bits_lie_side_by_side_and_fill_few_directions():
+    shades, carried, _ = CASES["redundant_bits"]().axes
+    r = np.asarray(shades.collections[0].get_array()).reshape(4, 4)
+    known = np.abs(np.corrcoef(ALIKE[:, :3].astype(float), rowvar=False))
+    np.testing.assert_allclose(np.sort(r, axis=None), np.sort(np.pad(known, ((0, 1), (0, 1))), axis=None), atol=1e-9)
+    pairs = [place for place in range(3) if r[place, place + 1] > 0.999]
+    assert len(pairs) == 1  # bits 0 and 1, which are one
+    share = carried.lines[0].get_ydata()
+    np.testing.assert_allclose(share[1:], 100)  # three bits that vary, two of them one
+    assert share[0] < 100
+    assert carried.lines[1].get_xdata()[0] == 2  # three classes differ in two directions
+
+
+def test_a_single_bit_is_drawn_and_so_is_a_code_that_never_changes():
+    assert plots.redundant_bits(ALIKE[:, :1], 2).axes
+    assert plots.redundant_bits(np.zeros((3, 2)), 2).axes
+
+
+def test_the_bits_kept_are_those_under_the_rings():
+    ax = next(ax for ax in CASES["pipeline"]().axes if ax.get_xlabel() == "level $t$")
+    dark, empty, rings = (np.asarray(dots.get_offsets()) for dots in ax.collections)
+    said = 1 / (1 + np.exp(-SURE_AND_DOUBTFUL[1].astype(float)))
+    wanted = {(at, row) for row in range(3) for at, level in enumerate((0.1, 0.5, 0.8)) if level <= said[row]}
+    assert {*map(tuple, dark)} == wanted
+    assert len(dark) + len(empty) == 9
+    np.testing.assert_allclose(rings, KEPT[:, ::-1])
+    squares = next(ax for ax in CASES["pipeline"]().axes if ax.get_xlabel() == "3 bits kept").patches
+    shades = [square.get_facecolor()[0] < 0.5 for square in squares]
+    assert shades == [(at, row) in wanted for row, at in KEPT]
+
+
+def test_a_pictures_logits_are_bars_and_the_level_of_one_half_is_marked():
+    axes = CASES["picture_to_bits"]().axes
+    bars, dots = (next(ax for ax in axes if ax.get_xlabel() == label) for label in ("logit $F_j$", "level $t$"))
+    np.testing.assert_allclose([bar.get_width() for bar in bars.patches], SURE_AND_DOUBTFUL[1])
+    (band,) = dots.patches
+    assert band.get_x() + band.get_width() / 2 == pytest.approx(1)
 
 
 def test_equal_bits_and_complements_are_dark_and_a_bit_that_never_changes_is_light():
