@@ -39,7 +39,7 @@ from hashlib_nb.machine import threads
 from hashlib_nb.machine.numba_cache import CACHE
 
 LITERAL = {"lr": 1.0, "init_scale": 1.0, "finish_sweeps": 0}
-"""The thesis' settings, as written: Adam at 1.0 from W ~ N(0, 1), then the sign. For side-by-side comparison."""
+"""The thesis' recipe as we read it: Adam at 1.0, which is printed, from W ~ N(0, 1), which is usual; then the sign."""
 PRESETS = {"repaired": {}, "literal": LITERAL}
 """Settings of `infer_codes` by name: its defaults, and the thesis'."""
 MAX_SETS = 1 << 14
@@ -359,7 +359,7 @@ def infer_codes(
     seed: int = 0,
     progress: bool = False,
 ) -> TargetCodes:
-    """Target codes for labels (Algorithm 1). `**LITERAL` gives the thesis' settings, the defaults the repaired ones.
+    """Target codes for labels (Algorithm 1). `**LITERAL` gives the thesis' recipe, the defaults the repaired one.
 
     Args:
         labels: {0,1} [n, m], at least one label in every row; or class numbers int [n].

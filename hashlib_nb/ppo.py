@@ -59,7 +59,7 @@ class Args:
     anneal_lr: bool = True
     """let the learning rate fall linearly to 0, with the episodes or the budget, whichever is nearer its end"""
     gamma: float = 1.0
-    """discount; 1 since every episode has the same length and only its end is rewarded"""
+    """discount; 1, since only the end is rewarded and the order of bits is of no account: no step counts for less"""
     critic: bool = False
     """learn a value network (section 3.3.2); without, an advantage is a reward among those of the update's episodes"""
     gae_lambda: float = 0.95

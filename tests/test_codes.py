@@ -138,6 +138,19 @@ def test_the_bound_of_balanced_classes_is_the_closed_form(n_classes):
     assert codes.lower_bound(class_labels(5 * n_classes, n_classes)) == pytest.approx(expected, rel=1e-4)
 
 
+@given(seed=st.integers(0, 2**32 - 1), n_classes=st.integers(3, 6), each=st.integers(1, 4), k=st.integers(1, 9))
+@settings(max_examples=100, deadline=None)
+def test_several_codes_a_class_bring_classes_no_further_apart_than_one(seed, n_classes, each, k):
+    """Notebook 01: the mean inner product across classes is at least -k / (C - 1), and so the bound stands."""
+    labels = class_labels(n_classes * each, n_classes)
+    found = np.random.default_rng(seed).integers(0, 2, (len(labels), k), dtype=np.uint8)
+    products = (2.0 * found - 1) @ (2.0 * found - 1).T
+    across = labels.astype(int) @ labels.T.astype(int) == 0
+    assert products[across].mean() >= -k / (n_classes - 1) - 1e-9
+    bound = (n_classes - 1) / n_classes * ((n_classes - 2) / (n_classes - 1)) ** 2
+    assert codes.pair_objective(found, labels) >= bound - 1e-9
+
+
 @pytest.mark.parametrize("n_classes", [1, 2])
 def test_one_or_two_classes_can_be_coded_perfectly(n_classes):
     labels = class_labels(20, n_classes)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import statistics
 from pathlib import Path
 
 import nbformat
+import numpy as np
+import pandas as pd
 import papermill
 import pytest
 
@@ -116,6 +119,15 @@ def test_the_notebook_refuses_what_cannot_be(given, sentence):
     exec(cells[place].source, names)
     with pytest.raises(ValueError, match=f"^{sentence}"):
         exec(cells[place + 1].source, names | given)
+
+
+def test_the_table_of_lengths_has_the_deviation_of_a_sample():
+    cells = {cell.id: cell.source for cell in nbformat.read(NOTEBOOKS["01_hash_codes"], as_version=4).cells}
+    above = np.array([[[1.0], [2.0], [4.0]], [[3.0], [3.0], [3.0]]])  # [lengths, seeds, ways]
+    names = {"above": above, "ways": ("a",), "table_lengths": (8, 16), "pd": pd}
+    exec(cells["table-show"].rpartition("\n")[0], names)  # but for the last line, which shows them
+    (row,) = names["rows"]
+    assert list(row) == [f"{7 / 3:.2f} ± {statistics.stdev([1, 2, 4]):.2f}", "3.00 ± 0.00"]
 
 
 @each
