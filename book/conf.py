@@ -28,6 +28,7 @@ extensions = [
     "repository_texts",
 ]
 exclude_patterns = ["_build", "executed", "extensions"]
+viewcode_follow_imported_members = False  # each name is described where it is defined
 nitpicky = True  # a reference that leads nowhere is an error, too
 # Inventories of other packages are on the net, and the book is built without it: only our own names must resolve.
 nitpick_ignore_regex = [("py:.*", r"(?!hashlib_nb\.).*")]

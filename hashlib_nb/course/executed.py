@@ -14,7 +14,7 @@ from __future__ import annotations
 import base64
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -55,26 +55,33 @@ def main(args: Args) -> None:
     Raises:
         CommandError: Lessons that no copy shows as they are, but for `run`; or a notebook failed.
     """
-    faults = {lesson: found for lesson in lessons.LESSONS if isinstance(found := find(lesson), str)}
+    found = {lesson: find(lesson) for lesson in lessons.LESSONS}
+    faults = {lesson: fault for lesson, fault in found.items() if isinstance(fault, str)}
     if args.do == "run" and faults:
         lessons.main(lessons.Args(notebooks=tuple(lesson.number for lesson in faults)))
     elif faults:
         raise CommandError(explain(faults))
     elif args.do == "keep":
-        keep(lessons.LESSONS)
+        keep(found)
     else:
-        print(f"{len(lessons.LESSONS)} lessons can be shown as they ran")
+        print(f"{len(found)} lessons can be shown as they ran")
 
 
-def find(lesson: Lesson, kept: Path = KEPT) -> NotebookNode | str:
-    """The executed copy that shows a lesson as it is: that in runs/, else the one in `kept`; or what is wrong."""
+def find(lesson: Lesson, kept: Path | None = None) -> NotebookNode | str:
+    """The executed copy that shows a lesson as it is, or what is wrong.
+
+    Args:
+        lesson: which.
+        kept: folder in which to look where runs/ has none; by default book/executed/.
+    """
+    kept = kept or KEPT
     found = read_executed(lesson.path, project_root() / "runs" / lesson.path.name)
     if isinstance(found, str) and not isinstance(other := read_executed(lesson.path, kept / lesson.path.name), str):
         return other
     return found
 
 
-def explain(faults: dict[Lesson, str]) -> str:
+def explain(faults: Mapping[Lesson, str]) -> str:
     """One sentence with what is wrong with each lesson's copy, and the command that mends it."""
     said = "; ".join(f"runs/{lesson.path.name} {fault}" for lesson, fault in faults.items())
     numbers = " ".join(lesson.number for lesson in faults)
@@ -90,7 +97,9 @@ def read_executed(source: Path, path: Path) -> NotebookNode | str:
     except (ValueError, nbformat.reader.NotJSONError, nbformat.ValidationError):
         return "is no whole notebook"
     noted = copy.metadata.get("papermill", {})
-    if noted.get("exception") or any(output.output_type == "error" for cell in code_of(copy) for output in cell.outputs):
+    if noted.get("exception") or any(
+        output.output_type == "error" for cell in code_of(copy) for output in cell.outputs
+    ):
         return "failed"
     if not noted.get("end_time"):
         return "did not run to its end"
@@ -165,13 +174,12 @@ def title_and_question(lesson: NotebookNode) -> tuple[str, str]:
     return first[0].removeprefix("# "), first[1].strip("*")
 
 
-def keep(which: Iterable[Lesson]) -> None:
+def keep(copies: Mapping[Lesson, NotebookNode]) -> None:
     """Write a small copy of each lesson into book/executed/, and the page that lists them.
 
     Raises:
         CommandError: One ran with other parameters than its own.
     """
-    copies = {lesson: find(lesson) for lesson in which}
     for lesson, copy in copies.items():
         if any(map(is_injected, code_of(copy))):
             raise CommandError(
@@ -214,7 +222,7 @@ def with_few_colors(encoded: str) -> str:
     return base64.b64encode(fewer).decode("ascii") if len(fewer) < len(drawn) else encoded
 
 
-def listing(copies: dict[Lesson, NotebookNode]) -> str:
+def listing(copies: Mapping[Lesson, NotebookNode]) -> str:
     """The page of book/executed/: every lesson with its question and the minutes that it ran."""
     rows = []
     for lesson, copy in copies.items():

@@ -33,7 +33,6 @@ ROOT = Path(__file__).resolve().parents[2]
 BOOK = ROOT / "book"
 LESSONS = [lesson.path for lesson in lessons.LESSONS]
 sys.path.insert(0, str(BOOK / "extensions"))
-executed_lessons = importlib.import_module("executed_lessons")
 plain_docstrings = importlib.import_module("plain_docstrings")
 repository_texts = importlib.import_module("repository_texts")
 
@@ -263,101 +262,7 @@ def test_on_a_phone_the_menu_opens_and_wide_tables_scroll_inside_themselves(site
     page.wait_for_url("**/reference/errata.html")
 
 
-# which executed copies are shown
-
-
-@pytest.fixture
-def lesson(tmp_path) -> tuple[Path, Path]:
-    """A short notebook with a picture's cell, and its executed copy."""
-    cells = [
-        nbformat.v4.new_markdown_cell("# 01 · A title\n\n**A question?**", id="title"),
-        nbformat.v4.new_code_cell("print(1)", id="print"),
-    ]
-    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "p"}})
-    source, copy = tmp_path / "notebooks" / "01_short.ipynb", tmp_path / "runs" / "01_short.ipynb"
-    for path in (source, copy):
-        path.parent.mkdir()
-    nbformat.write(notebook, source)
-    executed = without_outputs(source)
-    executed.cells[1].outputs = [nbformat.v4.new_output("stream", text="1\n")]
-    nbformat.write(executed, copy)
-    return source, copy
-
-
-def change(path: Path, how) -> None:
-    notebook = nbformat.read(path, as_version=4)
-    how(notebook)
-    nbformat.write(notebook, path)
-
-
-def fails(notebook):
-    notebook.metadata.papermill.exception = True
-
-
-def shows_an_error(notebook):
-    notebook.cells[1].outputs = [nbformat.v4.new_output("error", ename="ValueError", evalue="no", traceback=[])]
-
-
-def is_killed(notebook):
-    notebook.metadata.papermill.end_time = None
-
-
-def runs_other_code(notebook):
-    notebook.cells[1].source = "print(2)"
-
-
-@pytest.mark.parametrize(
-    ("how", "says"),
-    [
-        (fails, "failed"),
-        (shows_an_error, "failed"),
-        (is_killed, "did not run to its end"),
-        (runs_other_code, "has other code than the notebook"),
-    ],
-)
-def test_a_copy_that_must_not_be_shown(lesson, how, says):
-    source, copy = lesson
-    assert not isinstance(executed_lessons.read_executed(source, copy), str)
-    change(copy, how)
-    assert executed_lessons.read_executed(source, copy) == says
-
-
-def test_a_missing_and_a_cut_off_copy(lesson):
-    source, copy = lesson
-    copy.write_bytes(copy.read_bytes()[:200])
-    assert executed_lessons.read_executed(source, copy) == "is no whole notebook"
-    copy.unlink()
-    assert executed_lessons.read_executed(source, copy) == "is missing"
-
-
-def test_words_and_metadata_come_from_the_notebook_and_outputs_from_the_copy(lesson):
-    source, copy = lesson
-    change(source, lambda notebook: notebook.cells[0].update(source="# 01 · Mended\n\n**A question?**"))
-    change(source, lambda notebook: notebook.cells[1].metadata.update(mystnb={"image": {"alt": "what it shows"}}))
-    shown = executed_lessons.merged(
-        nbformat.read(source, as_version=4), executed_lessons.read_executed(source, copy)
-    ).cells
-    assert shown[0].source.startswith("# 01 · Mended")
-    assert shown[1].metadata.mystnb.image.alt == "what it shows"
-    assert shown[1].outputs[0].text == "1\n"
-
-
-def test_injected_parameters_are_shown_where_they_were_run(lesson):
-    source, copy = lesson
-    change(source, lambda notebook: notebook.cells.append(nbformat.v4.new_code_cell("print(3)", id="last")))
-    injected = nbformat.v4.new_code_cell("k = 12", id="k", metadata={"tags": ["injected-parameters"]})
-    change(copy, lambda notebook: notebook.cells.extend([injected, nbformat.v4.new_code_cell("print(3)", id="last")]))
-    executed = executed_lessons.read_executed(source, copy)
-    assert not isinstance(executed, str)
-    shown = executed_lessons.merged(nbformat.read(source, as_version=4), executed)
-    assert [cell.source for cell in executed_lessons.code_of(shown)] == ["print(1)", "k = 12", "print(3)"]
-
-
-def test_widgets_and_warnings_are_left_out_and_tables_are_not():
-    widget = nbformat.v4.new_output("display_data", {executed_lessons.WIDGET: {}, "text/plain": "0%"})
-    warning = nbformat.v4.new_output("stream", name="stderr", text="UserWarning")
-    table = nbformat.v4.new_output("execute_result", {"text/html": "<table></table>", "text/plain": "a"})
-    assert [executed_lessons.is_shown(output) for output in (widget, warning, table)] == [False, False, True]
+# what ends a build
 
 
 def test_a_build_without_executed_copies_ends_with_one_sentence_and_the_command(tmp_path):
