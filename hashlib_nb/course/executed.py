@@ -97,9 +97,8 @@ def read_executed(source: Path, path: Path) -> NotebookNode | str:
     except (ValueError, nbformat.reader.NotJSONError, nbformat.ValidationError):
         return "is no whole notebook"
     noted = copy.metadata.get("papermill", {})
-    if noted.get("exception") or any(
-        output.output_type == "error" for cell in code_of(copy) for output in cell.outputs
-    ):
+    kinds = {output.output_type for cell in code_of(copy) for output in cell.outputs}
+    if noted.get("exception") or "error" in kinds:
         return "failed"
     if not noted.get("end_time"):
         return "did not run to its end"
@@ -233,8 +232,8 @@ def listing(copies: Mapping[Lesson, NotebookNode]) -> str:
         [
             "# The lessons as they ran",
             "",
-            "Notebooks with their outputs, to read without running anything. The first outputs of each say on what it ran.",
-            "`make executed` writes this folder; change the [notebooks](../../notebooks) themselves, which have no outputs.",
+            "Notebooks with their outputs, to read without running anything; the first outputs of each say what it ran",
+            "on. `make executed` writes this folder. The [notebooks](../../notebooks) to run and to change have no outputs.",
             "",
             "| notebook | question | minutes |",
             "|---|---|---|",
