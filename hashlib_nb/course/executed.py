@@ -232,8 +232,8 @@ def listing(copies: Mapping[Lesson, NotebookNode]) -> str:
         [
             "# The lessons as they ran",
             "",
-            "Notebooks with their outputs, to read without running anything; the first outputs of each say what it ran",
-            "on. `make executed` writes this folder. The [notebooks](../../notebooks) to run and to change have no outputs.",
+            "Notebooks with their outputs, to read without running anything; the first outputs of each say what it",
+            "ran on. `make executed` writes this folder. The [notebooks](../../notebooks) to change have no outputs.",
             "",
             "| notebook | question | minutes |",
             "|---|---|---|",
