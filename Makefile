@@ -1,6 +1,6 @@
 # Each target is one line of python or of a tool: where make is missing, type that line.
 .DEFAULT_GOAL := help
-.PHONY: help install course lab demo assignments book figures check test torture bench results lint clean
+.PHONY: help install course lab demo assignments book executed figures check test torture bench results lint clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
 BIN := .venv/bin
@@ -10,8 +10,6 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 CPU_WHEELS := https://download.pytorch.org/whl/cpu
 NOTEBOOKS = $(wildcard notebooks/*.ipynb assignments/source/*/*.ipynb)
 PYTEST := OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup
-RUNS := $(or $(HASHLIB_NB_HOME),.)/runs
-LESSONS := $(shell sed -n 's|^\([0-9][0-9_a-z]*\).*|$(RUNS)/\1.ipynb|p' notebooks/lessons.txt)
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 21
@@ -30,12 +28,14 @@ demo: $(INSTALLED) ## serve the search page to this machine
 assignments: $(INSTALLED) ## check the assignments and write what students get into assignments/release
 	$(BIN)/python -m hashlib_nb classroom
 
-book: $(INSTALLED) $(LESSONS) ## build the course as a website (20 minutes the first time, then 1)
+book: $(INSTALLED) ## build the course as a website (1 minute; notebooks whose code you have changed run first)
+	$(BIN)/python -m hashlib_nb executed run
 	$(BIN)/python -m sphinx -q -W --keep-going -d book/_build/doctrees book book/_build/html
 	@echo "open book/_build/html/index.html in a browser"
 
-$(RUNS)/%.ipynb: notebooks/%.ipynb | $(INSTALLED)
-	$(BIN)/python -m hashlib_nb run_course --notebooks $(firstword $(subst _, ,$*))
+executed: $(INSTALLED) ## keep each notebook as it ran in book/executed/; those whose code has changed run first
+	$(BIN)/python -m hashlib_nb executed run
+	$(BIN)/python -m hashlib_nb executed keep
 
 figures: $(INSTALLED) ## take the figures of the last run over into figures/, which README and book show
 	$(BIN)/python -m hashlib_nb figures

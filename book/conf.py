@@ -1,11 +1,13 @@
 """Settings of the book: Sphinx, MyST and the executed notebooks. Build it with `make book`."""
 
+import importlib
 import sys
 from pathlib import Path
 
 import hashlib_nb
 
-sys.path.insert(0, str(Path(__file__).parent / "extensions"))
+BOOK = Path(__file__).parent
+sys.path.insert(0, str(BOOK / "extensions"))
 
 project = "hashlib_nb"
 author = "hashlib_nb contributors"
@@ -25,7 +27,8 @@ extensions = [
     "plain_docstrings",
     "repository_texts",
 ]
-exclude_patterns = ["_build", "extensions"]
+exclude_patterns = ["_build", "executed", "extensions"]
+viewcode_follow_imported_members = False  # each name is described where it is defined
 nitpicky = True  # a reference that leads nowhere is an error, too
 # Inventories of other packages are on the net, and the book is built without it: only our own names must resolve.
 nitpick_ignore_regex = [("py:.*", r"(?!hashlib_nb\.).*")]
@@ -36,7 +39,8 @@ nitpick_ignore = [("py:class", "hashlib_nb.encoder.parallel.Value")]  # a type v
 nb_execution_mode = "off"
 nb_merge_streams = True
 nb_render_markdown_format = "gfm"  # tables in an output
-myst_enable_extensions = ["deflist", "dollarmath"]
+myst_enable_extensions = ["deflist", "dollarmath", "substitution"]
+myst_substitutions = importlib.import_module("stored_numbers").substitutions(BOOK.parent / "results")
 myst_heading_anchors = 3
 
 # One page a stage; members stand in the order of the source, as they were written to be read.

@@ -35,6 +35,7 @@ COMMANDS = {
     "robustness": ("experiments.robustness", "perceptual hashes under attack: who is found, who is taken for another"),
     "published": ("experiments.published", "the stored tables: made, and shown in results/README.md"),
     "run_course": ("course.lessons", "run the notebooks headless and print the results table"),
+    "executed": ("course.executed", "which lessons can be shown as they ran; run the others; keep copies"),
     "figures": ("plots.__main__", "take the figures of a run over into figures/, which the repository keeps"),
     "demo": ("course.demo", "serve the search page to this machine"),
     "classroom": ("course.assignments", "check the assignments and write what students get"),

@@ -287,6 +287,7 @@ LINES: Mapping[str, tuple[str, ...]] = {
     "robustness": ("--root=photos", "--size=32", "--n-bits=8", "--methods=first", "--out", "new/ro.json"),
     "published": (),
     "run_course": ("--notebooks", "01", "--parameters", "epochs=1"),
+    "executed": ("check",),
     "figures": (),
     "demo": ("--no-browser",),
     "classroom": (),

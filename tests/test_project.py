@@ -130,6 +130,34 @@ def test_readme_names_the_command_that_ci_runs():
     assert ci.rstrip().endswith("make test")
 
 
+def test_the_workflow_calls_targets_there_are_and_actions_as_they_were_reviewed():
+    """GitHub's own schema is not at hand: what can be known here is that it is YAML of jobs whose steps name things."""
+    workflow = yaml.load(read(".github/workflows/book.yml"), yaml.BaseLoader)  # "on" is a word here, and no boolean
+    jobs = workflow["jobs"]
+    assert {*workflow["on"]} == {"push", "pull_request", "workflow_dispatch"}
+    assert jobs["publish"]["needs"] == ["test", "build"]
+    assert {*jobs["publish"]["needs"]} < {*jobs}
+    steps = [step for job in jobs.values() for step in job["steps"]]
+    called = [step["run"].split() for step in steps if "run" in step]
+    phony = re.search(r"^\.PHONY: (.*)$", read("Makefile"), re.MULTILINE)[1].split()
+    assert all(words[0] == "make" and {*words[1:]} <= {*phony} for words in called)
+    assert ["make", "test"] in called
+    assert ["make", "book"] in called
+    used = [step["uses"] for step in steps if "uses" in step]
+    assert all(re.fullmatch(r"actions/[\w-]+@[0-9a-f]{40}", action) for action in used)  # a tag can be moved
+    pythons = {step["with"]["python-version"] for step in steps if "python-version" in step.get("with", {})}
+    assert pythons == {yaml.safe_load(read("environment.yml"))["dependencies"][0].removeprefix("python =")}
+    (site,) = [step["with"]["path"] for step in steps if "upload-pages" in step.get("uses", "")]
+    assert f" book {site}\n" in read("Makefile")
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_the_workflow_takes_pytorch_without_cuda(tmp_path, monkeypatch):
+    for name, value in yaml.safe_load(read(".github/workflows/book.yml"))["env"].items():
+        monkeypatch.setenv(name, value)
+    assert "--index-url https://download.pytorch.org/whl/cpu" in pip_commands(tmp_path)[0]
+
+
 PAGES = (
     "README.md",
     "book/own_data.md",

@@ -1,7 +1,8 @@
 """Docstrings are written to be read as text; this makes of them what Sphinx reads (reStructuredText).
 
 Inside single backticks is code; a table is drawn with bars; whatever is indented after a blank line, formulas and
-commands, is shown as it stands. Everything else is words, in which stars, bars and underscores mean themselves.
+commands, is shown as it stands. Everything else is words, in which stars, bars, underscores and at signs mean
+themselves.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import re
 from sphinx.application import Sphinx
 
 CODE = re.compile(r"``.+?``|`[^`]+`")
-MARKUP = re.compile(r"[*|\\]|_(?!\w)")
+MARKUP = re.compile(r"[*|\\@]|_(?!\w)")
 SECTION = re.compile(r"(Args|Returns|Raises|Yields):$")
 
 

@@ -14,6 +14,7 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import nbformat
 import numpy as np
@@ -33,7 +34,6 @@ ROOT = Path(__file__).resolve().parents[2]
 BOOK = ROOT / "book"
 LESSONS = [lesson.path for lesson in lessons.LESSONS]
 sys.path.insert(0, str(BOOK / "extensions"))
-executed_lessons = importlib.import_module("executed_lessons")
 plain_docstrings = importlib.import_module("plain_docstrings")
 repository_texts = importlib.import_module("repository_texts")
 
@@ -53,7 +53,9 @@ def without_outputs(path: Path) -> nbformat.NotebookNode:
 
 def checkout(folder: Path) -> Path:
     """A copy of the book, with what it includes beside it, in which a build may write."""
-    shutil.copytree(BOOK, folder / "book", ignore=shutil.ignore_patterns("_build", "lessons", "__pycache__"))
+    shutil.copytree(
+        BOOK, folder / "book", ignore=shutil.ignore_patterns("_build", "executed", "lessons", "__pycache__")
+    )
     for name in ("README.md", "CONTRIBUTING.md", "assignments", "benchmarks", "figures", "notebooks", "results"):
         (folder / name).symlink_to(ROOT / name)
     return folder / "book"
@@ -95,15 +97,32 @@ def pages(site: Path) -> list[Path]:
 
 
 class Tags(HTMLParser):
-    """All tags of a page with their attributes."""
+    """All tags of a page with their attributes, and in which classes its tables stand."""
 
     def __init__(self, path: Path):
         super().__init__()
         self.found: list[tuple[str, dict[str, str]]] = []
+        self.open: list[tuple[str, str]] = []
+        self.around_tables: list[str] = []
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag, attrs):
-        self.found.append((tag, {name: value or "" for name, value in attrs}))
+        attributes = {name: value or "" for name, value in attrs}
+        self.found.append((tag, attributes))
+        if tag == "table":
+            self.around_tables.append(" ".join(name for _, name in self.open))
+        if tag == "div":
+            self.open.append((tag, attributes.get("class", "")))
+
+    def handle_endtag(self, tag):
+        if tag == "div":
+            self.open.pop()
+
+
+@pytest.fixture(scope="module")
+def tags(site) -> dict[Path, Tags]:
+    """Every page that a reader can come to, read once."""
+    return {page: Tags(page) for page in pages(site)}
 
 
 @pytest.mark.slow
@@ -124,13 +143,13 @@ def test_a_lesson_shows_what_it_printed_and_with_which_parameters(site):
 
 
 @pytest.mark.slow
-def test_every_picture_has_the_alternative_text_of_its_cell(site):
-    for page in pages(site):
-        for tag, attributes in Tags(page).found:
+def test_every_picture_has_the_alternative_text_of_its_cell(site, tags):
+    for page, of_page in tags.items():
+        for tag, attributes in of_page.found:
             assert tag != "img" or len(attributes.get("alt", "")) > 40, f"{page}: {attributes}"
     cells = nbformat.read(LESSONS[0], as_version=4).cells
     wanted = [cell.metadata.mystnb.image.alt for cell in cells if "mystnb" in cell.metadata]
-    found = [a["alt"] for tag, a in Tags(site / "lessons" / "01_hash_codes.html").found if tag == "img"]
+    found = [a["alt"] for tag, a in tags[site / "lessons" / "01_hash_codes.html"].found if tag == "img"]
     assert found == wanted
     assert found
 
@@ -140,15 +159,68 @@ LINKS_LOADED = {"stylesheet", "preload", "icon", "modulepreload", "preconnect", 
 
 
 @pytest.mark.slow
-def test_no_page_loads_anything_from_another_host(site):
-    for page in pages(site):
-        for tag, attributes in Tags(page).found:
+def test_no_page_loads_anything_from_another_host(site, tags):
+    for page, of_page in tags.items():
+        for tag, attributes in of_page.found:
             address = attributes.get(LOADED.get(tag, ""), "")
             if tag == "link" and LINKS_LOADED & {*attributes.get("rel", "").split()}:
                 address = attributes.get("href", "")
             assert not re.match(r"(\w+:)?//", address), f"{page}: <{tag}> loads {address}"
     for style in site.rglob("*.css"):
         assert not re.search(r"(@import|url\()\s*[\"']?(https?:)?//", style.read_text(encoding="utf-8")), style
+
+
+@pytest.mark.slow
+def test_every_link_and_every_file_of_a_page_is_in_the_folder_so_that_any_server_shows_it(site, tags):
+    everything = tags | {page: Tags(page) for page in (site / "_modules").rglob("*.html")}
+    places = {page: {tag[key] for _, tag in of_page.found for key in ("id", "name") if key in tag}
+              for page, of_page in everything.items()}  # fmt: skip
+
+    def is_there(page: Path, address: str) -> bool:
+        parts = urlsplit(address)
+        if parts.scheme in ("http", "https", "data"):
+            return True
+        target = (page.parent / unquote(parts.path)).resolve() if parts.path else page
+        fragment = unquote(parts.fragment)
+        inside = target.is_relative_to(site.resolve()) and target.is_file()
+        return inside and (not fragment or target not in places or fragment in places[target])
+
+    addresses = {(page, tag[key]) for page, of_page in everything.items() for _, tag in of_page.found
+                 for key in ("href", "src", "data") if key in tag}  # fmt: skip
+    assert [(page.name, address) for page, address in addresses if not is_there(page, address)] == []
+
+
+@pytest.mark.slow
+def test_what_is_wider_than_a_phone_scrolls_inside_itself(site, tags):
+    """As far as style sheets say it; with Chromium below, it is measured."""
+    for page, of_page in tags.items():
+        for around in of_page.around_tables:
+            assert {"pst-scrollable-table-container", "text_html"} & {*around.split()}, page
+    styles = "".join(path.read_text(encoding="utf-8") for path in (site / "_static").rglob("*.css"))
+    rules = re.findall(r"([^{}]+)\{([^{}]*)\}", re.sub(r"/\*.*?\*/", "", styles, flags=re.DOTALL))
+    scrolling = {
+        name.strip() for names, rule in rules if re.search(r"overflow(-x)?: ?auto", rule) for name in names.split(",")
+    }
+    wide = {"pre", "div.math", ".pst-scrollable-table-container", ".cell_output .output.text_html"}
+    assert wide | {"div.cell_output .output", "span.math mjx-container"} <= scrolling
+    assert any(names.strip() == "img" and "max-width" in rule for names, rule in rules)
+
+
+@pytest.mark.slow
+def test_the_landing_page_has_the_banner_and_a_number_of_the_stored_table(site, tags):
+    pictures = [attributes["src"] for tag, attributes in tags[site / "index.html"].found if tag == "img"]
+    assert any(picture.endswith("banner.png") for picture in pictures)
+    text = re.sub(r"<[^>]+>", "", (site / "index.html").read_text(encoding="utf-8"))
+    assert "{{" not in text
+    rows = json.loads((ROOT / "results" / "fashion-mini.json").read_text(encoding="utf-8"))["rows"]
+
+    def mean(method: str, bits: int) -> float:
+        return float(np.mean([row["map"] for row in rows if (row["method"], row["bits"]) == (method, bits)]))
+
+    chosen, everything = mean("decided PPO", 8), mean("all bits", 64)
+    gain, first, last = re.search(r"One number: (\S+) points.* an mAP of (\S+), all 64 .*\n?with (\S+),", text).groups()
+    assert (float(first), float(last)) == (round(chosen, 3), round(everything, 3))
+    assert float(gain) == round(100 * (chosen - everything), 1)
 
 
 @pytest.mark.slow
@@ -263,101 +335,7 @@ def test_on_a_phone_the_menu_opens_and_wide_tables_scroll_inside_themselves(site
     page.wait_for_url("**/reference/errata.html")
 
 
-# which executed copies are shown
-
-
-@pytest.fixture
-def lesson(tmp_path) -> tuple[Path, Path]:
-    """A short notebook with a picture's cell, and its executed copy."""
-    cells = [
-        nbformat.v4.new_markdown_cell("# 01 · A title\n\n**A question?**", id="title"),
-        nbformat.v4.new_code_cell("print(1)", id="print"),
-    ]
-    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "p"}})
-    source, copy = tmp_path / "notebooks" / "01_short.ipynb", tmp_path / "runs" / "01_short.ipynb"
-    for path in (source, copy):
-        path.parent.mkdir()
-    nbformat.write(notebook, source)
-    executed = without_outputs(source)
-    executed.cells[1].outputs = [nbformat.v4.new_output("stream", text="1\n")]
-    nbformat.write(executed, copy)
-    return source, copy
-
-
-def change(path: Path, how) -> None:
-    notebook = nbformat.read(path, as_version=4)
-    how(notebook)
-    nbformat.write(notebook, path)
-
-
-def fails(notebook):
-    notebook.metadata.papermill.exception = True
-
-
-def shows_an_error(notebook):
-    notebook.cells[1].outputs = [nbformat.v4.new_output("error", ename="ValueError", evalue="no", traceback=[])]
-
-
-def is_killed(notebook):
-    notebook.metadata.papermill.end_time = None
-
-
-def runs_other_code(notebook):
-    notebook.cells[1].source = "print(2)"
-
-
-@pytest.mark.parametrize(
-    ("how", "says"),
-    [
-        (fails, "failed"),
-        (shows_an_error, "failed"),
-        (is_killed, "did not run to its end"),
-        (runs_other_code, "has other code than the notebook"),
-    ],
-)
-def test_a_copy_that_must_not_be_shown(lesson, how, says):
-    source, copy = lesson
-    assert not isinstance(executed_lessons.read_executed(source, copy), str)
-    change(copy, how)
-    assert executed_lessons.read_executed(source, copy) == says
-
-
-def test_a_missing_and_a_cut_off_copy(lesson):
-    source, copy = lesson
-    copy.write_bytes(copy.read_bytes()[:200])
-    assert executed_lessons.read_executed(source, copy) == "is no whole notebook"
-    copy.unlink()
-    assert executed_lessons.read_executed(source, copy) == "is missing"
-
-
-def test_words_and_metadata_come_from_the_notebook_and_outputs_from_the_copy(lesson):
-    source, copy = lesson
-    change(source, lambda notebook: notebook.cells[0].update(source="# 01 · Mended\n\n**A question?**"))
-    change(source, lambda notebook: notebook.cells[1].metadata.update(mystnb={"image": {"alt": "what it shows"}}))
-    shown = executed_lessons.merged(
-        nbformat.read(source, as_version=4), executed_lessons.read_executed(source, copy)
-    ).cells
-    assert shown[0].source.startswith("# 01 · Mended")
-    assert shown[1].metadata.mystnb.image.alt == "what it shows"
-    assert shown[1].outputs[0].text == "1\n"
-
-
-def test_injected_parameters_are_shown_where_they_were_run(lesson):
-    source, copy = lesson
-    change(source, lambda notebook: notebook.cells.append(nbformat.v4.new_code_cell("print(3)", id="last")))
-    injected = nbformat.v4.new_code_cell("k = 12", id="k", metadata={"tags": ["injected-parameters"]})
-    change(copy, lambda notebook: notebook.cells.extend([injected, nbformat.v4.new_code_cell("print(3)", id="last")]))
-    executed = executed_lessons.read_executed(source, copy)
-    assert not isinstance(executed, str)
-    shown = executed_lessons.merged(nbformat.read(source, as_version=4), executed)
-    assert [cell.source for cell in executed_lessons.code_of(shown)] == ["print(1)", "k = 12", "print(3)"]
-
-
-def test_widgets_and_warnings_are_left_out_and_tables_are_not():
-    widget = nbformat.v4.new_output("display_data", {executed_lessons.WIDGET: {}, "text/plain": "0%"})
-    warning = nbformat.v4.new_output("stream", name="stderr", text="UserWarning")
-    table = nbformat.v4.new_output("execute_result", {"text/html": "<table></table>", "text/plain": "a"})
-    assert [executed_lessons.is_shown(output) for output in (widget, warning, table)] == [False, False, True]
+# what ends a build
 
 
 def test_a_build_without_executed_copies_ends_with_one_sentence_and_the_command(tmp_path):

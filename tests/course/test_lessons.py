@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
-
 import nbformat
 import pytest
 
 from hashlib_nb.course import lessons as run_course
 from hashlib_nb.course.lessons import LESSONS, Args, Lesson
-from tests.helpers import ROOT
 
 
 @pytest.fixture
@@ -128,12 +123,6 @@ def test_the_list_of_lessons_is_of_the_notebooks_there_are_and_the_start_page_li
     start = (run_course.NOTEBOOKS / "00_start.ipynb").read_text(encoding="utf-8")
     places = [start.index(f"({name}.ipynb)") for name in names]
     assert places == sorted(places)
-
-
-def test_make_builds_the_book_of_the_lessons_on_the_list(tmp_path):
-    env = {**os.environ, "HASHLIB_NB_HOME": str(tmp_path)}
-    done = subprocess.run(["make", "-n", "book"], cwd=ROOT, capture_output=True, text=True, check=True, env=env)
-    assert re.findall(r"run_course --notebooks (\d+)", done.stdout) == [lesson.number for lesson in LESSONS]
 
 
 def test_a_list_of_lessons_has_a_name_a_line(tmp_path):

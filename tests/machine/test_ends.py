@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 
@@ -146,7 +147,9 @@ def test_head_ends_a_command_quietly(module):
 @pytest.mark.parametrize("seconds", [0.6, 2.5, 4.0])
 def test_an_interrupt_ends_a_process_quietly(words, seconds, tmp_path):
     env = os.environ | {"HASHLIB_NB_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen([sys.executable, *words], env=env, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # also where the tests run in a shell's background
+    process = subprocess.Popen([sys.executable, *words], env=env, preexec_fn=heard, **pipes)
     time.sleep(seconds)
     said = None
     for _ in range(12):  # code of others that catches everything while it is imported can lose one: press again

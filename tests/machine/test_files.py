@@ -380,11 +380,9 @@ def test_a_lock_lets_one_in_at_a_time_and_leaves_no_file(home):
     assert names(home) == ["n.json"]
 
 
-def test_a_lock_that_is_never_given_back_is_named(home, monkeypatch):
-    monkeypatch.setattr(files, "LOCK_SECONDS", 0.1)
-
+def test_a_lock_that_is_never_given_back_is_named(home):
     def twice():
-        with files.locked(home / "x"), files.locked(home / "x"):
+        with files.locked(home / "x"), files.locked(home / "x", seconds=0.1):
             pass
 
     with pytest.raises(WriteError, match="^x was not written: another process has held it"):
