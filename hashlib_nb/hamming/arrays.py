@@ -241,7 +241,8 @@ def check_one_set(query_labels, database_labels) -> None:
 def pack_checked(binary: np.ndarray) -> np.ndarray:
     """`pack` for uint8 {0,1} [n, k] that has been checked already."""
     padding = -binary.shape[1] % WORD
-    packed = np.packbits(np.pad(binary, ((0, 0), (0, padding))), axis=1, bitorder="little")
+    filled = np.pad(binary, ((0, 0), (0, padding))) if padding else binary  # a copy, which whole words do without
+    packed = np.packbits(filled, axis=1, bitorder="little")
     # A column selection such as codes[:, bits] is stored column by column, and so is what packbits makes of it.
     return np.ascontiguousarray(packed).view("<u8").astype(np.uint64, copy=False)
 

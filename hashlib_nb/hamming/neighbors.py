@@ -1,8 +1,8 @@
 """Exact neighbor search over binary codes: everything within a Hamming radius, or the first n, with ties made visible.
 
-Distances take k+1 values, so nothing needs sorting: one pass over packed codes counts the items at each distance, and a
-second pass in the order of the database drops each item at its place (a counting sort whose keys are never stored).
-Neighbors stand by distance and, at equal distance, by database index; both functions are exact, for any length of code.
+Distances take k+1 values, so nothing needs sorting: neighbors are counted by distance, and dropped at their place in
+the order of the database. They stand by distance and, at equal distance, by database index; both functions are exact,
+for any length of code. With numba the codes are read once (`scan` says how); numpy reads them twice.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import numpy as np
 
 from hashlib_nb import checks
 from hashlib_nb.hamming.arrays import (
-    WORD,
     check_codes,
     check_same_width,
     check_widths,
@@ -24,10 +23,12 @@ from hashlib_nb.hamming.arrays import (
     query_chunks,
 )
 from hashlib_nb.hamming.packed import Packed
-from hashlib_nb.machine.numba_cache import CACHE
 
-BLOCK = 4096
-"""Items whose distances the numba kernels hold at a time: 8 KB, which stays in the processor's nearest cache."""
+if numba is not None:
+    from hashlib_nb.hamming import scan
+
+PAIRS_AT_ONCE = 1 << 30
+"""Query-database pairs of which the numba path marks, a byte for 64, where items within a radius lie: 16 MB."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +65,8 @@ class Nearest:
 def within_radius(query_codes, database_codes, radius: int, *, backend: str = "auto") -> Neighbors:
     """Every database item at Hamming distance `radius` or less (faiss' `range_search` leaves out `radius` itself).
 
-    Memory is proportional to what is found, and to q (radius + 1) for the counts; time is two passes over q x n pairs.
+    Memory is proportional to what is found, to q (radius + 1) for the counts, and to one byte for 64 pairs in some
+    queries' turn (`PAIRS_AT_ONCE`). Time is one pass over q x n pairs, in which few items are looked at twice.
 
     Args:
         query_codes: {0,1} [q, k].
@@ -76,16 +78,15 @@ def within_radius(query_codes, database_codes, radius: int, *, backend: str = "a
         ValueError: codes that are not 0/1 matrices of one width, a negative radius, or an unknown backend.
     """
     radius = checks.count(radius, "radius", least=0)
-    count, gather = _kernels(backend)
+    find = _within_numba if numba_enabled(backend) else _within_numpy
     query, database, k = _packed(query_codes, database_codes)
-    take = count(query, database, min(radius, k) + 1)
-    return Neighbors(*gather(query, database, take))
+    return Neighbors(*find(query, database, min(radius, k)))
 
 
 def nearest(query_codes, database_codes, n: int, *, backend: str = "auto") -> Nearest:
     """The n database items nearest to each query.
 
-    Memory is O(q (n + k)); time is two passes over all pairs, the second of which stops once the n are found.
+    Memory is O(q (n + k)); time is one pass over all pairs, which is quick where n is small beside the database.
 
     Args:
         query_codes: {0,1} [q, k].
@@ -96,14 +97,10 @@ def nearest(query_codes, database_codes, n: int, *, backend: str = "auto") -> Ne
     Raises:
         ValueError: codes that are not 0/1 matrices of one width, n out of range, or an unknown backend.
     """
-    count, gather = _kernels(backend)
+    find = _nearest_numba if numba_enabled(backend) else _nearest_numpy
     query, database, k = _packed(query_codes, database_codes)
     n = checks.count(n, "n", most=database.shape[1], why="the items of the database")
-    counts = count(query, database, k + 1)
-    take = np.clip(n - (np.cumsum(counts, axis=1) - counts), 0, counts)  # what each level gives to the first n
-    rows, last = np.arange(len(query)), k - np.argmax(take[:, ::-1] > 0, axis=1)
-    _, indices, distances = gather(query, database, take)
-    return Nearest(indices.reshape(-1, n), distances.reshape(-1, n), counts[rows, last], take[rows, last])
+    return Nearest(*find(query, database, n, k))
 
 
 def _packed(query_codes, database_codes) -> tuple[np.ndarray, np.ndarray, int]:
@@ -117,21 +114,50 @@ def _packed(query_codes, database_codes) -> tuple[np.ndarray, np.ndarray, int]:
     return pack_checked(query_codes), database, query_codes.shape[1]
 
 
-def _kernels(backend: str):
-    """The functions (count, gather) of a backend.
-
-    count(query, database, levels): int64 [q, levels], items at each distance below `levels`.
-    gather(query, database, take): the first `take[i, d]` items at distance d of query i, for all d, as the three fields
-    of `Neighbors`.
-    """
-    return (_count_numba, _gather_numba) if numba_enabled(backend) else (_count_numpy, _gather_numpy)
-
-
 def _offsets(take: np.ndarray) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(take.sum(axis=1))])
 
 
+def _within_numpy(query: np.ndarray, database: np.ndarray, radius: int):
+    """The three fields of `Neighbors`."""
+    return _gather_numpy(query, database, _count_numpy(query, database, radius + 1))
+
+
+def _nearest_numpy(query: np.ndarray, database: np.ndarray, n: int, k: int):
+    """The four fields of `Nearest`."""
+    counts = _count_numpy(query, database, k + 1)
+    take = np.clip(n - (np.cumsum(counts, axis=1) - counts), 0, counts)  # what each level gives to the first n
+    rows, last = np.arange(len(query)), k - np.argmax(take[:, ::-1] > 0, axis=1)
+    _, indices, distances = _gather_numpy(query, database, take)
+    return indices.reshape(-1, n), distances.reshape(-1, n), counts[rows, last], take[rows, last]
+
+
+def _within_numba(query: np.ndarray, database: np.ndarray, radius: int):
+    step = max(scan.TOGETHER, PAIRS_AT_ONCE // database.shape[1])
+    parts = [_within_some(query[first : first + step], database, radius) for first in range(0, len(query), step)]
+    counts, indices, distances = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
+    return _offsets(counts), indices, distances
+
+
+def _within_some(query: np.ndarray, database: np.ndarray, radius: int):
+    counts = np.empty((len(query), radius + 1), np.int64)
+    marks = np.empty((len(query), -(-database.shape[1] // scan.GROUP)), np.uint8)
+    scan.mark_within(query, database, scan.together(len(query)), counts, marks)
+    offsets = _offsets(counts)
+    indices, distances = np.empty(offsets[-1], np.int64), np.empty(offsets[-1], np.uint16)
+    scan.gather_within(query, database, counts, marks, offsets, indices, distances)
+    return counts, indices, distances
+
+
+def _nearest_numba(query: np.ndarray, database: np.ndarray, n: int, k: int):
+    indices, distances = np.empty((len(query), n), np.int64), np.empty((len(query), n), np.uint16)
+    tied, tied_inside = np.empty(len(query), np.int64), np.empty(len(query), np.int64)
+    scan.nearest(query, database, scan.together(len(query)), indices, distances, tied, tied_inside)
+    return indices, distances, tied, tied_inside
+
+
 def _count_numpy(query: np.ndarray, database: np.ndarray, levels: int) -> np.ndarray:
+    """Items at each distance below `levels`, int64 [q, levels]."""
     counts = np.empty((len(query), levels), np.int64)
     for rows in query_chunks(len(query), database.shape[1]):
         distances = np.minimum(distance_block(query[rows], database), levels)  # the last bin is thrown away
@@ -142,6 +168,7 @@ def _count_numpy(query: np.ndarray, database: np.ndarray, levels: int) -> np.nda
 
 
 def _gather_numpy(query: np.ndarray, database: np.ndarray, take: np.ndarray):
+    """The first `take[i, d]` items at distance d of query i, for all d, as the fields of `Neighbors`."""
     farthest = np.where(take > 0, np.arange(take.shape[1]), -1).max(axis=1)
     parts = []
     for rows in query_chunks(len(query), database.shape[1]):
@@ -155,74 +182,3 @@ def _gather_numpy(query: np.ndarray, database: np.ndarray, take: np.ndarray):
         parts.append((index[first], distances[first]))
     indices, distances = (np.concatenate(part) for part in zip(*parts, strict=True))
     return _offsets(take), indices, distances
-
-
-if numba is not None:
-    from numba import njit, prange
-
-    from hashlib_nb.hamming.kernels import popcount
-
-    @njit(cache=CACHE)
-    def _fill_distances(query, database, start, distances):
-        """Distances of one query to the items from `start` on, as many as `distances` holds; a loop that vectorizes."""
-        distances[:] = 0
-        for word in range(len(query)):
-            code, items = query[word], database[word, start : start + len(distances)]
-            for j in range(len(items)):
-                distances[j] += popcount(code ^ items[j])
-
-    @njit(cache=CACHE, parallel=True)
-    def _count_levels(query, database, counts):
-        n, levels = database.shape[1], counts.shape[1]
-        for i in prange(len(query)):
-            block = np.empty(BLOCK, np.uint16)
-            # All levels are counted, whatever is asked for: one bin for the rest would take nearly every addition, and
-            # each would wait for the one before.
-            histogram = np.zeros(WORD * len(database) + 1, np.int64)
-            for start in range(0, n, BLOCK):
-                distances = block[: min(BLOCK, n - start)]
-                _fill_distances(query[i], database, start, distances)
-                for j in range(len(distances)):
-                    histogram[distances[j]] += 1
-            counts[i] = histogram[:levels]
-
-    @njit(cache=CACHE, parallel=True)
-    def _place_items(query, database, take, offsets, indices, found_distances):
-        n, levels = database.shape[1], take.shape[1]
-        for i in prange(len(query)):
-            block = np.empty(BLOCK, np.uint16)
-            place = np.empty(levels, np.int64)  # where the next item at each distance goes
-            end = np.empty(levels, np.int64)
-            at, farthest = offsets[i], -1
-            for d in range(levels):
-                place[d] = at
-                at += take[i, d]
-                end[d] = at
-                if take[i, d] > 0:
-                    farthest = d
-            missing = offsets[i + 1] - offsets[i]
-            for start in range(0, n, BLOCK):
-                if missing == 0:
-                    break
-                distances = block[: min(BLOCK, n - start)]
-                _fill_distances(query[i], database, start, distances)
-                for j in range(len(distances)):
-                    d = distances[j]
-                    if d <= farthest and place[d] < end[d]:
-                        indices[place[d]] = start + j
-                        found_distances[place[d]] = d
-                        place[d] += 1
-                        missing -= 1
-
-
-def _count_numba(query: np.ndarray, database: np.ndarray, levels: int) -> np.ndarray:
-    counts = np.empty((len(query), levels), np.int64)
-    _count_levels(query, database, counts)
-    return counts
-
-
-def _gather_numba(query: np.ndarray, database: np.ndarray, take: np.ndarray):
-    offsets = _offsets(take)
-    indices, distances = np.empty(offsets[-1], np.int64), np.empty(offsets[-1], np.uint16)
-    _place_items(query, database, take, offsets, indices, distances)
-    return offsets, indices, distances

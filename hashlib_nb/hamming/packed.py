@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hashlib_nb import checks
-from hashlib_nb.hamming.arrays import MAX_BITS, WORD
+from hashlib_nb.hamming.arrays import MAX_BITS, WORD, check_codes, pack_checked
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +35,12 @@ class Packed:
             raise ValueError(f"words has bits beyond the last of {k}; leave those 0, as hamming.pack does")
         object.__setattr__(self, "words", np.ascontiguousarray(words))
         object.__setattr__(self, "code_length", k)
+
+    @classmethod
+    def of(cls, codes) -> Packed:
+        """Codes {0,1} [n, k], checked and packed once for many searches. Raises ValueError as `pack` does."""
+        codes = check_codes(codes)
+        return cls(pack_checked(codes).T, codes.shape[1])
 
     def __len__(self) -> int:
         return self.words.shape[1]

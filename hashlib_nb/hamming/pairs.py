@@ -33,7 +33,7 @@ from hashlib_nb.hamming.arrays import (
 )
 
 if numba is not None:
-    from hashlib_nb.hamming import kernels
+    from hashlib_nb.hamming import flips, kernels
 
 PLANES_UP_TO = 64  # kept bits; beyond, or with fewer distinct items, words are counted faster than bit planes
 MAX_WEIGHT = np.iinfo(np.uint8).max  # items that one distinct item may stand for: a kernel counts them in bytes
@@ -281,9 +281,9 @@ class Pairs:
 
     @cached_property
     def _tiles(self) -> np.ndarray:
-        """The codes of the distinct items as `kernels.count_flipped_sliced` reads them."""
+        """The codes of the distinct items as `flips.count_flipped_sliced` reads them."""
         as_bytes = np.ascontiguousarray(self._database.T).view(np.uint8)
-        return kernels.in_tiles(np.unpackbits(as_bytes, axis=1, bitorder="little"))
+        return flips.in_tiles(np.unpackbits(as_bytes, axis=1, bitorder="little"))
 
     def _own_distances(self, masks: np.ndarray) -> np.ndarray:
         """Distances uint16 [e, n_distinct] of each distinct query to its own item."""
@@ -311,9 +311,9 @@ class Pairs:
 
     def _flip_numba(self, mask, bits, rows, counts, relevant) -> None:
         if self._sliced:
-            count, codes = kernels.count_flipped_sliced, self._tiles
+            count, codes = flips.count_flipped_sliced, self._tiles
         else:
-            count, codes = kernels.count_flipped, self._code_bytes
+            count, codes = flips.count_flipped, self._code_bytes
         database = self._database, self._weights, codes, self._query_concepts[rows], self._database_concepts
         words, n_kept = pack_checked(mask[None])[0], int(mask.sum())
         count(self._query[rows], *database, words, n_kept, bits, counts.swapaxes(1, 2), relevant.swapaxes(1, 2))

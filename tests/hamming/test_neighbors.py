@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hashlib_nb import hamming
-from hashlib_nb.hamming import arrays, neighbors
-from tests.helpers import run_python
+from hashlib_nb.hamming import arrays, neighbors, scan
+from tests.helpers import assert_same, run_python
 
 BACKENDS = ("numba", "numpy")
 
@@ -72,12 +72,36 @@ def test_search_matches_a_plain_sort(backend, seed, k, n, of, pairs):
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("k", [3, 64, 1024])
-def test_search_matches_a_plain_sort_over_several_blocks(k, backend):
-    query, database = random_codes(k, 3, 2 * neighbors.BLOCK + 77, k)
-    assert_within(hamming.within_radius(query, database, k // 2, backend=backend), query, database, k // 2)
-    assert_nearest(
-        hamming.nearest(query, database, neighbors.BLOCK + 5, backend=backend), query, database, neighbors.BLOCK + 5
-    )
+def test_search_matches_a_plain_sort_over_several_tiles(k, backend):
+    tile = scan.TILE // -(-k // 64)
+    query, database = random_codes(k, 3, 2 * tile + 77, k)
+    for radius in (k // 8, k // 2):
+        assert_within(hamming.within_radius(query, database, radius, backend=backend), query, database, radius)
+    for first in (1, 90, tile + 5):
+        assert_nearest(hamming.nearest(query, database, first, backend=backend), query, database, first)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_nearest_in_any_order_of_the_distances(order):
+    # From the farthest to the nearest each item replaces another, and room must be made again and again.
+    database = np.tril(np.ones((700, 699), np.uint8), -1)[::order]  # item i is at distance i from a code of zeros
+    query = np.zeros((2, 699), np.uint8)
+    for first in (1, 5, 400):
+        assert_nearest(hamming.nearest(query, database, first), query, database, first)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), k=st.integers(1, 12), first=st.integers(1, 300), queries=st.integers(1, 40))
+def test_backends_agree_where_most_is_tied(seed, k, first, queries):
+    query, database = random_codes(seed, queries, 300, k)
+    assert_same(*(hamming.nearest(query, database, first, backend=backend) for backend in BACKENDS))
+    assert_same(*(hamming.within_radius(query, database, k // 2, backend=backend) for backend in BACKENDS))
+
+
+def test_queries_in_several_turns_find_the_same(monkeypatch):
+    query, database = random_codes(5, 3 * scan.TOGETHER + 1, 200, 30)
+    monkeypatch.setattr(neighbors, "PAIRS_AT_ONCE", 1)
+    assert_within(hamming.within_radius(query, database, 12, backend="numba"), query, database, 12)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

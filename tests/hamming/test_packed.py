@@ -19,7 +19,8 @@ BACKENDS = ("numba", "numpy")
 def test_a_packed_database_is_answered_as_its_codes(backend, seed, k, n):
     codes = np.random.default_rng(seed).integers(0, 2, (n + 3, k), np.uint8)
     query, database = codes[:3], codes[3:]
-    packed = hamming.Packed(hamming.pack(database).T, k)
+    packed = hamming.Packed.of(database)
+    assert_same(packed, hamming.Packed(hamming.pack(database).T, k))
     assert len(packed) == n
     first, radius = max(1, n // 2), k // 2
     assert_same(
