@@ -176,7 +176,7 @@ def sd(values) -> float:
 
 BUILTINS = {
     each.__name__: each
-    for each in (abs, all, any, dict, float, int, len, max, min, range, round, set, sorted, sum, zip)
+    for each in (abs, all, any, dict, float, int, len, max, min, next, range, round, set, sorted, sum, zip)
 }
 HELPERS = {each.__name__: each for each in (rows, mean, sd, all_bits, above_bound)}
 HELPERS |= {"np": np, "math": math, "stats": stats}
