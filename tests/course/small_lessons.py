@@ -19,17 +19,18 @@ SMALL = {
     "01_hash_codes": {"code_length": 12, "epochs": 5, "table_seeds": 1},
     "02_encoder": {"code_length": 12, "epochs": 1, "folds": 2},
     "03_ppo_selection": {
-        "code_length": 12, "bits": 5, "epochs": 1, "folds": 2,
-        "total_episodes": 64, "thesis_episodes": 4, "random_subsets": 20,
+        "bits": 5, "total_episodes": 64, "thesis_episodes": 4, "random_subsets": 20,
     },
-    "04_evaluation": {"code_length": 12, "lengths": [4], "seeds": [0], "epochs": 1, "total_episodes": 64},
+    "04_evaluation": {
+        "codes": "own", "code_length": 12, "lengths": [4], "seeds": [0], "epochs": 1, "total_episodes": 64,
+    },
     "05_bit_selectors": {
         "pool_names": ["thermometer", "lsh-512"], "shown_pool": "thermometer", "lengths": [4, 6], "seeds": [0, 1],
         "budget": 60, "shown_bits": 4, "gap_candidates": 8, "gap_bits": 3, "gap_budget": 40, "long_budget": 80,
         "random_subsets": 10, "direct_lengths": [4], "epochs": 1, "folds": 2,
     },
     "06_retrieval_demo": {"code_length": 12, "bits": 5, "epochs": 1, "folds": 2, "total_episodes": 64},
-    "08_agents": {"bits": 4, "budget": 60, "dqn_budget": 120, "epochs": 1, "folds": 2, "workers": 1},
+    "08_agents": {"bits": 4, "budget": 60, "dqn_budget": 120, "workers": 1},
     "10_perceptual_hashes": {"pictures": 24, "size": 64, "kept": 16, "examples": [50]},
     "11_video_and_records": {"synthetic": 2, "strangers": 1, "real": False, "rate": 2, "flood": 10},
     "07_baselines": {"code_length": 12, "methods": "sdh,hashnet,csq", "size": 32, "epochs": 1},

@@ -12,7 +12,7 @@ import pandas as pd
 import papermill
 import pytest
 
-from hashlib_nb import artifacts, ppo
+from hashlib_nb import encoder, ppo
 from hashlib_nb.thermometer import LEVELS
 from tests.course.small_lessons import NOTEBOOKS, SMALL, outputs, printed
 from tests.helpers import start_python
@@ -81,8 +81,7 @@ def test_in_the_thesis_setting_it_keeps_what_ppo_keeps_of_the_codes_alone(select
     thesis = {"bits": 11, "thermometer": False, "decided": False}  # the longest code that is a choice
     executed, complaint = run_selection(selection_home, selection_home, **SMALL[SELECTION] | thesis)
     assert not complaint
-    (codes,) = (selection_home / "artifacts").glob("*/codes.npz")
-    arrays, _ = artifacts.load_npz(codes)
+    arrays = encoder.Setup(source="reference").codes().arrays
     args = ppo.Args(n_bits=11, total_episodes=SMALL[SELECTION]["total_episodes"], progress=False)
     found = ppo.train(args, arrays["out_of_fold_codes"], arrays["train_labels"])
     assert f"11 bits in the order kept: {found.bits.tolist()}" in printed(executed)
@@ -91,8 +90,8 @@ def test_in_the_thesis_setting_it_keeps_what_ppo_keeps_of_the_codes_alone(select
 @pytest.mark.slow
 @pytest.mark.xdist_group("selection notebook")
 def test_as_many_bits_as_there_are_thermometer_bits_are_refused_where_some_of_these_never_differ(selection_home):
-    _, complaint = run_selection(selection_home, selection_home, **SMALL[SELECTION] | {"bits": 12 * 13 - 1})
-    assert re.search(r"bits is 155; it must be a whole number in 1\.\.\d+, for \d+ candidates differ", complaint)
+    _, complaint = run_selection(selection_home, selection_home, **SMALL[SELECTION] | {"bits": 64 * 13 - 1})
+    assert re.search(r"bits is 831; it must be a whole number in 1\.\.\d+, for \d+ candidates differ", complaint)
 
 
 @pytest.mark.slow
@@ -110,6 +109,7 @@ def test_bits_outside_the_code_give_one_sentence_before_any_work(tmp_path):
         ({"thermometer": "false"}, "thermometer is 'false'; it must be True or False"),
         ({"decided": 1}, "decided is 1; it must be True or False"),
         ({"folds": 1}, "folds is 1; it must be a whole number of at least 2"),
+        ({"codes": "mine"}, "codes is 'mine'; it must be 'reference' or 'own'"),
     ],
 )
 def test_the_notebook_refuses_what_cannot_be(given, sentence):
@@ -128,6 +128,24 @@ def test_the_table_of_lengths_has_the_deviation_of_a_sample():
     exec(cells["table-show"].rpartition("\n")[0], names)  # but for the last line, which shows them
     (row,) = names["rows"]
     assert list(row) == [f"{7 / 3:.2f} ± {statistics.stdev([1, 2, 4]):.2f}", "3.00 ± 0.00"]
+
+
+@pytest.mark.parametrize("name", ["04_evaluation", "08_agents"])
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"codes": "mine"}, "codes is 'mine'; it must be 'reference' or 'own'"),
+        ({"folds": 2}, "folds is 2, but reference codes are of fashion-mini, .*, or take codes of your own"),
+    ],
+)
+def test_other_codes_than_there_are_end_in_one_sentence(name, given, sentence):
+    cells = [cell for cell in nbformat.read(NOTEBOOKS[name], as_version=4).cells if cell.cell_type == "code"]
+    (place,) = [i for i, cell in enumerate(cells) if "parameters" in cell.metadata.get("tags", [])]
+    names: dict[str, object] = {}
+    for cell in cells[: place + 1]:
+        exec(cell.source, names)
+    with pytest.raises(ValueError, match=f"^{sentence}"):
+        exec(cells[place + 1].source, names | given)
 
 
 @each

@@ -110,6 +110,14 @@ def test_a_key_that_several_tables_want_is_planned_once():
     assert both.fits == one.fits + 4
 
 
+def test_reference_codes_are_never_missing():
+    own, reference = (Setup(source=source) for source in ("own", "reference"))
+    assert own.folder != reference.folder
+    assert plan.of_setups([reference]).fits == 0
+    wanted = results.planned(results.Args(codes="reference", lengths=(8,), seeds=(0,)))
+    assert [setup.code_length for setup in wanted.missing] == [8]  # the row "direct"
+
+
 def test_disk_is_near_what_lies_there_afterwards(tiny):
     setup = Setup("fashion-mini", code_length=64, folds=2, settings=QUICK)
     planned = plan.codes_bytes(setup, setup.splits)

@@ -9,7 +9,7 @@ import pytest
 
 from hashlib_nb import baselines, datasets, metrics, thermometer
 from hashlib_nb.encoder import ImageCodes, Settings, Setup
-from hashlib_nb.experiments import pools
+from hashlib_nb.experiments import ablation, comparison, pools
 
 SPLITS = datasets.load("fashion-mini")
 
@@ -104,11 +104,10 @@ def test_a_pool_of_learned_bits_is_what_the_encoders_left_and_is_loaded_the_seco
     assert not np.array_equal(first.reward_codes, first.in_sample_codes)
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("home")
 def test_the_pool_of_thermometer_bits_asks_the_outputs_of_the_course_at_every_level_and_decides_its_queries():
-    pool = pools.load("thermometer", folds=2, settings=Settings(epochs=1))
-    made = Setup(code_length=64, folds=2, settings=Settings(epochs=1)).codes()
+    pool = pools.load("thermometer", source="reference")
+    made = Setup(source="reference").codes()
     assert pool.name == "thermometer"
     assert pool.k <= pools.size("thermometer") == 64 * len(thermometer.LEVELS) == pool.database_codes.shape[1]
     np.testing.assert_array_equal(pool.database_codes, thermometer.bits(made.arrays["database_logits"]))
@@ -119,10 +118,18 @@ def test_the_pool_of_thermometer_bits_asks_the_outputs_of_the_course_at_every_le
     )
     assert pool.test_map(bits) == pytest.approx(expected)
     assert pool.paying()["query_codes"].shape == (1500, pool.k)
-    symmetric = pools.load("symmetric", folds=2, settings=Settings(epochs=1))
+    symmetric = pools.load("symmetric", source="reference")
     assert (symmetric.name, symmetric.paying()["query_codes"]) == ("symmetric", None)
     expected = metrics.mean_average_precision(
         thermometer.bits(made.arrays["query_logits"])[:, bits], pool.database_codes[:, bits],
         pool.query_labels, pool.database_labels,
     )  # fmt: skip
     assert symmetric.test_map(bits) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("args", [comparison.Args, ablation.Args])
+def test_pools_that_there_are_no_reference_codes_of_are_refused_before_any_work(args):
+    assert args(pools=("64", "thermometer"), codes="reference", pool_seeds=(0, 2), lengths=(8,)).codes == "reference"
+    for asked, word in (({"pools": ("256",)}, "code_length is 256"), ({"pool_seeds": (3,)}, "seed is 3")):
+        with pytest.raises(ValueError, match=f"{word}, but reference codes are of fashion-mini"):
+            args(**{"codes": "reference", "pools": ("64",), "lengths": (8,)} | asked)

@@ -87,6 +87,15 @@ def test_differences_are_those_that_change_numbers():
     assert "subsets='not set'" in provenance.differences({}, args)
 
 
+def test_a_table_that_was_stored_before_a_setting_came_is_of_its_default():
+    args = results.Args()
+    record = provenance.made_by("results", args)
+    del record["args"]["codes"]
+    assert provenance.differences(record, args) == ""
+    assert provenance.differences(record, replace(args, codes="reference")) == "codes='own', now 'reference'"
+    assert provenance.differences(provenance.made_by("questions", questions.Args()), questions.Args()) == ""
+
+
 def test_an_earlier_record_is_found_or_it_is_said_why_not(tmp_path, capsys):
     path, args = tmp_path / "table.json", results.Args()
     assert provenance.earlier(path, args) is None
