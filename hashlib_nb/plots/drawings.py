@@ -9,6 +9,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
+from matplotlib.ticker import MaxNLocator
 
 from hashlib_nb.plots.base import figure, styled
 from hashlib_nb.plots.pictures import frame, picture
@@ -142,6 +143,7 @@ def _to_bits(
     sns.barplot(x=logits, y=rows, orient="h", color="0.45", ax=ax)
     ax.axvline(0, color="0.2", linewidth=1)
     ax.set(yticks=[], ylim=(len(rows) - 0.5, -0.5), xlabel="logit $F_j$", title=f"{len(rows)} outputs")
+    ax.xaxis.set_major_locator(MaxNLocator(3, integer=True))
     ax.spines["left"].set_visible(False)
     _arrow(fig, 0.56, 0.66, "ask", middle=middle)
     ax = fig.add_axes((0.68, bottom, 0.3, height))

@@ -141,7 +141,7 @@ def redundant_bits(codes: np.ndarray, n_classes: int) -> Figure:
     carried = 100 * np.cumsum(variances) / max(variances.sum(), 1e-12)
     sns.lineplot(x=np.arange(1, len(carried) + 1), y=carried, color="black", ax=right, legend=False)
     most = min(n_classes - 1, len(carried))
-    right.axvline(most, color="0.4", linestyle="--", label=f"{most}: {carried[most - 1]:.0f}%")
+    right.axvline(most, color="0.4", linestyle="--", label=f"the first {most}: {carried[most - 1]:.0f}%")
     right.set(xlabel="principal components", ylabel="variance carried (%)", ylim=(0, 103), xlim=(0, len(carried) + 1))
     right.legend(loc="lower right")
     return fig

@@ -20,7 +20,8 @@ from tests.helpers import ROOT, start_python
 START = ROOT / "notebooks" / "00_start.ipynb"
 IN_THE_BROWSER = ("03_ppo_selection", "06_retrieval_demo")
 """Lessons that are run in the browser too: the one with the longest work and its bars, and the one with the page."""
-LISTED = re.findall(r"^\| \[(.+?)\]\((.+?)\)", nbformat.read(START, as_version=4).cells[1].source, re.MULTILINE)
+TABLE = next(cell.source for cell in nbformat.read(START, as_version=4).cells if cell.id == "notebooks")
+LISTED = re.findall(r"^\| \[(.+?)\]\((.+?)\)", TABLE, re.MULTILINE)
 
 
 def title(path: Path) -> str:
