@@ -42,7 +42,10 @@ def place(app: Sphinx, config: Config) -> None:
     folder = book / "lessons"
     folder.mkdir(exist_ok=True)
     for path, copy in executed.items():
-        write(folder / path.name, nbformat.writes(merged(nbformat.read(path, as_version=4), copy)))
+        lesson = merged(nbformat.read(path, as_version=4), copy)
+        if (book / "answers" / f"{path.stem}.md").exists():
+            point_to_answers(lesson, path.stem)
+        write(folder / path.name, nbformat.writes(lesson))
     write(folder / "index.md", contents(sources))
     for left in {*folder.glob("*.ipynb")} - {folder / path.name for path in sources}:
         left.unlink()
@@ -80,6 +83,13 @@ def merged(lesson: NotebookNode, copy: NotebookNode) -> NotebookNode:
         cells.append(cell)
     lesson.cells = cells
     return lesson
+
+
+def point_to_answers(lesson: NotebookNode, name: str) -> None:
+    """A line under the exercises that leads to their answers."""
+    for cell in lesson.cells:
+        if cell.cell_type == "markdown" and cell.source.startswith("## Exercises"):
+            cell.source += f"\n\n[Answers to exercises 1 to 4](../answers/{name}.md), folded."
 
 
 def is_shown(output: NotebookNode) -> bool:
