@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import nbformat
+from nbformat import NotebookNode
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
@@ -37,10 +38,19 @@ def place(app: Sphinx, config: Config) -> None:
     folder.mkdir(exist_ok=True)
     for lesson, copy in copies.items():
         shown = executed.merged(nbformat.read(lesson.path, as_version=4), copy)
+        if (book / "answers" / f"{lesson.path.stem}.md").exists():
+            point_to_answers(shown, lesson.path.stem)
         write(folder / lesson.path.name, nbformat.writes(shown))
     write(folder / "index.md", contents([lesson.path for lesson in copies]))
     for left in {*folder.glob("*.ipynb")} - {folder / lesson.path.name for lesson in copies}:
         left.unlink()
+
+
+def point_to_answers(lesson: NotebookNode, name: str) -> None:
+    """A line under the exercises that leads to their answers."""
+    for cell in lesson.cells:
+        if cell.cell_type == "markdown" and cell.source.startswith("## Exercises"):
+            cell.source += f"\n\n[Answers to exercises 1 to 4](../answers/{name}.md), folded."
 
 
 def contents(sources: list[Path]) -> str:

@@ -105,10 +105,14 @@ def role(cell: nbformat.NotebookNode) -> str:
 
 
 def summarize(notebook: nbformat.NotebookNode) -> tuple[int, float]:
-    """Number of tasks (each a solution cell or a question) and of points of an assignment."""
-    tasks = sum(role(cell) in ("solution", "question") for cell in notebook.cells)
+    """Number of tasks and of points of an assignment; a task is a function, or an answer in words."""
+    tasks = sum(role(cell) == "solution" or _in_words(cell) for cell in notebook.cells)
     points = sum(cell.metadata.nbgrader.points for cell in notebook.cells if role(cell) in ("tests", "question"))
     return tasks, points
+
+
+def _in_words(cell: nbformat.NotebookNode) -> bool:
+    return role(cell) == "question" and cell.cell_type == "markdown"
 
 
 def source_problems(path: Path) -> Iterator[str]:

@@ -2,7 +2,8 @@
 
 `tests/course/assignments/<name>.py` has the half-right submission of an assignment: WRONG gives tasks (by the solution
 cell's grade_id) the body of a plausible mistake, POINTS what every cell of checks must then give. A task that is not in
-WRONG is solved if its checks score anything in POINTS, and left untouched if they do not.
+WRONG is solved if its checks score anything in POINTS. Two are there whose checks do not: one crashes, and one is no
+Python.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import dedent
 
 import nbformat
 import pytest
@@ -31,9 +33,13 @@ from tests.helpers import ROOT
 COURSE = ROOT / "assignments"
 NAMES = sorted(path.parent.name for path in (COURSE / "source").glob("*/*.ipynb"))
 LESSONS = {path.stem for path in (COURSE.parent / "notebooks").glob("0[1-5]_*.ipynb")}
+SHARED = "06_search_baselines_agents"
+"""The one assignment of several lessons."""
+QUESTIONS = ("question", "experiment", "report")
+"""Graded by hand."""
 SECONDS = 15
 """What a cell may take here: an endless one takes all of it, and every other one far under a second."""
-SOLUTION = re.compile(r"^    ### BEGIN SOLUTION\n(.*?)\n    ### END SOLUTION$", re.DOTALL | re.MULTILINE)
+SOLUTION = re.compile(r"^ *### BEGIN SOLUTION\n(.*?)\n *### END SOLUTION$", re.DOTALL | re.MULTILINE)
 HIDDEN = re.compile(r"^### BEGIN HIDDEN TESTS\n(.*?)\n### END HIDDEN TESTS$", re.DOTALL | re.MULTILINE)
 STUB = "    # YOUR CODE HERE\n    raise NotImplementedError()"
 PARAMS = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in NAMES]
@@ -68,29 +74,36 @@ def half_right(name: str) -> tuple[dict[str, str], dict[str, float]]:
     return module.WRONG, module.POINTS
 
 
-def answered(release: NotebookNode, bodies: Mapping[str, str], question: str | None = None) -> NotebookNode:
-    """A release in which the functions named have a body, and the question, perhaps, an answer."""
+def answered(release: NotebookNode, bodies: Mapping[str, str], answers: Mapping[str, str] = {}) -> NotebookNode:
+    """A release in which the functions named have a body, and the questions named an answer."""
     notebook = nbformat.from_dict(release)
     for name, cell in cells_by_id(notebook).items():
         if name in bodies:
             assert STUB in cell.source, f"{name} has no stub to put a body in place of"
             cell.source = cell.source.replace(STUB, bodies[name].rstrip("\n"))
-        elif role(cell) == "question" and question:
-            cell.source = question
+        elif name in answers:
+            cell.source = answers[name]
     return notebook
+
+
+def broken(name: str) -> list[str]:
+    """The two tasks of the half-right submission that crash, and that are no Python."""
+    wrong, points = half_right(name)
+    return [
+        task for task, tests in tasks_of(source(name)).items() if task not in wrong and not any(map(points.get, tests))
+    ]
 
 
 def submissions(name: str, release: NotebookNode) -> Iterator[tuple[str, NotebookNode]]:
     """Students and what they hand in; the endless one waits for long, and is in the first assignment alone."""
     cells, tasks = cells_by_id(source(name)), tasks_of(source(name))
     solutions = {task: SOLUTION.search(cells[task].source)[1] for task in tasks}
-    yield "full", answered(release, solutions, cells["question"].source)
+    yield "full", answered(release, solutions, {name: cells[name].source for name in QUESTIONS})
     yield "untouched", release
     wrong, points = half_right(name)
     solved = {task: solutions[task] for task in tasks if any(points[tests] for tests in tasks[task])}
-    yield "half-right", answered(release, solved | wrong)
-    crashing, misspelled = list(tasks)[:2]
-    yield "crashing", answered(release, solutions | {crashing: "    return 1 / 0", misspelled: "    return ("})
+    crashing, misspelled = broken(name)
+    yield "half-right", answered(release, solved | wrong | {crashing: "    return 1 / 0", misspelled: "    return ("})
     if name == NAMES[0]:
         yield "endless", answered(release, solutions | {endless_task(name): "    while True:\n        pass"})
 
@@ -113,7 +126,7 @@ class Graded:
         """What each cell of checks gave."""
         with self.gradebook() as book:
             grades = book.find_submission_notebook(self.name, self.name, student).grades
-            return {grade.name: grade.auto_score for grade in grades if grade.name != "question"}
+            return {grade.name: grade.auto_score for grade in grades if grade.name in self.full_points}
 
     def gradebook(self):
         from nbgrader.api import Gradebook
@@ -152,18 +165,20 @@ def graded(request, tmp_path_factory) -> Graded:
 
 
 def test_every_lesson_has_its_assignment():
-    assert set(NAMES) == LESSONS
+    assert set(NAMES) == LESSONS | {SHARED}
 
 
 @pytest.mark.slow
 def test_the_solution_gets_full_marks_and_waits_for_a_reader(graded):
     assert graded.scores("full") == graded.full_points
     with graded.gradebook() as book:
-        answer = book.find_grade("question", graded.name, graded.name, "full")
-        assert answer.needs_manual_grade
-        answer.manual_score = 4
+        for name in QUESTIONS:
+            answer = book.find_grade(name, graded.name, graded.name, "full")
+            assert answer.needs_manual_grade
+            answer.manual_score = answer.max_score
         book.db.commit()
-        assert book.find_submission(graded.name, "full").score == 20
+        assert book.find_submission(graded.name, "full").score == 24
+    assert not graded.errors("full", "experiment")
 
 
 @pytest.mark.slow
@@ -186,18 +201,15 @@ def test_half_right_gets_its_part(graded):
 
 
 @pytest.mark.slow
-def test_a_crash_and_a_syntax_error_cost_their_tasks_alone(graded):
+def test_a_crash_and_a_syntax_error_cost_their_tasks_alone_and_are_shown(graded):
+    """What the other tasks of the same submission score, the test before has seen."""
     tasks = tasks_of(source(graded.name))
-    crashing, misspelled = list(tasks)[:2]
-    lost = tasks[crashing] + tasks[misspelled]
-    assert graded.scores("crashing") == {
-        tests: 0 if tests in lost else points for tests, points in graded.full_points.items()
-    }
-    what, traceback = graded.errors("crashing", tasks[crashing][0])[0]
+    crashing, misspelled = broken(graded.name)
+    what, traceback = graded.errors("half-right", tasks[crashing][0])[0]
     assert what == "ZeroDivisionError"
     assert "return 1 / 0" in traceback
-    assert graded.errors("crashing", misspelled)[0][0] == "SyntaxError"
-    assert f"name '{misspelled}' is not defined" in graded.errors("crashing", tasks[misspelled][0])[0][1]
+    assert graded.errors("half-right", misspelled)[0][0] == "SyntaxError"
+    assert f"name '{misspelled}' is not defined" in graded.errors("half-right", tasks[misspelled][0])[0][1]
 
 
 @pytest.mark.slow
@@ -225,7 +237,8 @@ def test_the_release_holds_no_solution_and_no_hidden_test(graded):
             assert secret not in release[name].source
             assert "".join(secret.split()) not in "".join(release[name].source.split())
         if role(cell) == "question":
-            assert release[name].source == "YOUR ANSWER HERE"
+            stub = "YOUR ANSWER HERE" if cell.cell_type == "markdown" else dedent(STUB)
+            assert release[name].source == stub
     assert not any("### " in cell.source for cell in release.values() if cell.cell_type == "code")
 
 
@@ -234,9 +247,11 @@ def test_shape(name):
     notebook = source(name)
     tasks, cells = tasks_of(notebook), cells_by_id(notebook)
     graded_cells = [cell for cell in cells.values() if role(cell) in ("tests", "question")]
-    assert 4 <= len(tasks) + 1 <= 6  # with the question
-    assert sum(cell.metadata.nbgrader.points for cell in graded_cells) == 20
-    assert cells["question"].metadata.nbgrader.points == 4
+    assert 3 <= len(tasks) <= 5
+    assert sum(cell.metadata.nbgrader.points for cell in graded_cells if role(cell) == "tests") == 16
+    assert [cells[name].metadata.nbgrader.points for name in QUESTIONS] == [4, 1, 3]
+    assert "*Marking, one point each.*" in cells["question"].source
+    assert "*Marking, one point each.*" in cells["report"].source
     assert all(cell.metadata.nbgrader.locked for cell in notebook.cells if not cell.metadata.nbgrader.solution)
     for task, tests in tasks.items():
         assert len(SOLUTION.findall(cells[task].source)) == cells[task].source.count("### BEGIN SOLUTION") == 1
@@ -255,7 +270,7 @@ def test_points_in_the_table_are_those_of_the_cells(name):
     cells = cells_by_id(notebook)
     rows = re.findall(r"^\| \d \| (.+) \| ([\d+ ]+) \|$", notebook.cells[0].source, re.MULTILINE)
     expected = [[cells[test].metadata.nbgrader.points for test in tests] for tests in tasks_of(notebook).values()]
-    assert [sorted(map(int, points.split("+"))) for _, points in rows] == [*map(sorted, expected), [4]]
+    assert [sorted(map(int, points.split("+"))) for _, points in rows] == [*map(sorted, expected), [4], [1, 3]]
 
 
 @each
@@ -305,8 +320,8 @@ def commands(heading: str) -> list[tuple[str, str]]:
     return re.findall(r"^```bash ?(\w*)\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
 
 
-def typed(block: str, folder: Path, **environment: str) -> None:
-    """Run a block as it stands, with the environment activated."""
+def typed(block: str, folder: Path, **environment: str) -> str:
+    """Run a block as it stands, with the environment activated; what it says."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", block],
@@ -316,10 +331,11 @@ def typed(block: str, folder: Path, **environment: str) -> None:
         text=True,
     )
     assert done.returncode == 0, f"{block}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+    return done.stdout + done.stderr
 
 
 def solved(course: Path, name: str) -> NotebookNode:
-    """What a student hands in who has solved all of a released assignment but for the question."""
+    """What a student hands in who has solved all of a released assignment that the machine grades."""
     cells = cells_by_id(source(name))
     solutions = {task: SOLUTION.search(cells[task].source)[1] for task in tasks_of(source(name))}
     return answered(nbformat.read(course / "release" / name / f"{name}.ipynb", as_version=4), solutions)
@@ -333,13 +349,13 @@ def test_the_page_works_as_typed_without_jupyterhub(course_copy):
     typed(release, course_copy)
     typed(folder, course_copy)
     nbformat.write(solved(course_copy, name), course_copy / "downloaded" / name / "archive" / f"ada_{name}.ipynb")
-    for block in rest:
-        typed(block, course_copy)
+    said = "".join(typed(block, course_copy) for block in rest)
+    assert "Warning" not in said  # of Python, to a lecturer
     rows = list(csv.DictReader((course_copy / "grades.csv").open()))
     assert [(row["assignment"], row["student_id"], float(row["score"])) for row in rows] == [(name, "ada", 16)]
     feedback = (course_copy / "feedback" / "ada" / name / f"{name}.html").read_text(encoding="utf-8")
     assert "No response." in feedback  # the question
-    assert "Score: 16.0 / 20.0" in feedback
+    assert "Score: 16.0 / 24.0" in feedback
 
 
 @pytest.mark.slow
@@ -362,7 +378,7 @@ def test_the_page_works_as_typed_with_jupyterhub(course_copy, tmp_path):
             block = "nbgrader submit" + submit
         typed(block, {"lecturer": course_copy, "student": desk}[who], JUPYTER_CONFIG_PATH=str(settings))
     (feedback,) = (desk / name / "feedback").glob(f"*/{name}.html")
-    assert "Score: 16.0 / 20.0" in feedback.read_text(encoding="utf-8")
+    assert "Score: 16.0 / 24.0" in feedback.read_text(encoding="utf-8")
 
 
 def test_the_page_lists_every_assignment_with_its_points():
@@ -370,7 +386,7 @@ def test_the_page_lists_every_assignment_with_its_points():
     for name in NAMES:
         points = [cell.metadata.nbgrader.points for cell in source(name).cells if role(cell) in ("tests", "question")]
         row = re.search(rf"^\| \[{name}\]\(source/{name}/{name}\.ipynb\) .*$", page, re.MULTILINE)[0]
-        assert f"| {sum(points[:-1])} + {points[-1]} |" in row
+        assert f"| {sum(points[:-3])} + {points[-3]} + {sum(points[-2:])} |" in row
 
 
 def test_links_of_the_page_lead_somewhere():

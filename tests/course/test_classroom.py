@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -41,6 +43,9 @@ def task(name: str, body: str = "    return start + 1") -> list[NotebookNode]:
     ]
 
 
+HEADING = new_markdown_cell("## Task 1 \u00b7 Eight, that is $2^3$ (2 points)", metadata=marks("text"))
+
+
 def make_course(folder: Path, cells: list[NotebookNode], name: str = "a") -> Path:
     """A course with one assignment: the cells given, between a set-up cell and a question."""
     setup = new_code_cell("start = 7", metadata=marks("setup"))
@@ -54,7 +59,7 @@ def make_course(folder: Path, cells: list[NotebookNode], name: str = "a") -> Pat
     return folder
 
 
-def hand_in(course: Path, student: str, body: str) -> None:
+def hand_in(course: Path, student: str, body: str, question: str = "") -> None:
     """Hand in the release of a course with tasks one, two, three, solved but for two, which has the given body."""
     notebook = nbformat.read(course / "release" / "a" / "a.ipynb", as_version=4)
     for cell in notebook.cells:
@@ -62,6 +67,8 @@ def hand_in(course: Path, student: str, body: str) -> None:
             own = body if cell.metadata.nbgrader.grade_id == "two" else "    return start + 1"
             assert STUB in cell.source
             cell.source = cell.source.replace(STUB, own)
+        elif classroom.role(cell) == "question" and question:
+            cell.source = question
     path = course / "submitted" / student / "a" / "a.ipynb"
     path.parent.mkdir(parents=True)
     nbformat.write(notebook, path)
@@ -76,9 +83,9 @@ def copy_cell(cell: NotebookNode, **marks) -> NotebookNode:
 
 def meddle(notebook: NotebookNode, how: str) -> None:
     """Do to a submission what students do by accident; `how` is one of MEDDLED."""
-    setup, one, one_tests, two = notebook.cells[:4]
+    setup, _, one, one_tests, two = notebook.cells[:5]
     if how == "copies_a_solution":
-        notebook.cells.insert(2, copy_cell(one))
+        notebook.cells.insert(3, copy_cell(one))
     elif how == "copies_all":
         notebook.cells[:0] = [copy_cell(cell) for cell in notebook.cells]
     elif how == "copies_from_elsewhere":
@@ -92,7 +99,7 @@ def meddle(notebook: NotebookNode, how: str) -> None:
         for marks in (["locked"], None, {"grade": True}, setup.metadata.nbgrader | {"grade_id": [1]}):
             notebook.cells.append(new_code_cell("1 + 1", metadata={"nbgrader": marks}))
     elif how == "changes_a_kind":
-        notebook.cells[2] = new_markdown_cell(one_tests.source, metadata=one_tests.metadata)
+        notebook.cells[3] = new_markdown_cell(one_tests.source, metadata=one_tests.metadata)
 
 
 MEDDLED = {
@@ -142,8 +149,9 @@ RECKLESS = {
 @pytest.fixture(scope="module")
 def graded(tmp_path_factory) -> Path:
     """A course whose students hand in RECKLESS, and one whose answer is right but warns."""
-    course = make_course(tmp_path_factory.mktemp("course"), [*task("one"), *task("two"), *task("three")])
+    course = make_course(tmp_path_factory.mktemp("course"), [HEADING, *task("one"), *task("two"), *task("three")])
     classroom.main(classroom.Args(course=course))
+    hand_in(course, "answers", "    return start + 1", "Since $2^3 = 8$ <b>&</b> so on.")
     for student, (body, _) in RECKLESS.items():
         hand_in(course, student, body)
     hand_in(course, "warns", "    import warnings\n    warnings.warn('careful')\n    return start + 1")
@@ -189,11 +197,77 @@ def test_a_submission_with_odd_cells_is_graded_like_any_other_and_stops_nobody(s
 def test_the_check_before_names_cells_that_are_there_twice(graded, capsys):
     classroom.main(classroom.Args(course=graded, check_submissions=True))
     *lines, last = capsys.readouterr().out.splitlines()
-    assert last == f"a: {len(RECKLESS) + 1 + len(MEDDLED)} submissions, 2 of them need a look"
+    assert last == f"a: {len(RECKLESS) + 2 + len(MEDDLED)} submissions, 2 of them need a look"
     for student, problem in MEDDLED.items():
         said = [line for line in lines if line.startswith(f"a, {student}: ")]
         assert bool(said) == bool(problem)
         assert all(line.startswith(f"a, {student}: {problem}") for line in said[:1])
+
+
+def feedback(course: Path, student: str) -> str:
+    """The page that a student gets back."""
+    from nbgrader.converters import GenerateFeedback
+    from nbgrader.coursedir import CourseDirectory
+
+    config = classroom.configuration(course)
+    config.CourseDirectory.update({"assignment_id": "a", "student_id": student})
+    GenerateFeedback(coursedir=CourseDirectory(config=config), config=config, force=True).start()
+    return (course / "feedback" / student / "a" / "a.html").read_text(encoding="utf-8")
+
+
+def table(course: Path, **options) -> list[dict[str, str]]:
+    """The table of marks."""
+    from hashlib_nb.course.marks import Table
+
+    with gradebook(course) as book:
+        Table(to=str(course / "grades.csv"), **options).export(book)
+    with (course / "grades.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.slow
+def test_the_feedback_names_tasks_and_checks_and_says_what_nobody_has_marked(graded):
+    page = feedback(graded, "answers")
+    assert "<b>Score: 6.0 / 7.0</b>, and 1 points that nobody has marked yet" in page
+    rows = re.findall(
+        r"<tr><td>(.*?)</td>\s*<td><a href=\"#(\w+)\">.*?</a></td>\s*<td>(.*?)</td></tr>", page, re.DOTALL
+    )
+    heading = "Task 1 \u00b7 Eight, that is $2^3$"
+    expected = [(heading, f"{name}_tests", "2 / 2") for name in ("one", "two", "three")]
+    assert rows == [*expected, (heading, "question", "not marked yet, 1 to be had")]
+    empty = feedback(graded, "warns")
+    assert "<b>Score: 6.0 / 7.0</b>." in empty
+    assert "not marked yet" not in empty
+
+
+@pytest.mark.slow
+def test_the_feedback_sets_formulas_without_the_net(graded):
+    page = feedback(graded, "answers")
+    assert "MathJax.version" in page  # the script as a whole
+    assert page.count("</script>") == page.count("<script>")
+    assert not re.search(r"<(script|link|img)[^>]*(src|href)=", page)
+
+
+@pytest.mark.slow
+def test_the_table_of_marks_leaves_a_score_empty_until_all_is_marked(graded):
+    rows = {row["student_id"]: row for row in table(graded)}
+    assert (rows["answers"]["score"], rows["answers"]["raw_score"], rows["answers"]["waiting"]) == (
+        "",
+        "6.0",
+        "question",
+    )
+    assert (rows["warns"]["score"], rows["warns"]["waiting"]) == ("6.0", "")
+    with gradebook(graded) as book:
+        book.add_student("nobody")
+        book.add_assignment("never_collected")
+        book.find_grade("question", "a", "a", "answers").manual_score = 0.0  # read, and worth nothing
+        book.db.commit()
+    rows = {(row["assignment"], row["student_id"]): row["score"] for row in table(graded)}
+    assert rows["a", "answers"] == "6.0"
+    assert rows["a", "nobody"] == "0.0"  # handed nothing in, as others did
+    assert {assignment for assignment, _ in rows} == {"a"}
+    assert [row["student_id"] for row in table(graded, student=["warns"])] == ["warns"]
+    assert table(graded, assignment=["b"]) == []
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""A half-right submission of assignment 1; what is neither wrong nor worth points is left untouched."""
+"""A half-right submission of assignment 1; what is neither wrong nor worth points is broken."""
 
 WRONG = {
     # right, but with the n x n matrix that was to be avoided
@@ -20,5 +20,5 @@ POINTS = {
     "gradient_edge_tests": 0.0,
     "binarize_tests": 2.0,
     "binarize_edge_tests": 0.0,
-    "code_report_tests": 3.0,
+    "code_report_tests": 0.0,
 }

@@ -1,4 +1,4 @@
-"""A half-right submission of assignment 2; what is neither wrong nor worth points is left untouched."""
+"""A half-right submission of assignment 2; what is neither wrong nor worth points is broken."""
 
 WRONG = {
     # the formula as printed: infinite for a confident mistake
@@ -20,6 +20,7 @@ POINTS = {
     "bce_edge_tests": 0.0,
     "gradient_step_tests": 0.0,
     "to_codes_tests": 2.0,
-    "bit_report_tests": 3.0,
-    "cross_fit_tests": 0.0,
+    "bit_report_tests": 0.0,
+    "cross_fit_tests": 2.0,
+    "cross_fit_edge_tests": 0.0,
 }

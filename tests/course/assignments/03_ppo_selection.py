@@ -1,4 +1,4 @@
-"""A half-right submission of assignment 3; what is neither wrong nor worth points is left untouched."""
+"""A half-right submission of assignment 3; what is neither wrong nor worth points is broken."""
 
 WRONG = {
     # takes the NaN out of the sum, but not out of the gradient
@@ -15,14 +15,21 @@ WRONG = {
         result[t] = running
     return result
 """,
+    # clips on both sides, without the minimum that makes it one-sided
+    "clipped_loss": """\
+    ratio = (log_probs - old_log_probs).exp()
+    return -(ratio.clamp(1 - clip, 1 + clip) * advantage).mean()
+""",
 }
 POINTS = {
-    "step_tests": 3.0,
+    "step_tests": 0.0,
+    "step_edge_tests": 0.0,
     "masked_log_probabilities_tests": 0.0,
     "masked_log_probabilities_edge_tests": 0.0,
     "masked_entropy_tests": 2.0,
     "masked_entropy_gradient_tests": 0.0,
     "advantages_tests": 2.0,
     "advantages_edge_tests": 0.0,
-    "clipped_loss_tests": 3.0,
+    "clipped_loss_tests": 2.0,
+    "clipped_loss_edge_tests": 0.0,
 }

@@ -1,4 +1,4 @@
-"""A half-right submission of assignment 4; what is neither wrong nor worth points is left untouched."""
+"""A half-right submission of assignment 4; what is neither wrong nor worth points is broken."""
 
 WRONG = {
     # the products stay uint8, and 256 is 0 there
@@ -18,7 +18,7 @@ WRONG = {
 POINTS = {
     "hamming_distances_tests": 2.0,
     "hamming_distances_edge_tests": 0.0,
-    "histograms_tests": 2.0,
+    "histograms_tests": 0.0,
     "average_precision_tests": 2.0,
     "average_precision_edge_tests": 2.0,
     "expected_ap_tests": 0.0,

@@ -1,4 +1,4 @@
-"""A half-right submission of assignment 5; what is neither wrong nor worth points is left untouched."""
+"""A half-right submission of assignment 5; what is neither wrong nor worth points is broken."""
 
 WRONG = {
     # takes the last of equally good bits
@@ -28,8 +28,10 @@ POINTS = {
     "bit_statistics_edge_tests": 1.0,
     "greedy_tests": 2.0,
     "greedy_edge_tests": 0.0,
-    "best_swap_tests": 3.0,
+    "best_swap_tests": 0.0,
+    "best_swap_edge_tests": 0.0,
     "optimality_gap_tests": 0.0,
+    "optimality_gap_edge_tests": 0.0,
     "paired_interval_tests": 0.0,
     "paired_interval_edge_tests": 0.0,
 }
