@@ -1,7 +1,8 @@
-"""Fixtures that several files of tests ask for; `tests.helpers` has the plain functions."""
+"""Fixtures that several files of tests ask for, and the order of tests; `tests.helpers` has the plain functions."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -12,3 +13,9 @@ def home(tmp_path, monkeypatch) -> Path:
     """An empty folder in the place of the project's: artifacts, runs and figures go there."""
     monkeypatch.setenv("HASHLIB_NB_HOME", str(tmp_path))
     return tmp_path
+
+
+def pytest_collection_modifyitems(items):
+    """Where workers share the tests, groups that one of them runs alone come first: the small ones fill what is left."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
