@@ -16,6 +16,6 @@ def home(tmp_path, monkeypatch) -> Path:
 
 
 def pytest_collection_modifyitems(items):
-    """Where workers share the tests, groups that one of them runs alone come first: the small ones fill what is left."""
+    """Where workers share the tests, groups that one worker runs alone come first: small tests fill what is left."""
     if "PYTEST_XDIST_WORKER" in os.environ:
         items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)

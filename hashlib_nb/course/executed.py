@@ -6,7 +6,8 @@
 
 A copy has the text, code and metadata of the notebook as it is written now and the outputs of a run, if the code that
 ran is the notebook's: a word can be mended without running anything. Such a copy is looked for in runs/ and then in
-book/executed/. Kept copies are small: figures of 256 colors, no progress bars, no warnings, no times of single cells.
+book/executed/. Kept copies are small, with figures of 256 colors, and without progress bars, warnings, times of single
+cells and folders of the machine.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import tyro
 from nbformat import NotebookNode
 from PIL import Image
 
-from hashlib_nb.artifacts import CommandError, atomic, project_root, run
+from hashlib_nb.artifacts import CommandError, absolute, atomic, project_root, run
 from hashlib_nb.course import lessons
 from hashlib_nb.course.lessons import NOTEBOOKS, Lesson
 
@@ -206,7 +207,18 @@ def small(lesson: NotebookNode, copy: NotebookNode) -> NotebookNode:
             data = output.get("data", {})
             if "image/png" in data:
                 data["image/png"] = with_few_colors(data["image/png"])
+            for texts, name in [(output, "text"), *((data, kind) for kind in data if kind.startswith("text/"))]:
+                if name in texts:
+                    texts[name] = without_folders(texts[name])
     return shown
+
+
+def without_folders(text: str) -> str:
+    """A text in which the project's folder is a dot and that of the user a tilde: they are nobody's business."""
+    for folder, name in ((absolute(project_root()), "."), (Path.home(), "~")):
+        if folder.name:  # not the root of all files
+            text = text.replace(str(folder), name)
+    return text
 
 
 def with_few_colors(encoded: str) -> str:

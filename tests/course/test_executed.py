@@ -199,6 +199,17 @@ def test_what_ran_is_kept_and_shown_where_nothing_has_run(lesson, home, capsys):
     assert "| [01 · A title](01_short.ipynb) | A question? | 1.5 |" in listed
 
 
+def test_a_kept_copy_names_no_folder_of_the_machine(lesson, home):
+    source, copy = lesson
+    table = new_output("execute_result", {"text/plain": f"{home}/runs", "text/html": f"<b>{Path.home()}/.cache</b>"})
+    said = new_output("stream", text=f"saved to {home}/artifacts\n")
+    change(copy, lambda notebook: notebook.cells[2].update(outputs=[said, table]))
+    executed.main(executed.Args("keep"))
+    said, table = nbformat.read(home / "book" / "executed" / source.name, as_version=4).cells[2].outputs
+    assert said.text == "saved to ./artifacts\n"
+    assert table.data == {"text/plain": "./runs", "text/html": "<b>~/.cache</b>"}
+
+
 def test_a_word_that_is_mended_reaches_the_kept_copy_without_a_run(lesson, home):
     source, copy = lesson
     executed.main(executed.Args("keep"))
