@@ -25,9 +25,9 @@ SMALL = {
         "codes": "own", "code_length": 12, "lengths": [4], "seeds": [0], "epochs": 1, "total_episodes": 64,
     },
     "05_bit_selectors": {
-        "pool_names": ["thermometer", "lsh-512"], "shown_pool": "thermometer", "lengths": [4, 6], "seeds": [0, 1],
+        "pool_names": ["thermometer", "lsh-512"], "shown_pool": "thermometer", "lengths": [4], "seeds": [0, 1],
         "budget": 60, "shown_bits": 4, "gap_candidates": 8, "gap_bits": 3, "gap_budget": 40, "long_budget": 80,
-        "random_subsets": 10, "direct_lengths": [4], "epochs": 1, "folds": 2,
+        "random_subsets": 10, "direct_lengths": [4], "epochs": 1, "folds": 2, "workers": 1,
     },
     "06_retrieval_demo": {"code_length": 12, "bits": 5, "epochs": 1, "folds": 2, "total_episodes": 64},
     "08_agents": {"bits": 4, "budget": 60, "dqn_budget": 120, "workers": 1},
