@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import importlib
+import inspect
 import io
 import itertools
 import os
@@ -460,6 +462,10 @@ def process_environment(world: World) -> dict[str, str]:
     return os.environ | world.environment() | ONE_THREAD | {"PYTHONPATH": str(ROOT)}
 
 
+SOURCE = functools.cache(inspect.getsource)
+"""The source of a class, from which tyro reads the docstrings of its fields, for each line anew."""
+
+
 def run_line(world: World, words: tuple[str, ...]) -> Outcome:
     """Run a line in this process, in the world, for SECONDS at most and with BYTES more memory at most."""
     before, errors = world.snapshot(), io.StringIO()
@@ -467,6 +473,7 @@ def run_line(world: World, words: tuple[str, ...]) -> Outcome:
     with bounded(), contextlib.redirect_stderr(errors), contextlib.redirect_stdout(io.StringIO()):  # noqa: SIM117
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "argv", ["hashlib-nb", *words])
+            patch.setattr(inspect, "getsource", SOURCE)
             patch.chdir(world.here)
             for name, value in world.environment().items():
                 patch.setenv(name, value)
