@@ -106,7 +106,7 @@ def _about(path: Path) -> Shard:
 
 def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Codes uint8 {0,1} [n, k] and labels of a shard. Raises ValueError for a file that is none, or is damaged."""
-    about, arrays = _about(path), artifacts.read_npz(path, NAMES[:2])
+    about, (arrays, _) = _about(path), artifacts.load_npz(path)
     name, n = artifacts.shown(path), about.stop - about.first
     if not len(arrays["codes"]) == len(arrays["labels"]) == n:
         raise artifacts.ArtifactError(f"{name} has not one code and label for each of its {n:,} rows; write it anew")

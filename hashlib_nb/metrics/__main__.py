@@ -66,8 +66,8 @@ class Args(Where):
         super().__post_init__()
         if self.shards and self.leave_one_out:
             raise ValueError("leave_one_out is for one set of items, and shards are another: leave out either")
-        if not (self.shards or self.alone):
-            raise ValueError("workers, scheduler and dashboard are for shards: name some, or leave them out")
+        if not self.shards and (self.parts is not None or not self.alone):
+            raise ValueError("workers, scheduler, dashboard and parts are for shards: name some, or leave them out")
 
 
 def main(args: Args) -> None:

@@ -13,7 +13,6 @@ replaced, and what it had begun goes to another, until `DEATHS` of them have die
 
 from __future__ import annotations
 
-import importlib.util
 import multiprocessing
 import os
 import secrets
@@ -37,6 +36,8 @@ RETRIES = 2
 """How often a job that has raised an error is tried again."""
 DEATHS = 4
 """Workers that may die of a job; Dask calls one less its allowed failures."""
+EXTRA = ("distributed>=2026.8,<2027", "bokeh>=3.4,<4")
+"""The packages of the extra "scale"."""
 REFUSALS = (ValueError, CommandError)
 """Errors that come of what was given: trying again does not help."""
 
@@ -58,10 +59,9 @@ class Where:
         checks.fields(self, checks.count, "workers", most=MAX_WORKERS)
         if self.scheduler is not None and not (isinstance(self.scheduler, str) and "://" in self.scheduler):
             raise ValueError(f"scheduler is {checks.shown(self.scheduler)}; give an address, tcp://HOST:PORT")
-        for name, package in (("scheduler", "distributed"), ("dashboard", "bokeh")):
-            if getattr(self, name) and not _installed("distributed", package):
-                pip = "python -m pip install 'distributed>=2026.8,<2027' 'bokeh>=3.4,<4'"
-                raise ValueError(f"{name} needs the packages distributed and bokeh: {pip}, or leave it out")
+        for name in ("scheduler", "dashboard"):
+            if getattr(self, name):
+                checks.packages(name, *EXTRA)
 
     @property
     def alone(self) -> bool:
@@ -71,11 +71,7 @@ class Where:
     @property
     def with_dask(self) -> bool:
         """Whether the processes are Dask's."""
-        return self.scheduler is not None or _installed("distributed")
-
-
-def _installed(*packages: str) -> bool:
-    return all(map(importlib.util.find_spec, packages))
+        return self.scheduler is not None or checks.find_spec("distributed") is not None
 
 
 class DeadWorkerError(CommandError):
