@@ -6,11 +6,14 @@
 
 How many items, and how many relevant ones, lie at each distance from a query is a sum over items, so that the
 histograms of shards add up to those of the whole database, exactly, in whatever order they come. What a shard gives is
-kept as a part (`scale.made`), and one shard a worker is in memory at a time.
+kept as a part (`scale.made`), which also notes the process that made it, from when to when, and the most memory that it
+has held; one shard a worker is in memory at a time.
 """
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -171,8 +174,10 @@ def _queries(*given: np.ndarray) -> tuple:
 
 def _count(queries: tuple, part: str, shard: str) -> str:
     """A worker's job: the histograms of one shard."""
-    query_codes, query_labels, bits = queries
+    begun, (query_codes, query_labels, bits) = time.time(), queries
     codes, labels = read(Path(shard))
     found = Pairs(query_codes, codes, query_labels, labels).histograms(bits)
-    artifacts.save_npz(Path(part), {"counts": found.counts, "relevant": found.relevant}, made_by="hashlib_nb.shards")
+    note = {"worker": os.getpid(), "begun": begun, "ended": time.time(), "mb": artifacts.peak_memory_mb()}
+    arrays = {"counts": found.counts, "relevant": found.relevant}
+    artifacts.save_npz(Path(part), arrays, made_by="hashlib_nb.shards", **note)
     return part

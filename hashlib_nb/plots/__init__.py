@@ -14,6 +14,7 @@ from hashlib_nb.plots.evaluation import (
 )  # fmt: skip
 from hashlib_nb.plots.perceptual import found_by_family, hash_bits, pair_shares, roc, shares_learned, steps
 from hashlib_nb.plots.pictures import neighbors, search_answer, top_matches
+from hashlib_nb.plots.scaling import seconds_by_workers, timeline
 from hashlib_nb.plots.selection import (
     episode, kept_bits, kept_candidates, learning_curve, policy_entropy, reward_correlations,
 )  # fmt: skip
@@ -28,6 +29,6 @@ __all__ = [
     "learning_curve", "losses", "map_by_length", "maps_by_idea", "merkle_tree", "neighbors", "optimality_gap",
     "pair_shares", "policy_entropy", "precision_at_n", "precision_radius2", "precision_recall", "quantization",
     "query_distances", "reward_and_test", "reward_correlations", "roc", "save_fig", "save_png", "search_answer",
-    "shares_learned", "similarity_matrices", "slices", "steps", "style", "thermometer", "time_to_level",
-    "titled_pictures", "top_matches", "training_curves", "unseen_classes",
+    "seconds_by_workers", "shares_learned", "similarity_matrices", "slices", "steps", "style", "thermometer",
+    "time_to_level", "timeline", "titled_pictures", "top_matches", "training_curves", "unseen_classes",
 ]  # fmt: skip
