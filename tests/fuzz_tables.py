@@ -217,7 +217,8 @@ OUT_FILES = ("codes.out", "codes.report", "ppo.out", "ppo.checkpoint", "dqn.out"
              "encode.text", "search.grid", "results.out", "questions.out", "unseen.out", "thermometer.out",
              "reward_rows.out", "rivals.out", "comparison.out", "tuning.out", "tuning.study",
              "ablation.out", "robustness.out", "records.out", "video.index")  # fmt: skip
-OUT_FOLDERS = ("encoder.out", "ppo.tensorboard", "selectors.out", "encode.index", "baselines.out")
+OUT_FOLDERS = ("encoder.out", "ppo.tensorboard", "selectors.out", "encode.index", "encode.parts", "metrics.parts",
+               "baselines.out")  # fmt: skip
 FOLDERS = ("root", "model", "index", "cifar10", "coco", "lists", "course")
 """Options that are folders to read; all others that are paths are files."""
 

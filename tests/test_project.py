@@ -59,7 +59,7 @@ def test_constraints_pin_every_dependency_within_its_range():
     lines = [line for line in read("constraints.txt").splitlines() if line and not line.startswith("#")]
     assert all(re.fullmatch(r"[a-z0-9-]+==[\w.]+", line) for line in lines)
     pinned = dict(line.split("==") for line in lines)
-    for wanted in requirements("test", "tuning", "records", "video", "bench"):
+    for wanted in requirements("test", "tuning", "scale", "records", "video", "bench"):
         assert wanted.specifier.contains(pinned[canonicalize_name(wanted.name)]), wanted
     assert len(pinned) == len(lines)
 

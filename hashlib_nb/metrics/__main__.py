@@ -1,6 +1,7 @@
 """Measure codes from the shell.
 
 python -m hashlib_nb.metrics --codes codes.npz --out report.json        # see --help
+python -m hashlib_nb.metrics --codes queries.npz --shards database --workers 4 --out report.json
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ from typing import Any, Literal
 import numpy as np
 
 from hashlib_nb import artifacts
-from hashlib_nb.metrics.reports import evaluate
+from hashlib_nb.metrics.reports import check_report, evaluate, report
+from hashlib_nb.scale import Where
 
 CODES_AND_LABELS = ("query_codes", "database_codes", "query_labels", "database_labels")
 
 
 @dataclass(frozen=True)
-class Args:
+class Args(Where):
     """Measure binary codes and write a JSON report."""
 
     codes: Path
@@ -51,6 +53,22 @@ class Args:
     leave_one_out: bool = False
     """Row i of queries and database is one item, with equal labels, which is left out of its own ranking."""
 
+    shards: tuple[Path, ...] = ()
+    """The database in files, as hashlib_nb.shards.save writes them, and folders of such; of --codes the queries alone
+    are read then. Each is counted by itself, and what it gives is kept, so that the same command goes on where it was
+    ended."""
+
+    parts: Path | None = None
+    """Folder for what shards give, which all workers must see; by default in artifacts/parts."""
+
+    def __post_init__(self) -> None:
+        """Check what can be checked before any work."""
+        super().__post_init__()
+        if self.shards and self.leave_one_out:
+            raise ValueError("leave_one_out is for one set of items, and shards are another: leave out either")
+        if not self.shards and (self.parts is not None or not self.alone):
+            raise ValueError("workers, scheduler, dashboard and parts are for shards: name some, or leave them out")
+
 
 def main(args: Args) -> None:
     """Measures the codes that args name, writes the report and prints its table.
@@ -59,8 +77,13 @@ def main(args: Args) -> None:
         ValueError: a file that is not there or does not hold what it should, or anything that `evaluate` refuses.
     """
     artifacts.check_writable(args.out, artifacts.replaces_json("map", "n_queries"))
-    arrays = artifacts.read_npz(args.codes, CODES_AND_LABELS)
+    arrays = artifacts.read_npz(args.codes, CODES_AND_LABELS[:: 2 if args.shards else 1])
     graded = args.selection is not None and _is_graded(args.selection)
+    if graded and args.shards:
+        raise ValueError(
+            f"selection: {artifacts.shown(args.selection)} keeps thermometer bits, which are made of logits, and "
+            "shards have codes: write shards of the kept bits, and leave selection out"
+        )
     bits, about = None, {"decided": args.decided}
     if args.selection is not None and not graded:
         codes = arrays["query_codes"]
@@ -68,21 +91,34 @@ def main(args: Args) -> None:
     if graded or args.decided:
         made, asks = _of_logits(args, graded)
         arrays, about = arrays | made, about | asks
-    report = evaluate(
-        **arrays,
-        top_n=args.top_n,
-        at_n=args.at_n,
-        radius=args.radius,
-        denominator=args.denominator,
-        bits=bits,
-        leave_one_out=args.leave_one_out,
-    )
-    report |= about
-    artifacts.save_json(args.out, report | {"codes": str(args.codes)})
-    print(_table(report))
+    asked = {name: getattr(args, name) for name in ("top_n", "at_n", "radius", "denominator")}
+    if args.shards:
+        found = _of_shards(args, arrays, bits, asked)
+    else:
+        found = evaluate(**arrays, **asked, bits=bits, leave_one_out=args.leave_one_out)
+    found |= about
+    artifacts.save_json(args.out, found | {"codes": str(args.codes)})
+    print(_table(found))
     if args.decided:
         print("queries: the code of their likeliest class by all outputs; database: codes of its own")
     print(f"report: {args.out}")
+
+
+def _of_shards(args: Args, arrays: dict[str, np.ndarray], bits: np.ndarray | None, asked: dict[str, Any]) -> dict:
+    """The report of queries and a database in files, as `evaluate` gives it of one in memory."""
+    from hashlib_nb import shards  # a later module, which this command alone knows
+
+    check_report(**asked)
+    found = shards.find(args.shards)
+    queries = arrays["query_codes"], arrays["query_labels"]
+    counted = shards.histograms(*queries, found, args, bits=bits, parts=args.parts)
+    return report(counted, **asked) | {
+        "n_database": found[-1].stop,
+        "code_length": found[0].code_length,
+        "bits": None if bits is None else [int(bit) for bit in bits],
+        "leave_one_out": False,
+        "shards": [*map(str, args.shards)],
+    }
 
 
 def _is_graded(selection: Path) -> bool:
@@ -125,20 +161,20 @@ def _of_logits(args: Args, graded: bool) -> tuple[dict[str, np.ndarray], dict[st
     return made, about
 
 
-def _table(report: dict) -> str:
-    left_out = report["queries_without_relevant"]
+def _table(found: dict) -> str:
+    left_out = found["queries_without_relevant"]
     lines = [
-        f"{report['n_queries']} queries ({left_out} without a relevant item left out), "
-        f"{report['n_database']} database items, {report['n_bits']} of {report['code_length']} bits",
+        f"{found['n_queries']} queries ({left_out} without a relevant item left out), "
+        f"{found['n_database']} database items, {found['n_bits']} of {found['code_length']} bits",
         f"{'':12}{'expected':>10}{'pessimistic':>13}{'optimistic':>12}{'chance':>9}",
     ]
-    for cut_off, row in report["map"].items():
+    for cut_off, row in found["map"].items():
         values = f"{row['expected']:10.4f}{row['pessimistic']:13.4f}{row['optimistic']:12.4f}{row['chance']:9.4f}"
         lines.append(f"{'mAP@' + cut_off:12}{values}")
-    chance = report["chance_precision"]
-    radius = f"P@H<={report['radius']}"
-    lines.append(f"{radius:12}{report['precision_within_radius']:10.4f}   empty balls {report['empty_ball_rate']:.1%}")
-    lines += [f"{'P@' + n:12}{value:10.4f}{chance:34.4f}" for n, value in report["precision_at_n"].items()]
+    chance = found["chance_precision"]
+    radius = f"P@H<={found['radius']}"
+    lines.append(f"{radius:12}{found['precision_within_radius']:10.4f}   empty balls {found['empty_ball_rate']:.1%}")
+    lines += [f"{'P@' + n:12}{value:10.4f}{chance:34.4f}" for n, value in found["precision_at_n"].items()]
     return "\n".join(lines)
 
 

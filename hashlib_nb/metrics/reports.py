@@ -51,7 +51,7 @@ def evaluate(
     Raises:
         ValueError: as `average_precision`, or a cut-off or radius that is no whole number; before any work.
     """
-    _check_report(top_n, at_n, radius, denominator)
+    check_report(top_n, at_n, radius, denominator)
     found = histograms(
         query_codes, database_codes, query_labels, database_labels, bits=bits, leave_one_out=leave_one_out
     )
@@ -83,7 +83,7 @@ def report(
     Raises:
         ValueError: an unknown option, or no query with a relevant item.
     """
-    cut_offs, at_n, radius = _check_report(top_n, at_n, radius, denominator)
+    cut_offs, at_n, radius = check_report(top_n, at_n, radius, denominator)
     counts, relevant = answerable(found)
     n_ranked = int(counts[0].sum())
     at_n = [n for n in at_n if n <= n_ranked]
@@ -104,7 +104,7 @@ def report(
     }
 
 
-def _check_report(top_n, at_n, radius, denominator: str) -> tuple[tuple[int | None, ...], tuple[int, ...], int]:
+def check_report(top_n, at_n, radius, denominator: str) -> tuple[tuple[int | None, ...], tuple[int, ...], int]:
     """The cut-offs of a report, the whole database (None) first; those of P@N; and the radius."""
     cut_offs = () if top_n is None else checks.counts(top_n, "top_n")
     check_options(None, "expected", denominator)

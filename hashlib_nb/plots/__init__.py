@@ -16,6 +16,7 @@ from hashlib_nb.plots.evaluation import (
 )  # fmt: skip
 from hashlib_nb.plots.perceptual import found_by_family, hash_bits, pair_shares, roc, shares_learned, steps
 from hashlib_nb.plots.pictures import neighbors, search_answer, top_matches
+from hashlib_nb.plots.scaling import seconds_by_workers, timeline
 from hashlib_nb.plots.selection import (
     episode, kept_bits, kept_candidates, learning_curve, policy_entropy, reward_correlations,
 )  # fmt: skip
@@ -30,7 +31,7 @@ __all__ = [
     "leaders", "learning_curve", "losses", "map_by_length", "maps_by_idea", "merkle_tree", "neighbors",
     "optimality_gap", "pair_shares", "picture_to_bits", "pipeline", "policy_entropy", "precision_at_n",
     "precision_radius2", "precision_recall", "quantization", "query_distances", "redundant_bits", "reward_and_test",
-    "reward_correlations", "roc", "save_fig", "save_png", "search_answer", "shares_learned", "similarity_matrices",
-    "slices", "steps", "style", "thermometer", "tied_cards", "time_to_level", "titled_pictures", "top_matches",
-    "training_curves", "unseen_classes",
+    "reward_correlations", "roc", "save_fig", "save_png", "search_answer", "seconds_by_workers", "shares_learned",
+    "similarity_matrices", "slices", "steps", "style", "thermometer", "tied_cards", "time_to_level", "timeline",
+    "titled_pictures", "top_matches", "training_curves", "unseen_classes",
 ]  # fmt: skip

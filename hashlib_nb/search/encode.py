@@ -2,6 +2,7 @@
 
     python -m hashlib_nb encode --model model photos --index photos-index          # then: python -m hashlib_nb.search
     python -m hashlib_nb encode --model model --selection selection.json a.jpg     # prints `a.jpg  8c41`
+    python -m hashlib_nb encode --model model photos --out codes.npz --workers 4   # in parts, each a file
 
 Results go to the standard output, and what is said about them to the standard error.
 """
@@ -9,6 +10,7 @@ Results go to the standard output, and what is said about them to the standard e
 from __future__ import annotations
 
 import os
+import platform
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,9 +23,11 @@ import numpy as np
 import tyro
 from tqdm.auto import tqdm
 
-from hashlib_nb import artifacts, checks, thermometer
+from hashlib_nb import artifacts, checks, hamming, scale, thermometer
 from hashlib_nb.artifacts import printable
 from hashlib_nb.datasets import Pictures, in_threads, passed_over, suffixes, walk
+from hashlib_nb.machine import threads
+from hashlib_nb.scale import Where
 from hashlib_nb.search.contents import Content, content_of
 from hashlib_nb.search.index import FILE, FILE_BEFORE, Index
 from hashlib_nb.search.origin import Origin, hex_of, origin_of
@@ -35,6 +39,9 @@ if TYPE_CHECKING:
 OnError = Literal["raise", "skip"]
 CHUNK = 512
 """Pictures encoded, and added to an index, at a time; where one cannot be read, all of a chunk are read twice."""
+
+BATCH = 64
+"""Pictures that the network gets at a time in a worker, so that codes do not depend on how the work is cut."""
 
 
 def find_pictures(paths: Sequence[Path]) -> list[Path]:
@@ -154,7 +161,7 @@ def encode_pictures(
         code = partial(thermometer.code, outputs=outputs, thresholds=thresholds)
     else:
         code = partial(thermometer.decide, classes=_check_classes(classes, encoder), outputs=outputs)
-    parts = [*_chunks(encoder, paths, code, len(outputs), on_error, progress)]
+    parts = [*_encoded_here(encoder, paths, code, len(outputs), on_error, progress)]
     return _joined(parts, len(outputs), time.perf_counter() - start)
 
 
@@ -167,7 +174,7 @@ def _check_classes(classes: ClassCodes, encoder: Encoder) -> ClassCodes:
     return classes
 
 
-def _chunks(
+def _encoded_here(
     encoder: Encoder,
     paths: Sequence[Path],
     code: Callable[[np.ndarray], np.ndarray],
@@ -239,11 +246,25 @@ class Added:
 
 
 def add_pictures(
-    index: Index, encoder: Encoder, paths: Sequence[Path], *, on_error: OnError = "raise", progress: bool = True
+    index: Index,
+    encoder: Encoder | None,
+    paths: Sequence[Path],
+    *,
+    on_error: OnError = "raise",
+    progress: bool = True,
+    chunks: Callable[[list[Path]], Iterator[Encoded]] | None = None,
 ) -> Added:
     """Encode those pictures that an index does not hold, by their files' content, and add them a chunk at a time.
 
-    What has been added stays, whatever comes after it. Arguments are as of `encode_pictures`.
+    What has been added stays, whatever comes after it. Other arguments are as of `encode_pictures`.
+
+    Args:
+        index: the index.
+        encoder: for pictures in color; None where `chunks` does without.
+        paths: the files.
+        on_error: about a file that cannot be read.
+        progress: show bars.
+        chunks: encodes the files that are new, a chunk of them at a time, in their order; None does it here.
 
     Raises:
         UnreadablePictureError: a file that cannot be read, with on_error="raise".
@@ -253,10 +274,12 @@ def add_pictures(
     readable = list(contents)
     plan = index.plan(readable, list(contents.values()))
     new = [readable[row] for row in plan.missing]
-    code = partial(thermometer.code, outputs=index.origin.outputs, thresholds=index.origin.thresholds)
+    if chunks is None:
+        code = partial(thermometer.code, outputs=index.origin.outputs, thresholds=index.origin.thresholds)
+        chunks = partial(_encoded_here, encoder, code=code, n_bits=index.n_bits, on_error=on_error, progress=progress)
     parts, outdated = [Encoded(np.zeros((0, index.n_bits), np.uint8), [], failures, 0.0)], plan
     try:
-        for made in _chunks(encoder, new, code, index.n_bits, on_error, progress):
+        for made in chunks(new):
             parts.append(made)
             if made.paths:
                 index.add(made.codes, made.paths, [contents[path] for path in made.paths], plan=outdated)
@@ -286,7 +309,7 @@ def _contents(
 
 
 @dataclass(frozen=True)
-class Args:
+class Args(Where):
     """Encode pictures: into an index to search, an npz file, or lines `path  hex`."""
 
     pictures: Annotated[tuple[Path, ...], tyro.conf.Positional]
@@ -312,6 +335,22 @@ class Args:
     """cpu, cuda or auto"""
     n_bits: Annotated[int | None, tyro.conf.arg(aliases=["--bits"])] = None
     """how many bits of a nested order (hashlib-nb selectors --nested) a code has, from its front; by default all"""
+    shard: int = CHUNK
+    """pictures in a part, where several workers share them: each part is a file, and the same command again takes those
+    that are there, whatever has ended the run"""
+    parts: Path | None = None
+    """folder of the parts, which all workers must see; by default in artifacts/parts. Where it is given, one worker
+    leaves parts as well"""
+
+    def __post_init__(self) -> None:
+        """Check the numbers before any work."""
+        super().__post_init__()
+        checks.fields(self, checks.count, "shard")
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether the work is cut into parts."""
+        return not self.alone or self.parts is not None
 
 
 def main(args: Args) -> None:
@@ -325,11 +364,11 @@ def main(args: Args) -> None:
     origin = origin_of(args.model, args.selection, args.n_bits)
     index = _open(args, origin)
     paths = find_pictures(args.pictures)
-    encoder = load_encoder(args.model, args.device)
+    encoder = None if args.in_parts else load_encoder(args.model, args.device)
+    chunks = partial(_encoded_in_parts, args, origin) if args.in_parts else None
     try:
-        added = None if index is None else add_pictures(index, encoder, paths, on_error=args.on_error)
-        asked = (origin.outputs, origin.thresholds)
-        made = added.encoded if added else encode_pictures(encoder, paths, *asked, on_error=args.on_error)
+        added = None if index is None else add_pictures(index, encoder, paths, on_error=args.on_error, chunks=chunks)
+        made = added.encoded if added else _encoded(args, origin, encoder, paths, chunks)
     except UnreadablePictureError as error:
         written = f"the index has {error.added:,} pictures more" if error.added else "nothing was written"
         raise ValueError(f"{str(error).rstrip('.')} ({written}); or give --on-error skip") from error
@@ -341,6 +380,89 @@ def main(args: Args) -> None:
     gone = sum(index.remove_missing(folder) for folder in args.pictures if folder.is_dir()) if added else 0
     said = _summary(made, origin) + (_index_summary(added, gone) if added else "")
     print(f"{said}; {time.perf_counter() - start:.1f} s in all", file=sys.stderr)
+
+
+def _encoded(
+    args: Args, origin: Origin, encoder: Encoder | None, paths: list[Path], chunks: Callable | None
+) -> Encoded:
+    if chunks is None:
+        return encode_pictures(encoder, paths, origin.outputs, origin.thresholds, on_error=args.on_error)
+    start = time.perf_counter()
+    parts = [*chunks(paths)]
+    return _joined(parts, len(origin.outputs), time.perf_counter() - start)
+
+
+# --- in parts ---
+
+
+def _encoded_in_parts(args: Args, origin: Origin, paths: list[Path]) -> Iterator[Encoded]:
+    """What becomes of files, a part of them at a time, in their order, once workers have made every part.
+
+    Raises:
+        UnreadablePictureError: a file that cannot be read, with on_error="raise".
+        ValueError: an encoder that cannot be used, or as of `scale.made`.
+    """
+    folder = scale.default_folder() if args.parts is None else args.parts
+    shards = [paths[first : first + args.shard] for first in range(0, len(paths), args.shard)]
+    about = asdict(origin) | {"encoder": artifacts.sha256(args.model / "encoder.json").hex()}
+    files = [scale.part_path(folder, about | {"pictures": [scale.state_of(p) for p in shard]}) for shard in shards]
+    jobs = [([artifacts.absolute(path) for path in shard],) for shard in shards]
+    start = {"start": _ready, "initial": (artifacts.absolute(args.model), origin, args.device)}
+    found: dict[int, Encoded] = {}
+    with tqdm(total=len(paths), desc="encode", unit=" pictures") as bar:
+        for number, arrays, note in scale.made(_make_part, jobs, files, ("codes", "read"), args, **start):
+            read = [shards[number][row] for row in arrays["read"]]
+            codes = hamming.unpack_bytes(arrays["codes"], len(origin.outputs))
+            found[number] = Encoded(codes, read, note["failures"], note["seconds"])
+            if note["failures"]:
+                _stop_at(note["failures"][0], args.on_error)
+            bar.update(len(shards[number]))
+    yield from (found[number] for number in range(len(shards)))
+
+
+def _ready(model: Path, origin: Origin, device: str) -> tuple:
+    """What a worker needs for its parts."""
+    return load_encoder(model, device), origin
+
+
+def _make_part(loaded: tuple, part: str, paths: list[Path]) -> str:
+    """A worker's job: codes of files, and sentences about those that cannot be read."""
+    encoder, origin = loaded
+    if not any(path.exists() for path in paths):
+        raise ValueError(
+            f"pictures: a worker on {platform.node()} does not see {artifacts.shown(paths[0])}; give it the folder at "
+            "the same place as here"
+        )
+    start = time.perf_counter()
+    read, failures, codes = [], [], [np.zeros((0, len(origin.outputs)), np.uint8)]
+    pictures = Pictures(paths, size=picture_size(encoder))
+    with threads.limited(1):
+        for first in range(0, len(paths), BATCH):
+            pixels = {row: _pixels(pictures, row) for row in range(first, min(first + BATCH, len(paths)))}
+            failures += [each for each in pixels.values() if isinstance(each, str)]
+            if found := [row for row, each in pixels.items() if not isinstance(each, str)]:
+                read += found
+                logits = _logits_of_batch(encoder, np.stack([pixels[row] for row in found]))
+                codes.append(thermometer.code(logits, origin.outputs, origin.thresholds))
+    packed = np.packbits(np.concatenate(codes), axis=1, bitorder="little")  # of none as well, unlike hamming.pack_bytes
+    note = {"failures": failures, "seconds": time.perf_counter() - start}
+    arrays = {"codes": packed, "read": np.array(read, np.int64)}
+    artifacts.save_npz(Path(part), arrays, made_by="hashlib_nb.search.encode", **note)
+    return part
+
+
+def _pixels(pictures: Pictures, row: int) -> np.ndarray | str:
+    """A picture, or a sentence about one that cannot be read."""
+    try:
+        return pictures[row]
+    except (ValueError, OSError) as error:
+        return str(error)
+
+
+def _logits_of_batch(encoder: Encoder, images: np.ndarray) -> np.ndarray:
+    """Logits [b, k] of at most `BATCH` pictures, filled up: a network's last digits depend on its batch's size."""
+    filled = np.concatenate([images, np.repeat(images[:1], BATCH - len(images), axis=0)])
+    return encoder.logits(filled, batch_size=BATCH)[: len(images)]
 
 
 def _open(args: Args, origin: Origin) -> Index | None:

@@ -31,6 +31,7 @@ SMALL = {
     },
     "06_retrieval_demo": {"code_length": 12, "bits": 5, "epochs": 1, "folds": 2, "total_episodes": 64},
     "08_agents": {"bits": 4, "budget": 60, "dqn_budget": 120, "workers": 1},
+    "09_scaling": {"items": 3000, "shard": 250, "queries": 20, "workers": [1, 2]},
     "10_perceptual_hashes": {"pictures": 24, "size": 64, "kept": 16, "examples": [50]},
     "11_video_and_records": {"synthetic": 2, "strangers": 1, "real": False, "rate": 2, "flood": 10},
     "07_baselines": {"code_length": 12, "methods": "sdh,hashnet,csq", "size": 32, "epochs": 1},

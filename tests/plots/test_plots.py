@@ -113,6 +113,8 @@ CASES = {
     "titled_pictures": lambda: plots.titled_pictures(
         {f"picture {n}": np.full((6, 8, 3), 30 * n, np.uint8) for n in range(7)}
     ),
+    "seconds_by_workers": lambda: plots.seconds_by_workers([1, 2, 4], [0.5, 3.0, 5.0], [9.0, 5.0, 5.5]),
+    "timeline": lambda: plots.timeline([7, 8, 7, 9], [10.0, 10.5, 12.0, 13.0], [12.0, 12.5, 14.0, 15.0], killed=8),
     "alignment": lambda: plots.alignment(FAR, np.array([0, 0, 3, 0, 1, 0]), 5, 5.0),
     "found_by_radius": lambda: plots.found_by_radius(
         np.array([31, 64, 90]), *({"in order": np.array([0.7, 0.8, 0.9]), "vPDQ's rule": each} for each in RULES)
@@ -745,3 +747,17 @@ def test_a_merkle_tree_marks_the_proof_of_its_leaf():
 def test_pairs_within_the_radius_have_a_dot():
     left = CASES["alignment"]().axes[0]
     assert sorted(map(tuple, left.collections[0].get_offsets().tolist())) == [(0.0, 0.0), (0.2, 0.2), (0.4, 0.4)]
+
+
+def test_a_workers_bars_stand_in_its_row_and_the_killed_one_is_marked_at_its_end():
+    (ax,) = CASES["timeline"]().axes
+    bars = [(bar.get_y() + bar.get_height() / 2, bar.get_x(), bar.get_width()) for bar in ax.patches]
+    np.testing.assert_allclose(bars, [(0, 0, 2), (1, 0.5, 2), (0, 2, 2), (2, 3, 2)])
+    (mark,) = ax.lines
+    assert mark.get_xydata().tolist() == [[2.5, 1]]
+
+
+def test_seconds_are_stacked():
+    (ax,) = CASES["seconds_by_workers"]().axes
+    tops = [bar.get_y() + bar.get_height() for bar in ax.patches]
+    np.testing.assert_allclose(tops, [0.5, 3.0, 5.0, 9.5, 8.0, 10.5])

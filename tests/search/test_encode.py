@@ -22,6 +22,7 @@ from hashlib_nb.search.encode import Args
 from hashlib_nb.search.index import FILE
 from hashlib_nb.selectors import __main__ as selectors_command
 from tests.helpers import refusal, run_main, start_python
+from tests.scale.jobs import dasks_threads
 
 K = 16
 
@@ -218,6 +219,72 @@ def test_nothing_but_unreadable_pictures_is_an_error(model, tmp_path):
     with pytest.raises(ValueError, match="none of the 1 pictures can be read; nothing was written"):
         encode.main(Args((tmp_path,), model, index=tmp_path / "index", on_error="skip"))
     assert not (tmp_path / "index").exists()
+
+
+# --- several workers --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shard", [1, 4, 100])
+def test_parts_of_any_size_hold_the_encoders_codes(model, photos, tmp_path, shard, capsys):
+    (photos / "broken.png").write_bytes(b"no picture")
+    options = {"on_error": "skip", "shard": shard, "parts": tmp_path / "parts", "out": tmp_path / "codes.npz"}
+    encode.main(Args((photos,), model, **options))
+    arrays, _ = artifacts.load_npz(tmp_path / "codes.npz")
+    paths = [path for path in find_pictures([photos]) if path.name != "broken.png"]
+    assert arrays["names"].tolist() == [*map(str, paths)]
+    np.testing.assert_array_equal(arrays["codes"], codes_of(model, paths))
+    assert len([*(tmp_path / "parts").iterdir()]) == -(-7 // shard)
+    assert "broken.png is no image" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_any_number_of_workers_makes_the_same_index(model, photos, tmp_path, workers):
+    encode.main(Args((photos,), model, index=tmp_path / "alone"))
+    with dasks_threads(workers) as where:
+        about = {"scheduler": where.scheduler, "shard": 1, "parts": tmp_path / "parts"}
+        encode.main(Args((photos,), model, index=tmp_path / "shared", **about))
+        encode.main(Args((photos,), model, index=tmp_path / "shared", **about))  # which are there by now
+    alone, shared = Index(tmp_path / "alone"), Index(tmp_path / "shared")
+    np.testing.assert_array_equal(alone.unpacked(), shared.unpacked())
+    assert [alone.path(row) for row in range(6)] == [shared.path(row) for row in range(6)]
+
+
+def test_a_second_run_takes_the_parts_of_the_first_and_makes_those_of_changed_pictures(model, photos, tmp_path):
+    options = {"shard": 2, "parts": tmp_path / "parts", "out": tmp_path / "codes.npz"}
+    encode.main(Args((photos,), model, **options))
+    first = {*(tmp_path / "parts").iterdir()}
+    encode.main(Args((photos,), model, **options))
+    assert {*(tmp_path / "parts").iterdir()} == first
+    draw(photos / "2.png", 999)
+    encode.main(Args((photos,), model, **options))
+    assert len({*(tmp_path / "parts").iterdir()} - first) == 1
+    arrays, _ = artifacts.load_npz(tmp_path / "codes.npz")
+    np.testing.assert_array_equal(arrays["codes"], codes_of(model, find_pictures([photos])))
+
+
+def test_a_picture_that_cannot_be_read_ends_the_work_in_parts_as_it_does_alone(model, photos, tmp_path):
+    (photos / "broken.png").write_bytes(b"no picture")
+    said = refusal(encode, photos, "--model", model, "--parts", tmp_path / "parts", "--out", tmp_path / "codes.npz")
+    assert said.startswith(f"error: the picture {photos / 'broken.png'} is no image")
+    assert said.endswith("(nothing was written); or give --on-error skip")
+    assert not (tmp_path / "codes.npz").exists()
+
+
+def test_a_worker_that_does_not_see_the_pictures_says_so(model, tmp_path):
+    loaded = encode._ready(model, origin_of(model), "cpu")
+    with pytest.raises(
+        ValueError, match="^pictures: a worker on .* does not see /nowhere/a.png; give it the folder at "
+    ):
+        encode._make_part(loaded, str(tmp_path / "part.npz"), [Path("/nowhere/a.png"), Path("/nowhere/b.png")])
+
+
+def test_a_damaged_model_is_one_sentence_from_a_worker_too(model, photos, tmp_path):
+    broken = tmp_path / "model"
+    shutil.copytree(model, broken)
+    (broken / "encoder.safetensors").write_bytes(b"\xff" * 99)
+    assert "model" in refusal(
+        encode, photos, "--model", broken, "--parts", tmp_path / "parts", "--out", tmp_path / "c.npz"
+    )
 
 
 # --- the index --------------------------------------------------------------------------------------------------------
