@@ -49,6 +49,8 @@ def timeline(
         last = max(right for worker, right in zip(workers, ended, strict=True) if worker == killed)
         ax.plot(last, rows[killed], "X", ms=10, color=style("greedy")["color"], label="killed after this")
         legend_above(fig)
-    ax.set(xlabel="seconds", yticks=[*rows.values()], yticklabels=[f"worker {1 + row}" for row in rows.values()])
+    ax.set(
+        xlabel="seconds", ylabel="worker", yticks=[*rows.values()], yticklabels=[str(1 + row) for row in rows.values()]
+    )
     ax.invert_yaxis()
     return fig
