@@ -11,6 +11,7 @@ import json
 import platform
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,8 @@ def made(
         else:
             missing.append(row)
     wanted = ((str(paths[row]), *jobs[row]) for row in missing)
-    makers = _here(work, wanted, start, initial) if where.alone else _there(work, wanted, where, start, initial, paths)
+    about = (work, wanted, start, initial)
+    makers = _here(*about) if where.alone else _there(*about, where, names, paths[0].parent)
     for path in makers:
         yield number[path], *_just_made(Path(path), names)
 
@@ -122,25 +124,38 @@ def _here(work: Callable[..., Any], jobs: Iterator[tuple], start: Callable[..., 
 def _there(
     work: Callable[..., Any],
     jobs: Iterator[tuple],
-    where: Where,
     start: Callable[..., Any] | None,
     initial: tuple,
-    paths: Sequence[Path],
+    where: Where,
+    names: Sequence[str],
+    folder: Path,
 ) -> Iterator[Any]:
-    sign = paths[0].with_name(f".seen-{secrets.token_hex(8)}")
-    sign.parent.mkdir(parents=True, exist_ok=True)
+    sign = folder / f".seen-{secrets.token_hex(8)}"
+    folder.mkdir(parents=True, exist_ok=True)
     sign.touch()
     try:
-        yield from in_workers(work, jobs, where, start=_start_in_sight, initial=(str(sign), start, initial))
+        about = (str(sign), work, tuple(names), start, initial)
+        yield from in_workers(_make, jobs, where, start=_start_in_sight, initial=about)
     finally:
         sign.unlink(missing_ok=True)
 
 
-def _start_in_sight(sign: str, start: Callable[..., Any] | None, initial: tuple) -> Any:
-    """`start` in a worker that sees the folder of the parts."""
+def _start_in_sight(
+    sign: str, work: Callable[..., Any], names: tuple[str, ...], start: Callable[..., Any] | None, initial: tuple
+) -> tuple:
+    """What a worker needs for its parts, if it sees their folder."""
     if not Path(sign).exists():
         raise ValueError(
             f"parts: a worker on {platform.node()} does not see {artifacts.shown(Path(sign).parent)}; name a folder "
             "that all workers and this process share"
         )
-    return None if start is None else start(*initial)
+    return work, names, None if start is None else start(*initial)
+
+
+def _make(ready: tuple, part: str, *job: Any) -> str:
+    """A part, unless it is there: the worker that has made it may have died before it could say so."""
+    work, names, loaded = ready
+    with suppress(ArtifactError):
+        _whole(Path(part), names)
+        return part
+    return work(part, *job) if loaded is None else work(loaded, part, *job)

@@ -79,6 +79,20 @@ def test_workers_that_do_not_see_the_folder_are_refused_before_any_work(tmp_path
     assert not [*(tmp_path / "made").iterdir()]
 
 
+def test_a_part_that_its_dead_worker_could_not_speak_of_any_more_is_taken_and_a_damaged_one_is_not(tmp_path):
+    (tmp_path / "made").mkdir()
+    part = str(part_path(tmp_path, {"number": 7}))
+    ready = (jobs.make, ("number",), None)
+    todo = (7, str(tmp_path / "made"))
+    assert parts._make(ready, part, *todo) == part
+    before = Path(part).stat().st_mtime_ns
+    assert parts._make(ready, part, *todo) == part
+    assert Path(part).stat().st_mtime_ns == before
+    damage(Path(part), "truncated")
+    assert parts._make(ready, part, *todo) == part
+    assert artifacts.load_npz(Path(part))[0]["number"] == 7
+
+
 def test_a_part_that_is_not_where_the_worker_says_is_one_sentence(tmp_path):
     with pytest.raises(CommandError, match=r"^a worker has made a part that cannot be used here: .* does not exist"):
         run(tmp_path, work=jobs.make_elsewhere)
