@@ -27,7 +27,7 @@ from numba import njit, prange
 from benchmarks import timing
 from benchmarks.data import class_codes
 from hashlib_nb import hamming, metrics
-from hashlib_nb.hamming.kernels import popcount
+from hashlib_nb.hamming.lanes import popcount
 
 OURS, OURS_NUMPY, ARGSORT = "hashlib_nb", "hashlib_nb, numpy path", "argsort, as published"
 RADIX, TORCHMETRICS, FAISS, PYTREC = "packed, radix sort", "torchmetrics", "faiss knn + AP", "pytrec_eval"

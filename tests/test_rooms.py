@@ -36,7 +36,7 @@ EXCEPTIONS = {
 SEVERAL_METHODS = ("experiments", "course")
 """Only these know the ways to choose bits, and other people's codes, by name."""
 INSIDE = {
-    ("benchmarks/bench_metrics.py", "hashlib_nb.hamming.kernels"): "it times the kernels' own instruction",
+    ("benchmarks/bench_metrics.py", "hashlib_nb.hamming.lanes"): "it times the kernels' own instruction",
     ("benchmarks/bench_encode.py", "hashlib_nb.encoder.batches"): "it times decoding apart from the network",
 }
 """Files that look into a room, each with its reason."""

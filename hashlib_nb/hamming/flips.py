@@ -13,7 +13,7 @@ import numba
 import numpy as np
 
 from hashlib_nb.hamming.kernels import add_distances, set_first_bins
-from hashlib_nb.hamming.lanes import LANES, add, and_, broadcast, full_adder, load, lshr, shl, store, xor
+from hashlib_nb.hamming.lanes import LANES, add, and_, broadcast, full_adder, load, store, swap, xor
 from hashlib_nb.machine.numba_cache import CACHE
 
 BYTE_MAX = np.iinfo(np.uint8).max
@@ -187,13 +187,6 @@ def _sort_by_bin(bins, weights, n_items, starts, order):
 
 
 @numba.njit(cache=CACHE)
-def _swap(low, high, shift, mask):
-    """Exchanges the bits of low that mask, shifted, marks with those of high that mask marks."""
-    moved = and_(xor(lshr(low, shift), high), mask)
-    return xor(low, shl(moved, shift)), xor(high, moved)
-
-
-@numba.njit(cache=CACHE)
 def _sum_slices(order, codes, sums, row, column):
     """How many of these items, MOST_IN_BYTES at most, have each bit of a tile set: bytes of sums [row, column] and on.
 
@@ -216,20 +209,20 @@ def _sum_slices(order, codes, sums, row, column):
         s6, carry = xor(s6, carry), and_(s6, carry)
         s7 = xor(s7, carry)
     shift, mask = broadcast(np.uint64(4)), broadcast(np.uint64(0x0F0F0F0F0F0F0F0F))
-    s0, s4 = _swap(s0, s4, shift, mask)
-    s1, s5 = _swap(s1, s5, shift, mask)
-    s2, s6 = _swap(s2, s6, shift, mask)
-    s3, s7 = _swap(s3, s7, shift, mask)
+    s0, s4 = swap(s0, s4, shift, mask)
+    s1, s5 = swap(s1, s5, shift, mask)
+    s2, s6 = swap(s2, s6, shift, mask)
+    s3, s7 = swap(s3, s7, shift, mask)
     shift, mask = broadcast(np.uint64(2)), broadcast(np.uint64(0x3333333333333333))
-    s0, s2 = _swap(s0, s2, shift, mask)
-    s1, s3 = _swap(s1, s3, shift, mask)
-    s4, s6 = _swap(s4, s6, shift, mask)
-    s5, s7 = _swap(s5, s7, shift, mask)
+    s0, s2 = swap(s0, s2, shift, mask)
+    s1, s3 = swap(s1, s3, shift, mask)
+    s4, s6 = swap(s4, s6, shift, mask)
+    s5, s7 = swap(s5, s7, shift, mask)
     shift, mask = broadcast(np.uint64(1)), broadcast(np.uint64(0x5555555555555555))
-    s0, s1 = _swap(s0, s1, shift, mask)
-    s2, s3 = _swap(s2, s3, shift, mask)
-    s4, s5 = _swap(s4, s5, shift, mask)
-    s6, s7 = _swap(s6, s7, shift, mask)
+    s0, s1 = swap(s0, s1, shift, mask)
+    s2, s3 = swap(s2, s3, shift, mask)
+    s4, s5 = swap(s4, s5, shift, mask)
+    s6, s7 = swap(s6, s7, shift, mask)
     store(sums, row, column, s0)
     store(sums, row, column + LANES, s1)
     store(sums, row, column + 2 * LANES, s2)

@@ -10,6 +10,7 @@ import numba
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
+from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic, models, register_model
 
 from hashlib_nb.machine.numba_cache import CACHE
@@ -141,8 +142,50 @@ def at_most(typing_context, vector, limit):
     return types.uint64(_lanes, _lanes), codegen
 
 
+@intrinsic
+def is_zero(typing_context, vector):
+    """Whether all words are 0."""
+
+    def codegen(context, builder, signature, args):
+        found = builder.icmp_unsigned("!=", args[0], ir.Constant(_VECTOR, None))
+        return builder.icmp_unsigned("==", builder.bitcast(found, ir.IntType(LANES)), ir.IntType(LANES)(0))
+
+    return types.boolean(_lanes), codegen
+
+
+def _of_three(table: int, usual):
+    """Any function of three bits in every place, by its table of truth: one instruction of AVX-512.
+
+    LLVM finds it only where nothing else wants a part of it, so that it is named; elsewhere `usual` makes it up.
+    """
+
+    @intrinsic
+    def apply(typing_context, a, b, c):
+        def codegen(context, builder, signature, args):
+            if "+avx512f" not in get_host_cpu_features().split(","):
+                return usual(builder, *args)
+            number = ir.IntType(32)
+            kind = ir.FunctionType(_VECTOR, [_VECTOR, _VECTOR, _VECTOR, number])
+            named = builder.module.declare_intrinsic("llvm.x86.avx512.pternlog.q.512", (), kind)
+            return builder.call(named, [*args, number(table)])
+
+        return _lanes(_lanes, _lanes, _lanes), codegen
+
+    return apply
+
+
+_parity = _of_three(0b10010110, lambda to, a, b, c: to.xor(to.xor(a, b), c))
+_majority = _of_three(0b11101000, lambda to, a, b, c: to.or_(to.and_(a, b), to.and_(to.xor(a, b), c)))
+
+
 @numba.njit(cache=CACHE, inline="always")
 def full_adder(a, b, c):
     """Sum and carry of three bits in every place."""
-    half = xor(a, b)
-    return xor(half, c), or_(and_(a, b), and_(half, c))
+    return _parity(a, b, c), _majority(a, b, c)
+
+
+@numba.njit(cache=CACHE, inline="always")
+def swap(low, high, shift, mask):
+    """Exchanges the bits of low that mask, shifted, marks with those of high that mask marks."""
+    moved = and_(xor(lshr(low, shift), high), mask)
+    return xor(low, shl(moved, shift)), xor(high, moved)

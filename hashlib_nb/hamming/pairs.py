@@ -33,9 +33,9 @@ from hashlib_nb.hamming.arrays import (
 )
 
 if numba is not None:
-    from hashlib_nb.hamming import flips, kernels
+    from hashlib_nb.hamming import flips, kernels, planes
 
-PLANES_UP_TO = 64  # kept bits; beyond, or with fewer distinct items, words are counted faster than bit planes
+PLANES_UP_TO = 255  # kept bits; beyond, or with fewer distinct items, words are counted instead of bit planes
 MAX_WEIGHT = np.iinfo(np.uint8).max  # items that one distinct item may stand for: a kernel counts them in bytes
 
 
@@ -137,7 +137,8 @@ class Pairs:
         # items are counted as one with a weight. Sorting by labels makes blocks of items that are relevant or are not.
         words = -(-self.k // WORD)
         query_codes, database_codes = pack_checked(query_codes), pack_checked(database_codes)
-        rows, self.row_of_query = _distinct(query_codes, query_words)
+        rows, starts, order = _distinct(query_codes, query_words)
+        rows, self.row_of_query = rows.T, _row_of(starts, order)
         self._starts, self._apart = np.arange(len(rows) + 1), None
         if leave_one_out and not np.array_equal(query_codes, database_codes):
             apart, self.row_of_query, self._starts = _split(self.row_of_query, query_codes ^ database_codes)
@@ -145,9 +146,10 @@ class Pairs:
         self.n_distinct, self.n_counted = int(self._starts[-1]), len(rows)
         self._query, self._query_concepts = map(np.ascontiguousarray, np.split(rows, [words], axis=1))
         self._has_concept = self._query_concepts.any(axis=1).astype(np.int32)  # with class numbers, all have
-        rows, self._weights = _weighted(*_distinct(database_codes, database_words))
+        rows, starts, _ = _distinct(database_codes, database_words)
+        rows, self._weights = _weighted(rows, np.diff(starts, append=self.n_database))
         # The database lies word by word, so that the inner loops read memory in order.
-        self._database, self._database_concepts = map(np.ascontiguousarray, np.split(rows.T, [words]))
+        self._database, self._database_concepts = map(np.ascontiguousarray, np.split(rows, [words]))
         # One way to count flipped bits adds the bytes of every distinct item, the other the bits of every item.
         self._sliced = 2 * self.n_database <= words * len(self._weights)
 
@@ -263,13 +265,15 @@ class Pairs:
 
     @cached_property
     def _planes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Bit planes of the codes [k+1, w] (the last one 0), of what is an item [1, w], and of the concepts [m, w]."""
+        """Bit planes of a block's codes (k, and one that is 0), of what is an item (1), and of its concepts (m)."""
         items = np.ones((1, self.n_database), np.uint64)
-        codes, concepts = (np.repeat(each, self._weights, axis=1) for each in (self._database, self._database_concepts))
+        codes, concepts = self._database, self._database_concepts
+        if len(self._weights) < self.n_database:
+            codes, concepts = (np.repeat(each, self._weights, axis=1) for each in (codes, concepts))
         return (
-            kernels.bit_planes(codes, self.k, 1),
-            kernels.bit_planes(items, 1),
-            kernels.bit_planes(concepts, self._n_concepts),
+            planes.bit_planes(codes, self.k, 1),
+            planes.bit_planes(items, 1),
+            planes.bit_planes(concepts, self._n_concepts),
         )
 
     @cached_property
@@ -301,8 +305,8 @@ class Pairs:
         kept = np.full((len(masks), n_kept.max() + (-n_kept.max() % 8)), self.k)  # filled up with the plane of zeros
         rows, bits = np.nonzero(masks)
         kept[rows, np.arange(len(rows)) - np.repeat(np.cumsum(n_kept) - n_kept, n_kept)] = bits
-        planes, items, concepts = self._planes
-        kernels.count_planes(self._query, planes, items, self._query_concepts, concepts, kept, n_kept, counts, relevant)
+        codes, items, concepts = self._planes
+        planes.count_planes(self._query, codes, items, self._query_concepts, concepts, kept, n_kept, counts, relevant)
 
     def _count_words(self, masks: np.ndarray, n_kept: np.ndarray, counts: np.ndarray, relevant: np.ndarray) -> None:
         count = kernels.count_words if self._numba else _count_words_numpy
@@ -398,14 +402,22 @@ def histograms(
     return pairs.histograms(bits)
 
 
-def _distinct(codes: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct rows (words of a code, then words of labels), equal labels together; the row of each given one.
+def _distinct(codes: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Distinct rows (words of a code, then words of labels), equal labels together, among them as `planes` wants them.
 
-    Rows are sorted by a hash, 16 bits of it from the labels alone: one sort of one word, whatever their width. Rows
-    that share a hash and differ may keep equal ones apart, which costs a row and changes no count.
+    Rows are sorted by one word, whatever their width: 16 bits of a hash of the labels; the number of bits set in the
+    code, even ones first; a hash of all; and the row's number, since sorting words is several times as fast as sorting
+    their numbers. Rows that share all of that and differ may keep equal ones apart, which costs a row and changes no
+    count.
+
+    Returns:
+        The rows word by word, uint64 [words, d], and `_sorted`'s starts and order.
     """
-    rows, labels = np.hstack([codes, labels]), _hash(labels)
-    return _distinct_by((labels & np.uint64(0xFFFF << 48)) | (_hash(rows) >> np.uint64(16)), rows)
+    ones = np.bitwise_count(codes).sum(axis=1, dtype=np.uint64)
+    ones = (ones & np.uint64(1)) << np.uint64(9) | np.minimum(ones >> np.uint64(1), np.uint64((1 << 9) - 1))
+    keys = _hash(labels) >> np.uint64(48) << np.uint64(48) | ones << np.uint64(38)
+    words = np.ascontiguousarray(np.hstack([codes, labels]).T)
+    return _sorted(keys | _hash(words.T) >> np.uint64(26), words)
 
 
 def _split(row_of: np.ndarray, words: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -415,20 +427,40 @@ def _split(row_of: np.ndarray, words: np.ndarray) -> tuple[np.ndarray, np.ndarra
         The words uint64 [d, w], which of the d pairs each given one is, and where each row number's pairs begin.
     """
     row_of = row_of.astype(np.uint64)
-    pairs, pair_of = _distinct_by(
-        row_of << np.uint64(32) | _hash(words) >> np.uint64(32), np.hstack([row_of[:, None], words])
-    )
-    return pairs[:, 1:], pair_of, np.searchsorted(pairs[:, 0], np.arange(pairs[-1, 0] + np.uint64(2)))
+    keys = row_of << np.uint64(64 - _bits_of(row_of)) | _hash(words) >> np.uint64(_bits_of(row_of))
+    pairs, starts, order = _sorted(keys, np.vstack([row_of, words.T]))
+    first = np.searchsorted(pairs[0], np.arange(pairs[0, -1] + np.uint64(2)))
+    return pairs[1:].T, _row_of(starts, order), first
 
 
-def _distinct_by(keys: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct rows in the order of their keys uint64 [n], and which of them each given one is."""
-    order = np.argsort(keys)
-    rows = rows[order]
-    new = np.append(True, (rows[1:] != rows[:-1]).any(axis=1))
-    row_of = np.empty(len(rows), np.int64)
-    row_of[order] = np.cumsum(new) - 1
-    return rows[new], row_of
+def _bits_of(numbers: np.ndarray) -> int:
+    """Bits that numbers up to the largest of these take, at least one."""
+    return max(1, int(numbers.max()).bit_length())
+
+
+def _sorted(keys: np.ndarray, words: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows word by word, uint64 [words, n], in the order of their keys uint64 [n], equal ones that meet taken together.
+
+    The lowest bits of a key, as many as n has, make room for the row's number.
+
+    Returns:
+        The distinct rows uint64 [words, d], where each begins in the order int64 [d], and the order int64 [n].
+    """
+    below = np.uint64((1 << max(1, (len(keys) - 1).bit_length())) - 1)
+    order = (np.sort(keys & ~below | np.arange(len(keys), dtype=np.uint64)) & below).astype(np.int64)
+    words = np.take(words, order, axis=1)
+    new = np.ones(len(keys), bool)
+    np.not_equal(words[0, 1:], words[0, :-1], out=new[1:])
+    for word in words[1:]:
+        new[1:] |= word[1:] != word[:-1]
+    return words if new.all() else words[:, new], np.flatnonzero(new), order
+
+
+def _row_of(starts: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Which of the distinct rows each given one is, int64 [n], from what `_sorted` returns."""
+    row_of = np.empty(len(order), np.int64)
+    row_of[order] = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(order)))
+    return row_of
 
 
 def _hash(words: np.ndarray) -> np.ndarray:
@@ -440,13 +472,14 @@ def _hash(words: np.ndarray) -> np.ndarray:
     return mixed * np.uint64(0xBF58476D1CE4E5B9)
 
 
-def _weighted(rows: np.ndarray, row_of: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows that each stand for at most MAX_WEIGHT items, one repeated where it must, and int32 how many items it is."""
-    weights = np.bincount(row_of)
+def _weighted(rows: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows [words, d] that stand for at most MAX_WEIGHT items each, repeated where they must, and int32 how many."""
+    if weights.max() <= MAX_WEIGHT:
+        return rows, weights.astype(np.int32)
     parts = -(-weights // MAX_WEIGHT)
     shares = np.full(parts.sum(), MAX_WEIGHT, np.int32)
     shares[np.cumsum(parts) - 1] = weights - MAX_WEIGHT * (parts - 1)
-    return np.repeat(rows, parts, axis=0), shares
+    return np.repeat(rows, parts, axis=1), shares
 
 
 def _relevant_block(query_concepts: np.ndarray, database_concepts: np.ndarray) -> np.ndarray:

@@ -436,7 +436,7 @@ def test_planes_and_words_count_the_same(k, m):
     pairs = random_pairs(k + m, 7, 1100, k, m, density=0.15)
     fast, slow = (hamming.Pairs(*pairs, backend=backend) for backend in BACKENDS)
     rng = np.random.default_rng(1)
-    sizes = sorted({0, 1, min(k, 7), min(k, 8), min(k, 64), min(k, 65), k})
+    sizes = sorted({min(k, size) for size in (0, 1, 7, 8, 64, 65, 255, 256, k)})
     masks = np.zeros((len(sizes), k), np.uint8)
     for mask, size in zip(masks, sizes, strict=True):
         mask[rng.permutation(k)[:size]] = 1
@@ -478,9 +478,9 @@ def test_no_shards_is_an_error():
 def test_a_second_process_loads_the_compiled_kernel():
     source = """
 from hashlib_nb import hamming
-from hashlib_nb.hamming import kernels
+from hashlib_nb.hamming import planes
 hamming.histograms([[0]], [[1]], [[1]], [[1]])
-stats = kernels.count_planes.stats
+stats = planes._count_all.stats
 print(sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))
 """
     run_python(source)
