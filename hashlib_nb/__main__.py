@@ -19,6 +19,7 @@ COMMANDS = {
     "metrics": ("metrics.__main__", "measure codes: mAP, precision, ties"),
     "encode": ("search.encode", "codes of picture files: into an index, a file or lines of hex"),
     "search": ("search.__main__", "search an index of pictures"),
+    "exchange": ("search.exchange", "codes of an index to faiss and NumPy, and back"),
     "records": ("search.records", "keep records of an index that nobody rewrites unnoticed; prove and verify them"),
     "video": ("search.video", "index videos by their frames, and find where a part of one comes from"),
     "results": ("experiments.results", "chapter 4's table, what it lacks made first"),

@@ -182,7 +182,7 @@ def load_npz(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     if META not in arrays:
         held = ", ".join(arrays) or "nothing"
         raise ArtifactError(f"{shown(path)} was not written by hashlib_nb (it holds {held}); it must be made anew")
-    with _named_errors(path, "artifact"):
+    with named_errors(path, "artifact"):
         meta = json.loads(arrays.pop(META).tobytes())
         if not isinstance(meta, dict) or not isinstance(meta.get("args", {}), dict):
             raise ValueError("its note of what made it is of another form")
@@ -195,14 +195,14 @@ def read_npz(path: Path, names: Sequence[str] | None = None) -> dict[str, np.nda
     Raises:
         ArtifactError: The file is missing, truncated, damaged (zip checksum) or pickled, or lacks one of the names.
     """
-    with _named_errors(path, "npz file"), zipfile.ZipFile(path) as archive:  # np.load would take a .npy as well
+    with named_errors(path, "npz file"), zipfile.ZipFile(path) as archive:  # np.load would take a .npy as well
         stored = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
         for name, info in stored.items():
             if name in names if names else info.filename.endswith(".npy"):
                 _check_member(archive, info, Path(path).stat().st_size)
     if missing := [name for name in names or () if name not in stored]:
         raise ArtifactError(f"{shown(path)} lacks {', '.join(missing)}; give an npz file with {', '.join(names)}")
-    with _named_errors(path, "npz file"), np.load(path, allow_pickle=False) as file:
+    with named_errors(path, "npz file"), np.load(path, allow_pickle=False) as file:
         return {name: file[name] for name in names or stored}
 
 
@@ -217,7 +217,7 @@ def read_array(path: Path, name: str, array: str | None = None) -> np.ndarray:
     Raises:
         ValueError: the file is missing, damaged or neither npy nor npz, or does not say which array is meant.
     """
-    with _named_errors(path, "npy or npz file"):
+    with named_errors(path, "npy or npz file"):
         is_npz = zipfile.is_zipfile(path)
     if not is_npz:
         if array is not None:
@@ -235,7 +235,7 @@ def read_array(path: Path, name: str, array: str | None = None) -> np.ndarray:
 
 def load_npy(path: Path) -> np.ndarray:
     """Read one plain array from a `.npy` file. Raises ArtifactError where it is missing or is something else."""
-    with _named_errors(path, "npy file"), open(path, "rb") as file:
+    with named_errors(path, "npy file"), open(path, "rb") as file:
         _check_header(file, Path(path).stat().st_size)
         file.seek(0)
         return np.lib.format.read_array(file, allow_pickle=False)
@@ -269,7 +269,7 @@ def save_json(path: Path, value: Any) -> None:
 
 def load_json(path: Path) -> Any:
     """Read JSON. Raises ArtifactError where the file is missing or is not JSON."""
-    with _named_errors(path, "JSON file"):
+    with named_errors(path, "JSON file"):
         return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
@@ -307,7 +307,7 @@ def read_selection(path: Path, k: int | None = None) -> np.ndarray:
 
 
 @contextmanager
-def _named_errors(path: Path, kind: str) -> Iterator[None]:
+def named_errors(path: Path, kind: str) -> Iterator[None]:
     """Refuse what is no regular file, and turn whatever a reader raises about a bad one into a sentence that names it.
 
     Args:

@@ -216,7 +216,7 @@ BAD_OPTIONS = ("x", "=", "x=1", "size=x", "size=-1", "size=99999999999", "size",
 OUT_FILES = ("codes.out", "codes.report", "ppo.out", "ppo.checkpoint", "dqn.out", "metrics.out", "encode.out",
              "encode.text", "search.grid", "results.out", "questions.out", "unseen.out", "thermometer.out",
              "reward_rows.out", "rivals.out", "comparison.out", "tuning.out", "tuning.study",
-             "ablation.out", "robustness.out", "records.out", "video.index")  # fmt: skip
+             "ablation.out", "robustness.out", "records.out", "video.index", "exchange.out")  # fmt: skip
 OUT_FOLDERS = ("encoder.out", "ppo.tensorboard", "selectors.out", "encode.index", "encode.parts", "metrics.parts",
                "baselines.out")  # fmt: skip
 FOLDERS = ("root", "model", "index", "cifar10", "coco", "lists", "course")
@@ -248,6 +248,7 @@ LINES: Mapping[str, tuple[str, ...]] = {
     "metrics": ("--codes", "codes.npz", "--out", "new/report.json"),
     "encode": ("photos", "--model", "model", "--out", "new/codes.npz"),
     "search": ("photos/a/0.png", "--index", "index", "--grid", "new/grid.png"),
+    "exchange": ("codes.npy", "new/codes.faiss"),
     "records": ("verify", "--checkpoints", "checkpoint.json", "--log", "log.jsonl", "--public-key", PUBLIC_KEY),
     "video": ("index", "film.mp4", "--index", "new/films.npz"),
     "results": (*SMALL_ENCODER, "--lengths", "4", "--seeds", "0", "--total-episodes", "32", "--out", "new/r.json"),
@@ -427,6 +428,8 @@ POSITIONAL = {
     "datasets.name": 1,
     "encode.pictures": 0,
     "search.pictures": 0,
+    "exchange.source": 0,
+    "exchange.out": 1,
     "records.command": 0,
     "video.command": 0,
     "video.videos": 1,

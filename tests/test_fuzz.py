@@ -41,7 +41,7 @@ HEAVY = (
 )
 """Commands that bring torch, or an encoder to the world, or take long to import."""
 WORKING = ("datasets", "codes", "encoder", "thermometer", "ppo", "dqn", "selectors", "metrics", "encode", "search",
-           "records", "video")  # fmt: skip
+           "exchange", "records", "video")  # fmt: skip
 """Commands whose usual line is quickly done."""
 
 

@@ -115,6 +115,7 @@ def _packed(query_codes, database_codes) -> tuple[np.ndarray, np.ndarray, int]:
 
 
 def _offsets(take: np.ndarray) -> np.ndarray:
+    """Where each query's items begin, int64 [q + 1], from how many it has at each distance."""
     return np.concatenate([[0], np.cumsum(take.sum(axis=1))])
 
 

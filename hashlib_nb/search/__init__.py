@@ -23,6 +23,7 @@ __all__ = [
     "code_of_hex",
     "content_of",
     "encode_pictures",
+    "exchange",
     "find_pictures",
     "fingerprints",
     "frames",

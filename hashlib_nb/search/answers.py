@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hashlib_nb import checks
-from hashlib_nb.hamming import Nearest, check_codes, nearest, within_radius
+from hashlib_nb.hamming import Nearest, check_codes, nearest
 from hashlib_nb.search.origin import hex_of
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def ask(
         database = held.codes.packed
         n = len(database)
         if radius is not None:
-            found = within_radius(codes, database, radius)
+            found = held.codes.within_radius(codes, radius)
             rows = [found.of(row) for row in range(len(codes))]
             remarks = [f"{len(row[0]):,} of {n:,} within distance {radius}" for row in rows]
         else:

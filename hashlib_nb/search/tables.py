@@ -6,17 +6,20 @@ import json
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from hashlib_nb.hamming import Packed
+from hashlib_nb.hamming import MultiIndex, Neighbors, Packed, within_radius
 from hashlib_nb.search.contents import Content
 from hashlib_nb.search.database import OF_OUTPUTS, OF_THRESHOLDS, damaged
 from hashlib_nb.search.origin import Origin
 
 ROWS = 512
 """Rows that are read at a time: so few stay in the processor's cache, which halves the time of some thousands."""
+MANY = 1000
+"""Queries after which codes are put into the tables of `MultiIndex`: these take as long to make as so many scans."""
 CHECKSUM = (1 << 63) - 1
 """Checksums are taken modulo one more than this: SQLite's integers hold that."""
 
@@ -37,9 +40,9 @@ class About:
     """The sum of `_checksum` over all codes."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Codes:
-    """All codes of one version."""
+    """All codes of one version, and how often they have been asked."""
 
     version: bytes
     """That of the row about the index."""
@@ -49,6 +52,19 @@ class Codes:
     """int64 [runs], rows of `packed` at which a run of pictures begins whose places follow one another."""
     places: np.ndarray
     """int64 [runs], the place of each run's first picture."""
+    asked: int = 0
+    """Queries for all within a radius so far."""
+
+    def within_radius(self, query_codes: np.ndarray, radius: int) -> Neighbors:
+        """`hamming.within_radius`, which reads all codes until `MANY` queries say that tables of them pay."""
+        self.asked += len(query_codes)
+        if self.asked < MANY:
+            return within_radius(query_codes, self.packed, radius)
+        return self._tables.within_radius(query_codes, radius)
+
+    @cached_property
+    def _tables(self) -> MultiIndex:
+        return MultiIndex.of(self.packed)
 
     def place(self, row: int) -> int:
         """The place in the database of a row of `packed`."""

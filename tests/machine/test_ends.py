@@ -26,6 +26,7 @@ NEEDED = {
     "metrics": "--codes a.npz --out a.json",
     "encode": "a --model a --out a.npy",
     "search": "a --index a",
+    "exchange": "a b",
     "records": "verify --log a",
     "video": "index a --index b",
 }

@@ -19,10 +19,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hashlib_nb.artifacts import ArtifactError, save_npz
-from hashlib_nb.search import Index, Origin, code_of_hex, contents, database, hex_of, origin_of, printable
+from hashlib_nb.hamming import multi_index
+from hashlib_nb.search import Index, Origin, code_of_hex, contents, database, hex_of, origin_of, printable, tables
 from hashlib_nb.search.index import FILE
 from hashlib_nb.selection import Selection
-from tests.helpers import ROOT, start_python
+from tests.helpers import ROOT, assert_same, start_python
 
 ORIGIN = Origin("ab" * 32, 12, tuple(range(9)))
 
@@ -897,3 +898,18 @@ def test_the_names_of_version_0_1_still_work_and_warn(tmp_path):
         with pytest.warns(DeprecationWarning, match="the old name ends with 0.3"):
             call()
     assert [len(index) for index in made] == [1, 1, 1, 1]
+
+
+def test_after_many_queries_tables_answer_the_same(tmp_path, monkeypatch):
+    codes = random_codes(200, 20)
+    index = Index(tmp_path / "index", Origin("ab" * 32, 20, tuple(range(20))))
+    index.add(codes, [tmp_path / str(row) for row in range(200)], [content(row) for row in range(200)])
+    queries = codes[:5] ^ (np.arange(20) == 3).astype(np.uint8)
+    scanned = index.search(queries, radius=3)
+    monkeypatch.setattr(multi_index, "WORTH", 0)  # or so few codes would go on being scanned
+    monkeypatch.setattr(tables, "MANY", 10)
+    looked_up = index.search(queries, radius=3)
+    assert_same(looked_up, scanned)
+    with index.snapshot() as held:
+        assert held.codes.asked == 10
+        assert "_tables" in vars(held.codes)
