@@ -121,8 +121,9 @@ def main(args: Args) -> None:
     print(table.to_string(index=False, float_format="%.4g"))
     timing.save("stream", args, rows, ratios(args, rows))
     groups = table.groupby("side", sort=False)
-    curves = {f"{side}, {what}": (rows_.database, rows_[what]) for side, rows_ in groups for what in ("seconds", "mb")}
-    timing.figure("bench_stream", curves, f"database items, for {args.queries:,} queries", "seconds, or MB of memory")
+    units = {"seconds": "seconds", "mb": "MB of memory"}
+    curves = {label: {side: (lines.database, lines[what]) for side, lines in groups} for what, label in units.items()}
+    timing.figure("bench_stream", curves, f"database items, for {args.queries:,} queries")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,9 @@ from typing import Any
 import matplotlib
 import numba
 import tyro
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, StrMethodFormatter
 
 from hashlib_nb import artifacts, plots
 
@@ -179,24 +181,64 @@ def save(name: str, args: Any, rows: Sequence[Mapping[str, Any]], ratios: Sequen
     print(f"saved {artifacts.shown(path)}")
 
 
+Curves = Mapping[str, tuple[Sequence, Sequence]]
+"""A line (x, y) for each side."""
+
+
 def figure(
-    name: str, curves: Mapping[str, tuple[Sequence, Sequence]], xlabel: str, ylabel: str, *, log: bool = True
+    name: str, curves: Curves | Mapping[str, Curves], xlabel: str, ylabel: str = "", *, log: bool = True
 ) -> None:
-    """Save `figures/<name>.png`: one line (x, y) for each side."""
+    """Save `figures/<name>.png`: one line for each side.
+
+    Args:
+        name: of the file.
+        curves: those of one panel, or those of several by the label of each one's axis: a unit has an axis of its own.
+        xlabel: of all panels.
+        ylabel: of the one panel.
+        log: logarithmic axes.
+    """
+    panels = curves if all(isinstance(each, Mapping) for each in curves.values()) else {ylabel: curves}
+    sides = list(dict.fromkeys(side for each in panels.values() for side in each))
+    looks = dict(zip(sides, LINES[: len(sides)], strict=True))
     with matplotlib.rc_context(plots.RC):
-        fig = Figure(figsize=(5.6, 3.2), layout="constrained")
-        ax = fig.subplots()
-        for (side, (x, y)), (color, linestyle, marker) in zip(curves.items(), LINES[: len(curves)], strict=True):
-            every = max(1, len(x) // 8)
-            ax.plot(x, y, label=side, color=color, linestyle=linestyle, marker=marker, markevery=every)
-        ax.set(xlabel=xlabel, ylabel=ylabel)
-        if log:
-            ax.set(xscale="log", yscale="log")
-            sizes = sorted({int(size) for x, _ in curves.values() for size in x})
-            ax.set_xticks(sizes, [f"{size:,}" for size in sizes])
-            ax.xaxis.minorticks_off()
-        fig.legend(loc="outside right upper")
+        fig = Figure(figsize=(5.6 if len(panels) == 1 else 3.6 * len(panels), 3.2), layout="constrained")
+        for ax, (label, each) in zip(fig.subplots(1, len(panels), squeeze=False).flat, panels.items(), strict=True):
+            _panel(ax, each, looks, log=log)
+            ax.set(xlabel=xlabel, ylabel=label)
+        handles = dict(zip(*reversed(fig.axes[0].get_legend_handles_labels()), strict=True))
+        fig.legend(
+            handles.values(),
+            handles,
+            loc="outside right upper" if len(panels) == 1 else "outside upper center",
+            ncols=len(panels),
+        )
     plots.save_png(fig, artifacts.project_root() / "figures" / f"{name}.png")
+
+
+def _panel(ax: Axes, curves: Curves, looks: Mapping[str, tuple], *, log: bool) -> None:
+    for side, (x, y) in curves.items():
+        color, linestyle, marker = looks[side]
+        every = max(1, len(x) // 8)
+        ax.plot(x, y, label=side, color=color, linestyle=linestyle, marker=marker, markevery=every)
+    if not log:
+        return
+    ax.set(xscale="log", yscale="log")
+    sizes = sorted({int(size) for x, _ in curves.values() for size in x})
+    ax.set_xticks(sizes, [_short(size) for size in sizes])
+    ax.xaxis.minorticks_off()
+    low, high = ax.get_ylim()
+    few = (1, 2, 5) if high / low < 100 else (1,)
+    ax.yaxis.set_major_locator(LogLocator(subs=few))
+    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    ax.yaxis.minorticks_off()
+
+
+def _short(size: int) -> str:
+    """A size as a tick has room for: 300,000 is 300k."""
+    for unit, letter in ((10**6, "M"), (10**3, "k")):
+        if size >= 10**4 and size % unit == 0:
+            return f"{size // unit}{letter}"
+    return f"{size:,}"
 
 
 def run(main: Callable[[Any], None], args_type: type) -> None:

@@ -110,6 +110,22 @@ def write_results(folder: Path, name: str, machine: dict[str, str], against: str
     (folder / f"{name}.json").write_text(json.dumps({"machine": machine, "ratios": [ratio]}))
 
 
+def test_each_unit_has_a_panel_and_ticks_are_plain_numbers(home, monkeypatch):
+    saved = []
+    monkeypatch.setattr(timing.plots, "save_png", lambda fig, path: saved.append(fig))
+    lines = {"ours": ([1_000, 10_000_000], [0.25, 4.0]), "theirs": ([1_000], [0.5])}
+    timing.figure("two", {"seconds": lines, "MB": lines}, "items")
+    timing.figure("one", lines, "items", "seconds")
+    two, one = saved
+    assert [ax.get_ylabel() for ax in two.axes] == ["seconds", "MB"]
+    (ax,) = one.axes
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["1,000", "10M"]
+    one.draw_without_rendering()
+    shown = {text.get_text() for text in ax.get_yticklabels()}
+    assert {"0.5", "1", "2"} <= shown
+    assert not any("^" in text for text in shown)
+
+
 def test_the_summary_is_a_page_beside_the_scripts(home):
     write_results(timing.results_folder(), "metrics", {"processor": "abacus"})
     page = home / "benchmarks" / "README.md"

@@ -15,7 +15,7 @@ from __future__ import annotations
 import io
 import itertools
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from hashlib_nb import artifacts
@@ -96,6 +97,8 @@ RC = {
 }
 """The theme, seaborn's: complete, so that no setting of the caller's session shows in a figure."""
 VALUES = "Blues"  # light to dark, so that a grey print keeps the order
+SIGNED = LinearSegmentedColormap.from_list("signed", ["#F4A261", "#FFFFFF", "#08306B"], N=257)
+"""For values from -1 to +1: 0 is white, -1 orange and middling in a grey print, +1 dark blue."""
 RANGE = ("pi", 100)  # seaborn's name for a band from the lowest to the highest
 MARKERS_A_LINE = 8  # about, however many points it has
 DPI = 150
@@ -193,6 +196,26 @@ def level(ax: Axes, value: float, method: str) -> None:
     ax.axhline(value, **style(method) | {"marker": "None"})
 
 
+def name_levels(ax: Axes, levels: Mapping[str, float], *, apart: float = 0.05) -> None:
+    """Draw levels and write each one's name at its right end instead of into a legend, in its color.
+
+    Call it when all else is drawn: names keep `apart` shares of the axis' height from each other.
+
+    Args:
+        ax: where.
+        levels: for each method its one value.
+        apart: least distance of two names, a share of the height.
+    """
+    for method, value in levels.items():
+        level(ax, value, method)
+    bottom, top = ax.get_ylim()
+    ax.set_ylim(bottom, top)
+    at, place = -np.inf, {"xycoords": "axes fraction", "textcoords": "offset points", "va": "center", "fontsize": 8}
+    for method in sorted(levels, key=levels.get):
+        at = max((levels[method] - bottom) / (top - bottom), at + apart)
+        ax.annotate(method, (1, at), (4, 0), color=style(method)["color"], annotation_clip=False, **place)
+
+
 def heatmap(ax: Axes, matrix: np.ndarray, *, names: Sequence[str] = (), **options: Any) -> QuadMesh:
     """Draw a matrix as shades of one color, and return them for a color bar.
 
@@ -215,9 +238,13 @@ def heatmap(ax: Axes, matrix: np.ndarray, *, names: Sequence[str] = (), **option
     return ax.collections[0]
 
 
-def legend_above(fig: Figure, *, columns: int = 4) -> None:
-    """One legend above all axes, where it covers no data; what several of them draw is named once."""
+def legend_above(fig: Figure, *, columns: int = 4, without: Collection[str] = ()) -> None:
+    """One legend above all axes, where it covers no data; what several of them draw is named once.
+
+    `without` are methods that are named elsewhere.
+    """
     handles = {}
     for ax in fig.axes:
         handles |= dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
+    handles = {name: handle for name, handle in handles.items() if name not in without}
     fig.legend(handles.values(), handles, loc="outside upper center", ncols=columns, handlelength=3)

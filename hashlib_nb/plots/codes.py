@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
-from hashlib_nb.plots.base import MOST_NAMES, heatmap, legend_above, level, line, style, styled, subplots
+from hashlib_nb.plots.base import MOST_NAMES, SIGNED, heatmap, legend_above, level, line, style, styled, subplots
 
 MOST_NUMBERS = 12  # rows and columns whose entries can be read as numbers
 DEPTH = np.array([[1.0, 0.0], [0.0, 1.0], [0.4, 0.24]])
@@ -74,7 +74,7 @@ def _apart(ax: Axes, one: np.ndarray, other: np.ndarray, bits: int) -> None:
 def similarity_matrices(
     similarity: np.ndarray, inner_products: np.ndarray, classes: np.ndarray, class_names: Sequence[str]
 ) -> Figure:
-    """What the codes should say beside what they say: S and Z Z^T / k of the same pictures.
+    """What the codes should say beside what they say: S and Z Z^T / k of the same pictures; white is 0, orthogonal.
 
     Args:
         similarity: [r, r], -1 or +1.
@@ -85,7 +85,7 @@ def similarity_matrices(
     fig, panels = subplots(6.2, 3.1, 1, 2, sharey=True)
     titles = {"wanted: $S$": similarity, "found: $Z Z^T / k$": inner_products}
     for ax, (title, matrix) in zip(panels, titles.items(), strict=True):
-        shades = heatmap(ax, matrix, vmin=-1, vmax=1, square=True, xticklabels=False)
+        shades = heatmap(ax, matrix, cmap=SIGNED, vmin=-1, vmax=1, square=True, xticklabels=False)
         ax.set(title=title, xlabel="picture, sorted by class")
     shown, starts, members = np.unique(classes, return_index=True, return_counts=True)
     every = -(-len(shown) // MOST_NAMES)

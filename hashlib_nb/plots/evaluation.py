@@ -140,26 +140,35 @@ def precision_recall(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Fig
 def precision_radius2(
     lengths: Sequence[int], precision: Mapping[str, np.ndarray], empty: Mapping[str, np.ndarray]
 ) -> Figure:
-    """Precision within Hamming radius 2, and the share of queries whose ball is empty, against the number of bits.
+    """Precision within Hamming radius 2, and the share of queries whose ball is empty: a table of dots.
+
+    A column for each number of bits, a row for each method: the mean over seeds, and a line of one standard deviation.
 
     Args:
         lengths: [l], bits kept.
         precision: for each method [seeds, l]; an empty ball counts 0.
         empty: for each method [seeds, l], from 0 to 1.
     """
-    fig, (left, right) = subplots(6.8, 3.3, 1, 2)
-    _seed_lines(left, lengths, precision)
-    _seed_lines(right, lengths, {method: 100 * values for method, values in empty.items()})
-    left.set(xlabel="bits kept", ylabel="precision within radius 2", xticks=lengths)
-    right.set(xlabel="bits kept", ylabel="queries with an empty ball (%)", xticks=lengths, ylim=(0, None))
-    left.yaxis.set_major_locator(MaxNLocator(5))
-    legend_above(fig, columns=6)
+    fig, rows = subplots(6.8, 1.9 + 0.36 * len(precision), 2, len(lengths), sharex="row", sharey=True, squeeze=False)
+    shares = {method: 100 * np.asarray(values) for method, values in empty.items()}
+    for axes, scores in zip(rows, (precision, shares), strict=True):
+        for place, ax in enumerate(axes):
+            _dots(ax, {method: np.asarray(values)[:, place] for method, values in scores.items()})
+    for ax, bits in zip(rows[0], lengths, strict=True):
+        ax.set_title(f"{bits} bits")
+    rows[1, 0].set_xlim(0, None)
+    for axes, what in zip(rows, ("precision\nwithin radius 2", "empty balls\n(% of queries)"), strict=True):
+        axes[0].set_ylabel("bits kept by")
+        for ax in axes:
+            ax.set_xlabel(what)
     return fig
 
 
 @styled
 def precision_at_n(cut_offs: np.ndarray, curves: Mapping[str, np.ndarray], relevant: float) -> Figure:
-    """Precision of the first N items against N.
+    """Precision of the first N items against N, less that of all bits where these are among the curves.
+
+    Differences are in points: precision itself falls by as much for every method where the relevant items run out.
 
     Args:
         cut_offs: [c], each N.
@@ -167,12 +176,14 @@ def precision_at_n(cut_offs: np.ndarray, curves: Mapping[str, np.ndarray], relev
         relevant: mean number of relevant items a query: up to here a perfect ranking has precision 1.
     """
     fig, ax = subplots(5.6, 3.4)
+    base = curves.get("all bits")
     for method, values in curves.items():
-        line(ax, cut_offs, values, method)
+        line(ax, cut_offs, values if base is None else 100 * (np.asarray(values) - base), method)
     ax.axvline(relevant, color="0.6", linewidth=0.8, zorder=0)
-    where = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "ha": "right", "fontsize": 8}
-    ax.annotate("relevant items", (relevant, 0.02), (-4, 0), **where)
-    ax.set(xscale="log", xlabel="N, items looked at", ylabel="precision of the first N")
+    where = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "ha": "center", "fontsize": 8}
+    ax.annotate("relevant items", (relevant, 1), (0, 3), **where)
+    ylabel = "precision of the first N" if base is None else "precision of the first N,\nless that of all bits (points)"
+    ax.set(xscale="log", xlabel="N, items looked at", ylabel=ylabel)
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     legend_above(fig)
     return fig
@@ -207,6 +218,21 @@ def unseen_classes(
             ax.annotate("chance", (chance[place], 1), (0, 3), fontsize=8, **where)
         ax.set(xlabel=f"mAP, {('classes left out', 'classes trained on')[place]}", ylabel="ranking by", xlim=(0, 1))
     return fig
+
+
+def _dots(ax: Axes, scores: Mapping[str, np.ndarray]) -> None:
+    """A row for each method: the mean over its seeds, and a line of one standard deviation where there are several."""
+    for row, (method, values) in enumerate(scores.items()):
+        look = style(method)
+        marker = "|" if look["marker"] == "None" else look["marker"]
+        if len(values) > 1:
+            ax.hlines(row, *(values.mean() + values.std(ddof=1) * np.array([-1, 1])), color=look["color"], linewidth=1)
+        ax.plot(values.mean(), row, color=look["color"], marker=marker, markersize=6, linestyle="None", clip_on=False)
+    ax.set_yticks(range(len(scores)), list(scores))
+    ax.set_ylim(len(scores) - 0.4, -0.6)  # the first above
+    ax.xaxis.set_major_locator(MaxNLocator(3))
+    ax.grid(axis="y", color="0.9", linewidth=0.6)
+    ax.tick_params(axis="y", length=0)
 
 
 def _seed_lines(ax: Axes, x: Sequence[int], scores: Mapping[str, np.ndarray]) -> None:

@@ -11,7 +11,7 @@ from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from hashlib_nb.plots.base import heatmap, legend_above, level, line, style, styled, subplots
+from hashlib_nb.plots.base import heatmap, legend_above, line, name_levels, style, styled, subplots
 
 MOST_PARTED = 128  # bits that white lines part; between more of them the lines would hide the bits
 MOST_COLUMNS = 64  # bits of an episode that can be told apart, circles and all
@@ -45,7 +45,7 @@ def learning_curve(
 
     Args:
         curves: for each method `calls`, `best`, `reward` and `steps`, the length of the episodes [updates].
-        levels: for each method that needs no curve, its reward; drawn as a horizontal line.
+        levels: for each method that needs no curve, its reward; drawn as a horizontal line with its name at the end.
         spread: standard deviation of the level "random", drawn as a band.
     """
     fig, ax = subplots(5.6, 3.4)
@@ -54,12 +54,11 @@ def learning_curve(
         dots = {"s": 6, "color": style(method)["color"], "alpha": 0.5, "linewidth": 0, "legend": False}
         sns.scatterplot(x=curve["calls"][whole], y=curve["reward"][whole], ax=ax, **dots)
         line(ax, curve["calls"], curve["best"], method)
-    for method, value in levels.items():
-        level(ax, value, method)
     if "random" in levels:
         ax.axhspan(levels["random"] - spread, levels["random"] + spread, color="0.9", zorder=0)
+    name_levels(ax, levels)
     ax.set(xlabel="reward calls: distinct subsets evaluated", ylabel="reward (mAP)")
-    legend_above(fig)
+    legend_above(fig, without=levels)
     return fig
 
 

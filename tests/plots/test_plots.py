@@ -103,7 +103,7 @@ CASES = {
     "map_by_length": lambda: plots.map_by_length([4, 8], SEEDS, {"all bits": 0.75}, np.array([0.02, 0.01])),
     "losses": lambda: plots.losses([4, 8], {"the network": 10 * SEEDS["PPO"], "the choice": -SEEDS["PPO"]}),
     "precision_recall": lambda: plots.precision_recall({"PPO": (np.array([0, 0.5, 1]), np.array([np.nan, 0.9, 0.1]))}),
-    "precision_radius2": lambda: plots.precision_radius2([4, 8], SEEDS, {"PPO": np.array([[0.0, 0.2], [0.1, 0.4]])}),
+    "precision_radius2": lambda: plots.precision_radius2([4, 8], {"PPO": SEEDS["PPO"]}, {"PPO": SEEDS["PPO"] - 0.5}),
     "precision_at_n": lambda: plots.precision_at_n(np.array([1, 10]), {"PPO": np.array([0.9, 0.5])}, 4.0),
     "unseen_classes": lambda: plots.unseen_classes(
         {"all bits": np.array([0.4, 0.6]), "cosine of pixels": np.array([0.7, 0.8])},
@@ -333,6 +333,49 @@ def test_rows_of_a_class_carry_its_name_in_the_middle():
         6.0: NAMES[1],
         10.0: NAMES[2],
     }
+
+
+def test_similarity_0_is_white_and_the_two_signs_differ_in_grey_as_well():
+    fig = plots.similarity_matrices(np.array([[-1.0, 0.0], [0.0, 1.0]]), np.eye(2), np.array([0, 1]), NAMES[:2])
+    minus, zero, _, one = np.atleast_2d(fig.axes[0].collections[0].to_rgba([-1.0, 0.0, 0.0, 1.0]))[:, :3] @ (
+        0.3,
+        0.59,
+        0.11,
+    )
+    assert zero == pytest.approx(1)
+    assert one + 0.3 < minus < zero - 0.2
+
+
+def test_levels_are_named_at_their_ends_and_names_keep_apart():
+    levels = {"greedy": 0.7, "all bits": 0.6999, "random": 0.55}
+    fig = plots.learning_curve({"PPO": CURVE}, levels, 0.02)
+    (legend,) = fig.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["PPO"]
+    at = {text.get_text(): text.xy[1] for text in fig.axes[0].texts}
+    assert at.keys() == levels.keys()
+    assert np.diff(sorted(at.values())).min() > 0.049
+    bottom, top = fig.axes[0].get_ylim()
+    assert at["random"] == pytest.approx((0.55 - bottom) / (top - bottom))
+
+
+def test_precision_of_the_first_n_is_a_difference_to_all_bits_in_points():
+    curves = {"PPO": np.array([0.9, 0.5]), "all bits": np.array([0.8, 0.55])}
+    lines = {
+        line.get_label(): line.get_ydata()
+        for line in plots.precision_at_n(np.array([1, 10]), curves, 4.0).axes[0].lines
+    }
+    np.testing.assert_allclose(lines["PPO"], [10, -5])
+    np.testing.assert_allclose(lines["all bits"], 0)
+
+
+def test_the_table_of_dots_has_means_and_sample_deviations():
+    empty = {"PPO": np.array([[0.0, 0.2], [0.1, 0.4]]), "random": np.array([[0.0, 0.1], [0.0, 0.3]])}
+    axes = np.reshape(plots.precision_radius2([4, 8], SEEDS, empty).axes, (2, 2))
+    dots = [[[float(line.get_xdata()[0]) for line in ax.lines] for ax in row] for row in axes]
+    np.testing.assert_allclose(dots, [[[0.62, 0.51], [0.71, 0.67]], [[5, 0], [30, 20]]])
+    (spread,) = axes[0, 0].collections[0].get_segments()
+    np.testing.assert_allclose(spread[:, 0], 0.62 + np.array([-1, 1]) * np.std([0.6, 0.64], ddof=1))
+    assert [label.get_text() for label in axes[0, 0].get_yticklabels()] == ["PPO", "random"]
 
 
 def test_classes_without_a_picture_are_not_named():

@@ -79,9 +79,18 @@ class Bar(NamedTuple):
     fill: str
 
 
-def _drawing(height: int, label: str, bars: Sequence[Bar], ticks: Sequence[tuple[float, int]] = ()) -> Markup:
-    """Bars, and numbers at the places `x` of their lower edge; the label stands for the drawing."""
-    return _areas.drawing(WIDE, height, label, bars, ticks)
+def _drawing(
+    height: int,
+    label: str,
+    bars: Sequence[Bar],
+    ticks: Sequence[tuple[float, int]] = (),
+    scale: Sequence[tuple[float, str]] = (),
+) -> Markup:
+    """Bars, numbers at the places `x` of the lower edge, and texts at heights `y` of the left one.
+
+    The label stands for the drawing.
+    """
+    return _areas.drawing(WIDE, height, label, bars, ticks, scale)
 
 
 def _plural(number: int, what: str = "picture") -> str:
@@ -286,16 +295,22 @@ def effects(names: Sequence[str], change: np.ndarray) -> Markup:
         names: p texts, what each bit asks.
         change: [p], in points of AP.
     """
-    step, half = WIDE / len(names), 40
-    scale = half / max(1e-9, np.abs(change).max())
-    bars = [Bar(0, half, WIDE, 0.6, "#666")]
+    left, half, margin = 48, 40, 8  # room for the numbers of the axis, above and below as well
+    step, middle, most = (WIDE - left) / len(names), margin + half, np.abs(change).max()
+    scale = half / max(1e-9, most)
+    axis = [(middle, "0")] if most < 0.005 else [(y, f"{v:+.2f}") for y, v in ((margin, most), (middle + half, -most))]
+    bars = [
+        Bar(left, y, WIDE - left, 0.6, shade)
+        for y, shade in ((margin, "#ddd"), (middle + half, "#ddd"), (middle, "#666"))
+    ]
     for place, value in enumerate(change):
-        top = half - max(0.0, value) * scale
-        bars.append(Bar((place + 0.08) * step, top, 0.84 * step, abs(value) * scale, ORANGE if value > 0 else BLUE))
+        top = middle - max(0.0, value) * scale
+        x, shade = left + (place + 0.08) * step, ORANGE if value > 0 else BLUE
+        bars.append(Bar(x, top, 0.84 * step, abs(value) * scale, shade))
     low, high = names[change.argmin()], names[change.argmax()]
     span = f"from {change.min():+.2f} without {low} to {change.max():+.2f} without {high}"
     return _areas.explained(
-        _drawing(2 * half, f"Change of average precision without each bit, in points: {span}", bars),
+        _drawing(2 * middle, f"Change of average precision without each bit, in points: {span}", bars, (), axis),
         f"What dropping each bit alone does to this picture's average precision, in points: {span}. Orange bars rise, "
         "blue ones fall; they stand in the order of the bits.",
     )
