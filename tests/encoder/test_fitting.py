@@ -245,10 +245,7 @@ def test_resizing_is_pillows(channels):
 
 
 @pytest.mark.slow
-def test_a_compiled_network_learns_and_is_saved_as_any_other(tmp_path, monkeypatch):
-    monkeypatch.setenv(
-        "TORCHINDUCTOR_COMPILE_THREADS", "1"
-    )  # read as the compiler is imported: no processes of its own
+def test_a_compiled_network_learns_and_is_saved_as_any_other(tmp_path):
     compiled = fit(IMAGES, TARGETS, compile=True, **{**QUICK, "epochs": 12})
     assert (compiled.encode(IMAGES) == TARGETS).mean() > 0.9
     compiled.save(tmp_path)
