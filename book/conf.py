@@ -19,7 +19,6 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
-    "sphinx.ext.viewcode",
     "sphinx_copybutton",
     "sphinx-mathjax-offline",  # MathJax from our own folder, no CDN
     "alternative_texts",
@@ -27,6 +26,9 @@ extensions = [
     "plain_docstrings",
     "repository_texts",
 ]
+# `sphinx -t without_listings` leaves the source of the package out, as the tests do: a third of the time.
+if not tags.has("without_listings"):  # noqa: F821
+    extensions.append("sphinx.ext.viewcode")
 exclude_patterns = ["_build", "executed", "extensions"]
 viewcode_follow_imported_members = False  # each name is described where it is defined
 nitpicky = True  # a reference that leads nowhere is an error, too
