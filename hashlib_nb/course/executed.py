@@ -49,6 +49,11 @@ class Args:
     do: Annotated[Literal["check", "run", "keep"], tyro.conf.Positional] = "check"
     """name the lessons that no copy shows as they are; run them; or write a copy of each into book/executed/"""
 
+    def __post_init__(self) -> None:
+        """Check that there are lessons, as in every clone."""
+        if not lessons.LESSONS:
+            raise ValueError(f"{NOTEBOOKS} has no lessons.txt; run this in a clone of the repository")
+
 
 def main(args: Args) -> None:
     """Check, run or keep.

@@ -249,6 +249,12 @@ def test_code_that_has_changed_is_named_and_run_and_nothing_else_is(lesson, caps
     assert capsys.readouterr().out == "1 lessons can be shown as they ran\n"
 
 
+def test_where_there_are_no_lessons_it_is_said(monkeypatch):
+    monkeypatch.setattr(lessons, "LESSONS", ())
+    with pytest.raises(ValueError, match=r"notebooks has no lessons.txt; run this in a clone of the repository$"):
+        executed.Args()
+
+
 @pytest.mark.parametrize(("target", "last"), [("book", "-m sphinx "), ("executed", "-m hashlib_nb executed keep")])
 def test_make_runs_what_no_copy_shows_before_it_shows_or_keeps_anything(target, last):
     done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True)
