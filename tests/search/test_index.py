@@ -909,7 +909,7 @@ def test_after_many_queries_tables_answer_the_same(tmp_path, monkeypatch):
     monkeypatch.setattr(multi_index, "WORTH", 0)  # or so few codes would go on being scanned
     monkeypatch.setattr(tables, "MANY", 10)
     looked_up = index.search(queries, radius=3)
-    assert_same(looked_up, scanned)
+    assert_same(*({found.query: found for found in each} for each in (looked_up, scanned)))
     with index.snapshot() as held:
         assert held.codes.asked == 10
         assert "_tables" in vars(held.codes)
