@@ -12,6 +12,7 @@ from benchmarks import summary
 
 SCRIPTS = (
     "bench_metrics",
+    "bench_search",
     "bench_reward",
     "bench_candidates",
     "bench_stream",
@@ -19,6 +20,7 @@ SCRIPTS = (
     "bench_baselines",
     "bench_ppo",
     "bench_encode",
+    "bench_features",
     "bench_index",
     "bench_demo",
     "bench_course",

@@ -7,13 +7,28 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.timing import Ratio, results_folder
+from benchmarks.timing import Goal, Ratio, results_folder
 from hashlib_nb import artifacts
 
-NAMES = ("metrics", "stream", "reward", "candidates", "codes", "baselines", "encode", "ppo", "index", "demo")
+NAMES = (
+    "metrics",
+    "search",
+    "stream",
+    "reward",
+    "candidates",
+    "codes",
+    "baselines",
+    "encode",
+    "features",
+    "ppo",
+    "index",
+    "demo",
+)
 """Results with ratios, in the order of the table."""
 NO_RIVALS = ("limit for an answer", "its codes alone, packed", "its features alone")
 """Yardsticks of our own: a ratio to one says nothing of another program, so that it is left out."""
+GOALS = """On one thread, processor time, the least of the rounds; what sets a limit was measured in the same rounds:"""
+"""Over the table of goals."""
 INTRODUCTION = """# Speed
 
 Written by `make bench`, which measures ours and others in one run, taking turns (4 minutes). Below 1 in the last column
@@ -38,6 +53,10 @@ def page(folder: Path) -> str:
     alone = [f"| {one.what} | {_value(one.ours, one.unit)} |" for one in ratios if one.against in NO_RIVALS]
     if alone:
         lines += ["", "Measured without a rival:", "", "| what | measured |", "|---|---|", *alone]
+    goals = [Goal(**one) for result in results for one in result.get("goals", [])]
+    if goals:
+        lines += ["", GOALS, "", "| what | against | ours / theirs | goal | limit | |", "|---|---|---|---|---|---|"]
+        lines += [_goal(one) for one in goals]
     about = ", ".join(f"{key} {text}" for key, text in results[0]["machine"].items())
     return "\n".join([INTRODUCTION, "", *lines, "", f"Medians of one run; {about}.", ""])
 
@@ -45,6 +64,11 @@ def page(folder: Path) -> str:
 def _line(one: Ratio) -> str:
     ours, theirs = (_value(value, one.unit) for value in (one.ours, one.theirs))
     return f"| {one.what} | {ours} | {one.against} | {theirs} | {one.ratio:.3g} |"
+
+
+def _goal(one: Goal) -> str:
+    share = "-" if one.share is None else f"{one.share:.3g}"
+    return f"| {one.what} | {one.against} | {share} | {one.goal:.3g} | {one.of_limit} | {one.verdict} |"
 
 
 def _value(value: float, unit: str) -> str:

@@ -61,12 +61,63 @@ class Ratio:
     ours: float
     theirs: float
     unit: str = "s"
-    """"s" or "MB", where less is better, or another, such as "steps/s", where more is."""
+    """"s", "MB" or "codes", where less is better, or another, such as "steps/s", where more is."""
 
     @property
     def ratio(self) -> float:
         """How many times better ours is; below 1 it is worse."""
-        return self.theirs / self.ours if self.unit in ("s", "MB") else self.ours / self.theirs
+        return self.theirs / self.ours if self.unit in ("s", "MB", "codes") else self.ours / self.theirs
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What something may take as a share of another side, beside what the machine sets as a limit."""
+
+    what: str
+    """What was measured, and on how much."""
+    against: str
+    """The other side."""
+    ours: float
+    theirs: float | None
+    """None where the other side is not installed."""
+    goal: float
+    """Most of ours / theirs."""
+    limit: str
+    """What sets a limit to both."""
+    limited: float | None
+    """What the limit alone takes; None where it was not measured apart."""
+    unit: str = "s"
+    """"s", or another of which less is better."""
+    reason: str = ""
+    """Why a goal that is missed was missed."""
+
+    @property
+    def share(self) -> float | None:
+        """Ours / theirs."""
+        return None if self.theirs is None else self.ours / self.theirs
+
+    @property
+    def ratio(self) -> Ratio:
+        """As a line of the usual table; a share of what is not time says the same the other way round."""
+        return Ratio(f"{self.what}, one thread", self.against, self.ours, self.theirs, self.unit)
+
+    @property
+    def verdict(self) -> str:
+        """Whether the goal is reached, and why it was missed."""
+        if self.share is None:
+            return "not compared"
+        return "reached" if self.share <= self.goal else f"missed: {self.reason}"
+
+    @property
+    def of_limit(self) -> str:
+        """Ours as a multiple of the limit, with its name."""
+        return self.limit if self.limited is None else f"{self.limit}, of which ours is {self.ours / self.limited:.3g}"
+
+    @property
+    def said(self) -> str:
+        """All of it in a line."""
+        share = "-" if self.share is None else f"{self.share:.3g}"
+        return f"{self.what}: {share} of {self.against} (goal {self.goal:.3g}; limit {self.of_limit}): {self.verdict}"
 
 
 def shrink(args: Any, **small: Any) -> None:
@@ -76,29 +127,34 @@ def shrink(args: Any, **small: Any) -> None:
 
 
 def take_turns(
-    sides: Mapping[str, Callable[[], Any]], repeats: int
+    sides: Mapping[str, Callable[[], Any]], repeats: int, clock: Callable[[], float] = time.perf_counter
 ) -> tuple[dict[str, dict[str, float]], dict[str, Any]]:
     """Times every side `repeats` times, in rounds in which each runs once.
 
     A first round warms up (compilation, caches, threads) and is not counted. A side that took more than `PATIENCE`
     seconds in it runs once more and no further.
 
+    Args:
+        sides: what to call, by name.
+        repeats: rounds.
+        clock: seconds; `time.process_time` for one thread on a machine that others use as well.
+
     Returns:
         {side: {"seconds": median, "fastest": minimum, "runs": how many}}, and {side: what it returned}.
     """
     warm_up, values = {}, {}
     for name, side in sides.items():
-        start = time.perf_counter()
+        start = clock()
         values[name] = side()
-        warm_up[name] = time.perf_counter() - start
+        warm_up[name] = clock() - start
     times = {name: [] for name in sides}
     for turn in range(repeats):
         for name, side in sides.items():
             if turn == 0 or warm_up[name] <= PATIENCE:
                 time.sleep(REST)
-                start = time.perf_counter()
+                start = clock()
                 side()
-                times[name].append(time.perf_counter() - start)
+                times[name].append(clock() - start)
     summary = {
         name: {"seconds": statistics.median(taken), "fastest": min(taken), "runs": len(taken)}
         for name, taken in times.items()
@@ -170,10 +226,14 @@ def results_folder() -> Path:
     return artifacts.project_root() / "benchmarks" / "results"
 
 
-def save(name: str, args: Any, rows: Sequence[Mapping[str, Any]], ratios: Sequence[Ratio]) -> None:
-    """Write what a script measured, and print its ratios and the machine."""
+def save(
+    name: str, args: Any, rows: Sequence[Mapping[str, Any]], ratios: Sequence[Ratio], goals: Sequence[Goal] = ()
+) -> None:
+    """Write what a script measured, and print its ratios and the machine; goals have a table of their own."""
     path = results_folder() / f"{name}.json"
     value = {"args": asdict(args), "machine": machine(), "rows": list(rows), "ratios": [asdict(one) for one in ratios]}
+    if goals:
+        value["goals"] = [asdict(one) for one in goals]
     artifacts.save_json(path, value)
     for one in ratios:
         print(f"{one.what}: {one.ours:.4g} {one.unit}, {one.against} {one.theirs:.4g} {one.unit}, {one.ratio:.2f}x")

@@ -104,6 +104,31 @@ def test_a_ratio_above_one_means_that_ours_is_better(unit, ratio):
     assert timing.Ratio("", "", ours=3.0, theirs=6.0, unit=unit).ratio == ratio
 
 
+@pytest.mark.parametrize(
+    ("theirs", "share", "verdict"), [(4.0, 0.75, "reached"), (3.0, 1.0, "reached"), (2.0, 1.5, "missed: because")]
+)
+def test_a_goal_is_a_share_of_the_other_side_and_says_why_it_was_missed(theirs, share, verdict):
+    goal = timing.Goal("search", "another", 3.0, theirs, 1.0, "memory", 0.5, reason="because")
+    assert (goal.share, goal.verdict, goal.of_limit) == (share, verdict, "memory, of which ours is 6")
+    assert goal.ratio.ratio == 1 / share
+    assert goal.said == f"search: {share:.3g} of another (goal 1; limit memory, of which ours is 6): {verdict}"
+
+
+def test_a_goal_without_its_peer_is_not_compared():
+    goal = timing.Goal("search", "another", 3.0, None, 1.0, "memory", None)
+    assert (goal.share, goal.verdict, goal.of_limit) == (None, "not compared", "memory")
+
+
+def test_goals_have_a_table_of_their_own_on_the_page(tmp_path):
+    write_results(tmp_path, "search", {"processor": "abacus"})
+    file = tmp_path / "search.json"
+    goals = [asdict(timing.Goal("search", "another", 3.0, 2.0, 1.2, "memory", 1.0, reason="because"))]
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"goals": goals}))
+    line = "| search | another | 1.5 | 1.2 | memory, of which ours is 3 | missed: because |"
+    assert f"{summary.GOALS}\n\n" in summary.page(tmp_path)
+    assert line in summary.page(tmp_path).splitlines()
+
+
 def write_results(folder: Path, name: str, machine: dict[str, str], against: str = "argsort") -> None:
     folder.mkdir(parents=True, exist_ok=True)
     ratio = asdict(timing.Ratio("mAP", against, 0.02, 3.0))

@@ -38,6 +38,7 @@ SEVERAL_METHODS = ("experiments", "course")
 INSIDE = {
     ("benchmarks/bench_metrics.py", "hashlib_nb.hamming.lanes"): "it times the kernels' own instruction",
     ("benchmarks/bench_encode.py", "hashlib_nb.encoder.batches"): "it times decoding apart from the network",
+    ("benchmarks/bench_features.py", "hashlib_nb.encoder.batches"): "it times the network apart from decoding",
 }
 """Files that look into a room, each with its reason."""
 LIGHT = (
