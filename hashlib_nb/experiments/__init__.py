@@ -20,5 +20,4 @@ __all__ = [
     "robustness",
     "tuning",
     "unseen",
-    "workers",
 ]

@@ -31,7 +31,7 @@ from hashlib_nb.encoder import Settings, Source
 from hashlib_nb.experiments import duels, plan, pools
 from hashlib_nb.experiments.provenance import made_by
 from hashlib_nb.experiments.result_tables import markdown_table
-from hashlib_nb.experiments.workers import MAX_WORKERS, in_workers
+from hashlib_nb.scale import Where, in_workers
 from hashlib_nb.selection import MOST, BudgetSpent, Reward, Search
 from hashlib_nb.selectors import METHODS
 
@@ -184,7 +184,7 @@ def run(among: Mapping[int, Sequence[Candidates]], args: Args) -> list[Cell]:
     with tqdm(total=total, initial=total - len(wanted), desc="ablation", unit="cell", disable=not args.progress) as bar:
         about = made_by("ablation", args)
         jobs = [(path, made_of, about, pool, pool_seed, *key) for path, made_of, pool, pool_seed, key in wanted]
-        for cell in in_workers(_make, jobs, args.workers, start=_warm_up):
+        for cell in in_workers(_make, jobs, args, start=_warm_up):
             found[cell.pool_seed, cell.pool, (cell.variant, cell.n_bits, cell.budget, cell.seed)] = cell
             bar.update()
     return [*found.values()]
@@ -287,7 +287,7 @@ def figure(cells: Sequence[Cell]) -> Figure:
 
 
 @dataclass(frozen=True)
-class Args:
+class Args(Where):
     """Change the agent in one thing at a time, on several pools and budgets; finished cells are kept."""
 
     dataset: str = "fashion-mini"
@@ -325,7 +325,7 @@ class Args:
 
     def __post_init__(self) -> None:
         """Check what can be checked before any work."""
-        checks.fields(self, checks.count, "workers", most=MAX_WORKERS)
+        super().__post_init__()
         checks.fields(self, checks.count, "folds", least=2)
         checks.fields(self, checks.counts, "lengths", "budgets", distinct=True)
         checks.fields(self, checks.seeds, "seeds", "pool_seeds")

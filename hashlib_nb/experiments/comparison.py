@@ -31,7 +31,7 @@ from hashlib_nb.experiments.duels import FREE
 from hashlib_nb.experiments.grid import Cell, check_lengths, planned, run_grid
 from hashlib_nb.experiments.provenance import made_by
 from hashlib_nb.experiments.result_tables import markdown_table
-from hashlib_nb.experiments.workers import MAX_WORKERS
+from hashlib_nb.scale import Where
 from hashlib_nb.selection import MOST, REWARD_CODES, random_masks
 from hashlib_nb.selectors import METHODS
 
@@ -53,7 +53,7 @@ def compared() -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class Args:
+class Args(Where):
     """Compare every way to choose bits on several pools and at several budgets; finished runs are kept."""
 
     dataset: str = "fashion-mini"
@@ -76,7 +76,7 @@ class Args:
     subsets: int = 200
     """random subsets of each pool and length: the level that a search begins at, and how reward and test go together"""
     workers: int = 2
-    """processes, each on one core"""
+    """processes, each on one core; their number changes nothing but the time"""
     folds: int = 3
     """encoders for the out-of-fold codes, at least 2"""
     codes: Source = "own"
@@ -90,7 +90,7 @@ class Args:
 
     def __post_init__(self) -> None:
         """Check what can be checked before any work."""
-        checks.fields(self, checks.count, "workers", most=MAX_WORKERS)
+        super().__post_init__()
         checks.fields(self, checks.count, "folds", least=2)
         checks.fields(self, checks.count, "subsets", least=2, most=MAX_SUBSETS)
         checks.fields(self, checks.counts, "lengths", distinct=True)
@@ -156,7 +156,7 @@ def _within(budget: float | None) -> str:
 
 def run_pools(args: Args, pool_seed: int, among: Mapping[str, Candidates]) -> dict[int | None, list[Cell]]:
     """Every cell that `args` ask for on the pools of a seed, by its budget (None: no limit)."""
-    what = {name: getattr(args, name) for name in ("lengths", "seeds", "workers")}
+    what = {name: getattr(args, name) for name in ("lengths", "seeds")} | {"workers": args}
     what |= {"folder": args.folder(pool_seed), "about": made_by("comparison", args)}
     return {
         budget: run_grid([*among.values()], methods=methods, budget=budget, **what) for budget, methods in args.grids

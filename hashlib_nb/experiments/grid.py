@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 
 from hashlib_nb import artifacts, checks
 from hashlib_nb.candidates import Candidates
-from hashlib_nb.experiments.workers import MAX_WORKERS, in_workers
+from hashlib_nb.scale import Where, in_workers
 from hashlib_nb.selection import Search, check_budget
 from hashlib_nb.selectors import METHODS
 
@@ -116,7 +116,7 @@ def run_grid(
     lengths: Sequence[int] = (8, 16, 32, 48),
     seeds: Sequence[int] = (0, 1, 2, 3, 4),
     budget: int | None = 2000,
-    workers: int = 2,
+    workers: int | Where = 2,
     folder: Path,
     about: Mapping[str, Any] | None = None,
     progress: bool = True,
@@ -129,7 +129,7 @@ def run_grid(
         lengths: each p.
         seeds: of the methods.
         budget: most distinct subsets a search may evaluate; None for as many as it takes.
-        workers: processes, each on one core, at most `MAX_WORKERS`. Their number changes nothing but the time.
+        workers: processes, each on one core, or which ones. Their number changes nothing but the time.
         folder: one JSON file a pool and budget, rewritten after each cell.
         about: what the files say of the run that wrote them last, such as its command (`provenance.made_by`).
         progress: show a bar.
@@ -140,7 +140,7 @@ def run_grid(
     """
     methods = compared() if methods is None else methods
     lengths, seeds = checks.counts(lengths, "lengths", distinct=True), checks.seeds(seeds)
-    budget, workers = check_budget(budget), checks.count(workers, "workers", most=MAX_WORKERS)
+    budget, where = check_budget(budget), workers if isinstance(workers, Where) else Where(workers=workers)
     _check(pools, methods, lengths, budget)
     stores = {pool.name: _Store(Path(folder) / f"{pool.name}-b{budget}.json", pool, budget, about) for pool in pools}
     plan = planned(methods, lengths, seeds)
@@ -148,9 +148,10 @@ def run_grid(
     total = len(pools) * len(plan)
     bar = tqdm(total=total, initial=total - len(missing), desc="comparison", unit="cell", disable=not progress)
     with bar:
-        used = (sorted({method for _, (method, _, _) in missing}),)
-        jobs = [(pool, *key, budget) for pool, key in missing]
-        for cell in in_workers(run_cell, jobs, workers, start=_warm_up, initial=used):
+        used = sorted({method for _, (method, _, _) in missing})
+        jobs = [(pool.name, *key, budget) for pool, key in missing]
+        held = {"start": _ready, "initial": ({pool.name: pool for pool in pools}, used)}
+        for cell in in_workers(_run_named, jobs, where, **held):
             stores[cell.pool].add(cell)
             bar.set_postfix_str(f"{cell.pool} {cell.method} {cell.n_bits}")
             bar.update()
@@ -173,6 +174,17 @@ def check_lengths(lengths: Sequence[int], pool: str, k: int) -> None:
     """Raise ValueError where not every length is less than the pool's number of bits."""
     if not 1 <= min(lengths) <= max(lengths) < k:
         raise ValueError(f"lengths is {list(lengths)}; pool {pool} has {k} bits: keep 1 to {k - 1}")
+
+
+def _ready(pools: dict[str, Candidates], methods: Sequence[str]) -> dict[str, Candidates]:
+    """What a worker gets once: every pool, and all that the methods load and compile."""
+    _warm_up(methods)
+    return pools
+
+
+def _run_named(pools: dict[str, Candidates], name: str, *key: Any) -> Cell:
+    """A worker's job."""
+    return run_cell(pools[name], *key)
 
 
 def _warm_up(methods: Sequence[str]) -> None:

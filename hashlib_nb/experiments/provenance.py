@@ -23,8 +23,8 @@ PACKAGES = ("hashlib-nb", "numpy", "torch", "numba", "scikit-learn")
 """Those whose version can change a number."""
 LATER = {"codes": "own"}
 """Settings that came after the first tables were stored, with what those would say."""
-PLACES = ("root", "out", "workers", "plan")
-"""Settings that change no number: where files lie, how many processes search, and whether work is planned alone."""
+PLACES = ("root", "out", "workers", "scheduler", "dashboard", "plan")
+"""Settings that change no number: where files lie, which processes search, and whether work is planned alone."""
 
 
 def made_by(stage: str, args: Any) -> dict[str, Any]:

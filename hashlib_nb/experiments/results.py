@@ -76,7 +76,7 @@ from hashlib_nb.experiments.result_tables import (  # noqa: F401 (handed on)
     summarize,
     without_code,
 )
-from hashlib_nb.experiments.workers import MAX_WORKERS, in_workers
+from hashlib_nb.scale import Where, home, in_workers, share_home
 from hashlib_nb.thermometer import HALF, LEVELS, ClassCodes, predict_classes
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ MAX_SUBSETS = 10_000
 
 
 @dataclass(frozen=True)
-class Args:
+class Args(Where):
     """Make the results table: JSON with every row, and markdown. What is missing is made first: codes, selections."""
 
     dataset: str = "fashion-mini"
@@ -143,7 +143,7 @@ class Args:
 
     def __post_init__(self) -> None:
         """Check what can be checked before any work."""
-        checks.fields(self, checks.count, "workers", most=MAX_WORKERS)
+        super().__post_init__()
         Options(levels=self.levels, reward_codes=self.reward_codes or "crossfit")
         checks.fields(self, checks.count, "code_length", most=hamming.MAX_BITS)
         checks.fields(self, checks.count, "total_episodes", most=4 * selection.MOST)
@@ -478,7 +478,7 @@ def run(args: Args, finished: Sequence[Experiment] = ()) -> Iterator[Experiment]
         ppo.Args(n_bits=n_bits, total_episodes=args.total_episodes)
     there = {(about["split"], about["seed"]): (about, rows) for about, rows in finished}
     missing = [key for key in args.experiments if key not in there]
-    jobs = [(args, *key, word) for key in missing for word in args.kinds if args.workers > 1]
+    jobs = [(args, *key, word) for key in missing for word in args.kinds if not args.alone]
     jobs = [job for job in jobs if _lacks_some(*job)]
     fitted_first = [*dict.fromkeys((split, seed) for _, split, seed, _ in jobs)]  # here, on all cores
     total = len(missing) * (1 + len(args.lengths)) + len(fitted_first) + len(jobs)
@@ -486,7 +486,7 @@ def run(args: Args, finished: Sequence[Experiment] = ()) -> Iterator[Experiment]
         for split, seed in fitted_first:
             args.setup(seed, split=split).codes(progress=False)
             bar.update()
-        for _ in in_workers(_select_all, jobs, args.workers):
+        for _ in in_workers(_select_all, jobs, args, start=share_home, initial=home()):
             bar.update()
         for split, seed in args.experiments:
             if (split, seed) in there:

@@ -20,10 +20,11 @@ import io
 import itertools
 import math
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -48,6 +49,7 @@ from hashlib_nb.experiments.rival_tables import (  # noqa: F401 (handed on)
     title,
     verdict,
 )
+from hashlib_nb.scale import Where, home, in_workers, share_home
 from hashlib_nb.selection import Reward
 from hashlib_nb.thermometer import LEVELS, ClassCodes
 
@@ -56,7 +58,7 @@ LEAST_ROWS = 5
 
 
 @dataclass(frozen=True)
-class Args:
+class Args(Where):
     """Measure other people's codes and the thesis' on one trunk. Each fit is kept, so that a killed run goes on."""
 
     dataset: str = "fashion-mini"
@@ -87,6 +89,7 @@ class Args:
 
     def __post_init__(self) -> None:
         """Check what can be checked before any work."""
+        super().__post_init__()
         for name in self.methods:
             baselines.method(name)
         checks.fields(self, checks.counts, "lengths", distinct=True, most=hamming.MAX_BITS // len(LEVELS))
@@ -418,7 +421,12 @@ def run(args: Args) -> dict[str, Any]:
     every = {seed: replace(data, inputs=inputs) for seed, data in every.items()}
     lengths = {name: fits_of(args, name, every[args.seeds[0]]) for name in args.names}
     names = [name for name in args.names if lengths[name]]
+    if not args.alone:
+        _fit_in_workers(args, [(args.seeds[0], name) for name in names if not args.trials], "trials")
     settings, trials = best_settings(args, every[args.seeds[0]], names)
+    if not args.alone:
+        fits = itertools.product(args.seeds, names)
+        _fit_in_workers(args, [(*fit, settings[fit[1]], k) for fit in fits for k in lengths[fit[1]]], "fits")
     rows, precisions = [], {}
     with tqdm(total=len(args.seeds) * len(names), desc="rivals", unit="method") as bar:
         for seed, data in every.items():
@@ -432,6 +440,35 @@ def run(args: Args) -> dict[str, Any]:
                 bar.update()
     data = {"data": provenance.data_digest(whole), "settings_of_methods": settings, "trials": trials}
     return data | {"rows": rows, "differences": differences(precisions, args)}
+
+
+def _fit_in_workers(args: Args, jobs: Sequence[tuple], what: str) -> None:
+    """Leave fits in their files, where `run` finds them; frozen trunks' features lie there already."""
+    plain = replace(args)  # without what it has loaded
+    with tqdm(total=len(jobs), desc=what, unit="fit") as bar:
+        for _ in in_workers(_leave_fit, jobs, args, start=_ready, initial=(*home(), plain)):
+            bar.update()
+
+
+def _ready(place: str, args: Args) -> Args:
+    """What a worker needs for its fits."""
+    share_home(place)
+    return args
+
+
+def _leave_fit(args: Args, seed: int, name: str, settings: Mapping[str, Any] | None = None, bits: int = 0) -> None:
+    """A worker's job: all trials of a method, or its fit of a code length with settings."""
+    data = _data_of(args, seed)
+    if settings is None:
+        deque(tried(data, name), maxlen=0)
+    else:
+        measured(data, name, settings, bits)
+
+
+@lru_cache(maxsize=1)
+def _data_of(args: Args, seed: int) -> Data:
+    """Those of a seed; a worker holds one at a time."""
+    return Data.of(args, args.setup.splits, inputs_of(args.setup), seed)
 
 
 def _as_rows(found: Mapping[str, np.ndarray], seed: int, name: str, precisions: dict) -> Iterator[dict]:

@@ -36,7 +36,7 @@ from hashlib_nb.experiments import plan, pools
 from hashlib_nb.experiments.duels import interval
 from hashlib_nb.experiments.provenance import made_by
 from hashlib_nb.experiments.result_tables import markdown_table
-from hashlib_nb.experiments.workers import MAX_WORKERS, in_workers, processes
+from hashlib_nb.scale import Where, in_workers, pool
 from hashlib_nb.selection import MOST, Reward, Search, random_masks
 from hashlib_nb.selectors import METHODS, generation_size
 
@@ -99,7 +99,7 @@ IS_JOURNAL = artifacts.replaces_lines(r'\{"op_code":.*')
 
 
 @dataclass(frozen=True)
-class Args:
+class Args(Where):
     """Tune the settings of every method that has some, on pools apart from those that judge them.
 
     A killed run goes on from its journal. Look into that with a package of its own: optuna-dashboard FILE.
@@ -143,7 +143,7 @@ class Args:
         """Check what can be checked before any work."""
         checks.fields(self, checks.count, "budget", least=2, most=MOST)
         checks.fields(self, checks.count, "trials", most=checks.ROUNDS)
-        checks.fields(self, checks.count, "workers", most=MAX_WORKERS)
+        super().__post_init__()
         checks.fields(self, checks.count, "folds", least=2)
         checks.fields(self, checks.seed, "seed")
         checks.fields(self, checks.seeds, "tuning_pools", "reporting_pools", "seeds")
@@ -381,7 +381,7 @@ def tune(
         method: a name in `SPACES`.
         trials: how many there shall be, the defaults among them.
         searches: pool and method's seed of each search that a trial consists of.
-        submit: `Executor.submit`.
+        submit: `Executor.submit`, or that of a `scale.Pool`.
         n_bits: p.
         budget: most calls of each search.
         seed: of the settings that are tried, and of the order of the searches.
@@ -553,7 +553,7 @@ def make_pools(args: Args) -> list[Scaled]:
     """All pools with their scales, those for tuning first."""
     found = [replace(pools.load(args.pool, **args.of_pool(seed)), name=args.pool) for seed in args.pool_seeds]
     jobs = [(pool, seed, args.n_bits, args.folder) for pool, seed in zip(found, args.pool_seeds, strict=True)]
-    made = {each.seed: each for each in in_workers(scaled, jobs, args.workers)}
+    made = {each.seed: each for each in in_workers(scaled, jobs, args)}
     return [made[seed] for seed in args.pool_seeds]
 
 
@@ -574,7 +574,7 @@ def run(args: Args) -> dict[str, Any]:
     data = {"data": [each.pool.digest() for each in tuning]}
     searches = [(pool, seed) for pool in tuning for seed in args.seeds]
     found, bar = {}, tqdm(total=args.trials * len(args.methods), unit="trial")
-    with storage(args.journal) as journal, processes(args.workers) as executor, bar:
+    with storage(args.journal) as journal, pool(args) as executor, bar:
         for method in args.methods:
             study = study_of(journal, args.journal, method, about_study(args, method) | data)
             bar.set_description(method)

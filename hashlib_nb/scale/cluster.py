@@ -102,6 +102,10 @@ class Cluster:
             except KilledWorker:
                 raise DeadWorkerError(DEATHS) from None
 
+    def sentence(self, error: BaseException) -> CommandError:
+        """What is said of a job that has ended its workers, or of a scheduler that has gone."""
+        return CommandError(f"{error}; what is finished is kept") if isinstance(error, KilledWorker) else self._gone()
+
     @contextmanager
     def _lost(self) -> Iterator[None]:
         try:
@@ -134,8 +138,11 @@ def connected(where: Where, start: Callable[..., Any] | None, initial: tuple) ->
                 f"scheduler: a worker of {where.scheduler} cannot import this package ({error}); install hashlib_nb "
                 f"{hashlib_nb.__version__} with each of them"
             ) from error
+        cluster = Cluster(client, where, run)
         try:
-            yield Cluster(client, where, run)
+            yield cluster
+        except (CancelledError, KilledWorker) as error:  # of whoever asks futures themselves
+            raise cluster.sentence(error) from error
         finally:
             if where.scheduler and client.status == "running":
                 with suppress(Exception):  # the scheduler may go at any moment

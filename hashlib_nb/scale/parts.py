@@ -8,6 +8,7 @@ damaged is named and made anew.
 from __future__ import annotations
 
 import json
+import os
 import platform
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,6 +29,25 @@ Arrays = dict[str, np.ndarray]
 def default_folder() -> Path:
     """Where parts lie if nobody names a folder."""
     return artifacts.project_root() / "artifacts" / "parts"
+
+
+def home() -> tuple[str]:
+    """The folder of this process' `artifacts` and `runs`, as an argument of `share_home`."""
+    return (str(artifacts.absolute(artifacts.project_root())),)
+
+
+def share_home(place: str) -> None:
+    """For the start of a worker whose jobs leave files where the project keeps them: have them in `place`.
+
+    Raises:
+        ValueError: this worker does not see that folder.
+    """
+    if not Path(place).is_dir():
+        raise ValueError(
+            f"HASHLIB_NB_HOME: a worker on {platform.node()} does not see {place}; set it to a folder that all workers "
+            "and this process share"
+        )
+    os.environ["HASHLIB_NB_HOME"] = place
 
 
 def part_path(folder: Path, about: Mapping[str, Any]) -> Path:

@@ -16,6 +16,7 @@ import pytest
 from hashlib_nb import metrics, ppo, selectors
 from hashlib_nb.experiments import grid, pools
 from hashlib_nb.experiments.grid import Cell
+from hashlib_nb.scale import Where
 from hashlib_nb.selection import Reward
 from tests.helpers import ROOT
 
@@ -40,10 +41,10 @@ def synthetic(name: str = "synthetic", k: int = 10, seed: int = 0) -> pools.Cand
 POOL = synthetic()
 
 
-def run_here(work: Callable[..., Cell], jobs: Sequence[tuple], workers: int, **_) -> Iterator[Cell]:
+def run_here(work: Callable, jobs: Sequence[tuple], where: Where, initial: tuple = (), **_) -> Iterator[Cell]:
     """What the workers do, in this process, which has everything loaded."""
     for job in jobs:
-        yield work(*job)
+        yield work(*initial[:1], *job)  # the pools of a grid
 
 
 @pytest.fixture
@@ -117,8 +118,9 @@ def test_a_cell_of_a_pool_with_decided_queries_names_candidates_and_is_rewarded_
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("workers", [1, 2])
-def test_the_number_of_workers_changes_nothing(cells, tmp_path, workers):
+@pytest.mark.parametrize(("workers", "dask"), [(1, False), (2, True)])
+def test_the_number_of_workers_and_their_kind_change_nothing(cells, tmp_path, workers, dask, monkeypatch):
+    monkeypatch.setattr(Where, "with_dask", dask)
     found = grid.run_grid([POOL], workers=workers, folder=tmp_path, **SMALL)
     assert without_seconds(found) == without_seconds(cells)
 
@@ -140,7 +142,8 @@ def test_finished_cells_are_not_made_again_and_missing_ones_are(cells, folder, t
 
 
 @pytest.mark.process
-def test_a_run_that_ends_early_leaves_the_cells_that_were_finished(tmp_path):
+def test_a_run_that_ends_early_leaves_the_cells_that_were_finished(tmp_path, monkeypatch):
+    monkeypatch.setattr(Where, "with_dask", False)
     broken = replace(synthetic("broken"), query_labels=POOL.query_labels[:3])  # fails at the test of its first cell
     with pytest.raises(ValueError, match="query_codes has 15 rows and query_labels 3"):
         grid.run_grid([POOL, broken], workers=1, folder=tmp_path, **SMALL)

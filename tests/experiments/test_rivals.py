@@ -15,6 +15,7 @@ from hashlib_nb.encoder import Settings
 from hashlib_nb.experiments import rivals
 from hashlib_nb.experiments.rivals import Args, Data
 from tests.experiments.test_results import load_tiny, tiny_splits
+from tests.scale.jobs import dasks_threads
 
 QUICK = Settings(arch="efficientnet_lite0_frozen", epochs=2)
 ARGS = Args(methods=("thesis", "sdh", "lsh"), lengths=(4, 8), seeds=(0, 1), trial_length=4, held_out=0.4)
@@ -56,6 +57,18 @@ def test_every_method_has_a_row_of_each_kind_length_and_seed(record):
             assert {(name, kind, bits, seed) for bits in ARGS.lengths for seed in ARGS.seeds} <= found
     assert {row["method"] for row in record["rows"] if row["kind"] == "reference"} == {*rivals.REFERENCES}
     assert len(found) == len(record["rows"])
+
+
+def test_workers_leave_the_fits_that_one_process_makes(record, tmp_path, monkeypatch):
+    monkeypatch.setenv("HASHLIB_NB_HOME", str(tmp_path))
+    monkeypatch.setattr(datasets, "load", load_tiny)
+    monkeypatch.setattr(rivals, "inputs_of", pixels)
+    with dasks_threads(1) as where:
+        rivals._fit_in_workers(replace(ARGS, scheduler=where.scheduler), [(0, "lsh"), (1, "sdh", {}, 8)], "fits")
+        assert len([*tmp_path.rglob("lsh-trial*.npz")]) == len(rivals.grid("lsh"))
+        found = rivals.run(replace(ARGS, scheduler=where.scheduler))
+    measured = [[row | {"cpu_seconds": 0} for row in each["rows"]] for each in (record, found)]
+    assert measured[0] == measured[1]
 
 
 def test_a_row_is_what_the_package_measures_of_the_fit_that_it_names(record, data):

@@ -18,6 +18,7 @@ import pytest
 
 from hashlib_nb import artifacts, plots, selectors
 from hashlib_nb.experiments import duels, grid, pools, tuning
+from hashlib_nb.scale import Where
 from hashlib_nb.selection import Search, random_masks
 from tests.experiments.test_grid import run_here, synthetic
 from tests.helpers import ROOT, refusal, run_main, start_python
@@ -255,7 +256,7 @@ def test_a_journal_that_another_process_works_on_is_refused(tmp_path):
 def small(monkeypatch, tmp_path):
     """A home whose pools are synthetic and made at once, and no workers, which would compile everything for it."""
     monkeypatch.setattr(tuning, "in_workers", run_here)
-    monkeypatch.setattr(tuning, "processes", lambda _: nullcontext(SimpleNamespace(submit=here)))
+    monkeypatch.setattr(tuning, "pool", lambda _: nullcontext(SimpleNamespace(submit=here)))
     monkeypatch.setenv("HASHLIB_NB_HOME", str(tmp_path))
     monkeypatch.setattr(pools, "load", lambda name, *, seed, **_: synthetic(k=30, seed=seed))
     return tmp_path
@@ -297,7 +298,7 @@ def test_the_command_writes_what_it_prints_and_another_run_takes_all_of_it_from_
 
 @pytest.mark.process
 def test_the_number_of_workers_and_the_order_in_which_they_end_change_nothing(trials, on, tmp_path):
-    with tuning.processes(2) as executor:
+    with tuning.pool(Where(workers=2)) as executor:
         assert what(tuned(tmp_path / "a.journal", on, 16, submit=executor.submit)) == what(trials)
 
 
@@ -306,12 +307,14 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from hashlib_nb.experiments import tuning
+from hashlib_nb.scale import Where
 from tests.experiments.test_grid import synthetic
 from tests.experiments.test_tuning import tuned, N_BITS
 if __name__ == "__main__":
     folder = Path(sys.argv[2])
     on = [tuning.scaled(synthetic(k=30, seed=seed), seed, N_BITS, folder) for seed in (3, 4)]
-    with tuning.processes(1) as executor:
+    Where.with_dask = False
+    with tuning.pool(Where(workers=1)) as executor:
         tuned(folder / "a.journal", on, 10_000, submit=executor.submit)
 """
 
