@@ -263,7 +263,8 @@ def map_tables() -> list[str]:
 def _figures_of(name: str) -> list[str]:
     """Figures of a table, as lines of markdown."""
     data = SHOWN[name][0]
-    alts = {"map_by_length": f"{data}: mAP against bits"} if name in CURVES else {}
+    curves = f"{data}: mAP against bits, a line for each way to choose, with ceilings and chance"
+    alts = {"map_by_length": curves} if name in CURVES else {}
     alts |= {"nearest": f"{data}: two good and two bad queries with their nearest pictures"} if name in FREE else {}
     return [line for what, alt in alts.items() for line in (f"![{alt}](../figures/{figure_name(name, what)}.png)", "")]
 
