@@ -17,7 +17,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ import numpy as np
 from scipy import stats
 
 from hashlib_nb import artifacts, codes, datasets, encoder, metrics
+from hashlib_nb.course import executed
 from tests.helpers import ROOT
 
 NUMBER = re.compile(r"(?<![\w.,/^])(?:[-+−](?=[\d.]))?(?:\d[\d,]*\.\d+|\.\d+|\d[\d,]*(?=\s?%))(?:\s?%)?(?!\.?\d)")
@@ -188,13 +189,10 @@ def _table(name: str) -> Any:
     return artifacts.load_json(path)
 
 
-def executed(path: Path, folders: tuple[Path, ...]) -> nbformat.NotebookNode | None:
-    """A notebook as it ran: the first copy in `folders` whose code is what is written now; None where there is none."""
-    code = partial(filter, lambda cell: cell.cell_type == "code")
-    written = [cell.source for cell in code(nbformat.read(path, as_version=4).cells)]
-    for folder in folders:
-        if (folder / path.name).exists():
-            copy = nbformat.read(folder / path.name, as_version=4)
-            if written == [cell.source for cell in code(copy.cells)]:
-                return copy
+def ran(path: Path) -> nbformat.NotebookNode | None:
+    """A notebook as it ran, with the code that is written now and its own parameters; None where no such copy is."""
+    for folder in (artifacts.project_root() / "runs", executed.KEPT):
+        copy = executed.read_executed(path, folder / path.name)
+        if not isinstance(copy, str) and not any(map(executed.is_injected, executed.code_of(copy))):
+            return copy
     return None

@@ -5,9 +5,8 @@ from __future__ import annotations
 import nbformat
 import pytest
 
-from hashlib_nb.artifacts import project_root
 from hashlib_nb.course.assignments import COURSE
-from tests.course.quoted_numbers import Quoted, executed, fault, printed_in, quoted, said_as, unquoted
+from tests.course.quoted_numbers import Quoted, fault, printed_in, quoted, ran, said_as, unquoted
 from tests.course.small_lessons import NOTEBOOKS
 from tests.helpers import ROOT
 
@@ -15,8 +14,6 @@ START = ROOT / "notebooks" / "00_start.ipynb"
 ASSIGNMENTS = sorted((COURSE / "source").glob("*/*.ipynb"))
 PAGES = {path.stem: path for path in (START, *NOTEBOOKS.values())}
 PAGES |= {f"assignment {path.stem}": path for path in ASSIGNMENTS}
-COPIES = (project_root() / "runs", ROOT / "book" / "executed")
-"""Where executed copies lie: those that ran here, and those that are kept."""
 ORDERS = nbformat.v4.new_code_cell(
     id="orders", outputs=[nbformat.v4.new_output("stream", text="AP from 0.2500 to 0.9167, 12.5% of 1,024 are ties\n")]
 )
@@ -25,7 +22,7 @@ RAN = nbformat.v4.new_notebook(cells=[ORDERS])
 
 @pytest.mark.parametrize("path", PAGES.values(), ids=PAGES)
 def test_every_number_in_prose_is_what_its_source_says(path):
-    copy = executed(path, COPIES)
+    copy = ran(path)
     notebook = nbformat.read(path, as_version=4)
     faults = [f"{each.cell}: {each.text} {said}" for each in quoted(notebook) if (said := fault(each, copy))]
     assert faults == []
@@ -98,15 +95,3 @@ def test_precision_is_that_of_the_print():
     assert said_as(-0.004, "-0.00")
     assert said_as(1234.51, "1,234.5")
     assert said_as(0.738, ".738")
-
-
-def test_a_copy_of_other_code_is_no_copy(tmp_path):
-    cells = [nbformat.v4.new_code_cell("a = 1", id="one"), nbformat.v4.new_markdown_cell("text", id="two")]
-    written, kept = nbformat.v4.new_notebook(cells=cells), tmp_path / "kept"
-    kept.mkdir()
-    nbformat.write(written, tmp_path / "lesson.ipynb")
-    nbformat.write(written, kept / "lesson.ipynb")
-    assert executed(tmp_path / "lesson.ipynb", (kept,)) is not None
-    written.cells[0].source = "a = 2"
-    nbformat.write(written, tmp_path / "lesson.ipynb")
-    assert executed(tmp_path / "lesson.ipynb", (kept,)) is None
