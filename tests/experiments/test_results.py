@@ -554,3 +554,24 @@ def test_literal_targets_have_folders_of_their_own(made):
     assert len(np.unique(literal.targets, axis=0)) > 10
     assert len(np.unique(repaired["targets"], axis=0)) == 10
     assert np.array_equal(codes_file(made)["query_codes"], repaired["query_codes"])
+
+
+def test_stored_rows_are_of_the_method_lengths_and_seeds_that_are_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setenv("HASHLIB_NB_HOME", str(tmp_path))
+    assert results.stored_rows(Args(), "direct") == []
+    asked = itertools.product(("direct", "PPO"), (8, 48), (0, 7))
+    rows = [{"method": method, "bits": bits, "seed": seed} for method, bits, seed in asked]
+    artifacts.save_json(tmp_path / "results" / "fashion-mini.json", {"rows": rows})
+    assert results.stored_rows(Args(), "direct") == rows[:1]
+    assert results.stored_rows(Args(seeds=(7, 0)), "direct") == rows[:2]
+    assert results.stored_rows(Args(dataset="cifar10"), "direct") == []
+
+
+def test_reference_codes_are_of_some_tables_and_the_row_direct_is_always_fitted():
+    args = Args(codes="reference", lengths=(8, 64))
+    assert [args.setup(seed).source for seed in args.seeds] == ["reference"] * 3
+    assert results.direct_setup(args.setup(0), 8).source == args.setup(0, 8).source == "own"
+    with pytest.raises(ValueError, match="seed is 5, but reference codes are of fashion-mini"):
+        Args(codes="reference", seeds=(0, 5))
+    with pytest.raises(ValueError, match="target_codes is 'literal', but reference codes"):
+        Args(codes="reference", literal=True)
