@@ -42,23 +42,6 @@ def distances(code: np.ndarray, bits: np.ndarray, database: np.ndarray) -> np.nd
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("known", [True, False])
-def test_the_chart_of_bits_left_out_has_an_axis_in_points():
-    chart = html.effects(["3 at 0.5", "5 at 0.5"], np.array([-3.0, 1.5]))
-    heights = {text: float(y) for y, text in re.findall(r'<text x="0" y="([\d.]+)"[^>]*>([^<]+)</text>', chart)}
-    assert list(heights) == ["+3.00", "-3.00"]
-    bars = re.findall(
-        r'<rect x="[\d.]+" y="([\d.]+)" width="[\d.]+" height="([\d.]+)" fill="#(?:d55e00|0072b2)"/>', chart
-    )
-    (_, falls), (rises, height) = [
-        (float(y), float(y) + float(h)) if n == 0 else (float(y), float(h)) for n, (y, h) in enumerate(bars)
-    ]
-    middle = sum(heights.values()) / 2
-    assert falls == heights["-3.00"]  # the largest reaches the mark
-    assert rises == pytest.approx(middle - height)
-    assert height == pytest.approx((middle - heights["+3.00"]) / 2, abs=0.01)
-    assert ">0</text>" in html.effects(["a", "b"], np.zeros(2))
-
-
 def test_an_answer_is_what_loops_over_the_database_find(seed, known):
     code, label, database, labels, bits = some_codes(seed)
     found = search_page.answer(code, bits, database, labels, label if known else None, n=7)
@@ -645,3 +628,20 @@ def test_of_a_single_bit_none_can_be_dropped(collection):
     page = SearchPage(single)
     assert len(page.drop.options) == 1
     assert "none can be dropped" in text_of(page, "dropped")
+
+
+def test_the_chart_of_bits_left_out_has_an_axis_in_points():
+    chart = html.effects(["3 at 0.5", "5 at 0.5"], np.array([-3.0, 1.5]))
+    heights = {text: float(y) for y, text in re.findall(r'<text x="0" y="([\d.]+)"[^>]*>([^<]+)</text>', chart)}
+    assert list(heights) == ["+3.00", "-3.00"]
+    bars = re.findall(
+        r'<rect x="[\d.]+" y="([\d.]+)" width="[\d.]+" height="([\d.]+)" fill="#(?:d55e00|0072b2)"/>', chart
+    )
+    (_, falls), (rises, height) = [
+        (float(y), float(y) + float(h)) if n == 0 else (float(y), float(h)) for n, (y, h) in enumerate(bars)
+    ]
+    middle = sum(heights.values()) / 2
+    assert falls == heights["-3.00"]  # the largest reaches the mark
+    assert rises == pytest.approx(middle - height)
+    assert height == pytest.approx((middle - heights["+3.00"]) / 2, abs=0.01)
+    assert ">0</text>" in html.effects(["a", "b"], np.zeros(2))
