@@ -38,8 +38,6 @@ class Args:
     """files"""
     size: int = 96
     """pixels of the network's input, height and width"""
-    batch: int = 64
-    """pictures a batch"""
     repeats: int = 5
     """rounds after the warm-up; the least counts"""
     quick: bool = False
@@ -48,7 +46,7 @@ class Args:
     def __post_init__(self) -> None:
         """Make it small."""
         if self.quick:
-            timing.shrink(self, pictures=6, batch=4, repeats=1)
+            timing.shrink(self, pictures=6, repeats=1)
 
 
 class Files(Dataset):
@@ -95,11 +93,12 @@ def measure(args: Args, folder: Path) -> list[timing.Goal]:
     encoder = new_encoder(files, 64, Settings(arch=ARCH, device="cpu", size=args.size, weights="random"))
     encoder.network.eval()
     images = Pictures(paths, size=args.size, root=folder)
-    rows = [np.arange(first, min(first + args.batch, len(paths))) for first in range(0, len(paths), args.batch)]
+    size = encoder.batch_size_for(images)
+    rows = [np.arange(first, min(first + size, len(paths))) for first in range(0, len(paths), size)]
     prepared = [encoder.prepare(batch) for batch in batches.read(images, rows)]
     sides = {
         OURS: lambda: encoder.features(images),
-        LOADER: lambda: by_loader(encoder, paths, args.batch),
+        LOADER: lambda: by_loader(encoder, paths, size),
         FORWARD: lambda: forward_alone(encoder, prepared),
     }
     times, values = timing.take_turns(sides, args.repeats, clock=time.process_time)
