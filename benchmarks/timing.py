@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import platform
-import resource
 import statistics
 import sys
 import time
@@ -172,17 +171,9 @@ def peak_memory(function: Callable, arguments: Sequence, tiny: Sequence) -> floa
 
 def _peak_growth(function: Callable, arguments: Sequence, tiny: Sequence) -> float:
     function(*tiny)  # threads, libraries, compiled code
-    before = _peak_mb()
+    before = artifacts.peak_memory_mb()
     function(*arguments)
-    return max(0.1, _peak_mb() - before)
-
-
-def _peak_mb() -> float:
-    status = Path("/proc/self/status")
-    if status.exists():  # Linux hands ru_maxrss of the parent down to its children
-        (peak,) = (line for line in status.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM"))
-        return int(peak.split()[1]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # macOS: bytes
+    return max(0.1, artifacts.peak_memory_mb() - before)
 
 
 def machine() -> dict[str, str]:

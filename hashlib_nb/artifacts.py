@@ -541,6 +541,11 @@ def peak_memory_mb() -> float:
     """The most memory that this process has held, in MB (10^6 bytes), its packages included."""
     import resource  # not on Windows, where nothing else here is missing
 
+    with suppress(FileNotFoundError):  # Linux, whose ru_maxrss of a process begins with that of its parent
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+        for line in lines:
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024 / 1e6
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hashlib_nb import artifacts
+from hashlib_nb import artifacts, checks
 from hashlib_nb.thermometer import ClassCodes
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -58,6 +58,12 @@ def start_python(*words: Any, check: bool = True, **options: Any) -> subprocess.
 def run_python(program: str, *arguments: Any, **options: Any) -> str:
     """What a program prints that runs in a process of its own."""
     return start_python("-c", program, *arguments, **options).stdout
+
+
+def hide_packages(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    """An environment in which these packages of an extra are not installed, as `checks` sees it."""
+    there = checks.find_spec
+    monkeypatch.setattr(checks, "find_spec", lambda name: None if name in names else there(name))
 
 
 def assert_same(one: Any, other: Any, where: str = "") -> None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hashlib_nb import artifacts
 from hashlib_nb.artifacts import ArtifactError, Checkpoint
 from hashlib_nb.machine import files
-from tests.helpers import assert_same, damage
+from tests.helpers import assert_same, damage, run_python
 
 ARRAYS = {"codes": np.arange(12, dtype=np.uint8).reshape(3, 4), "objective": np.array(0.25)}
 
@@ -426,3 +426,10 @@ def test_what_a_nested_dataclass_refuses_is_one_sentence(monkeypatch):
 def test_a_mistake_in_the_program_keeps_its_traceback(monkeypatch):
     with pytest.raises(TypeError):
         run(monkeypatch, lambda: None, "--bits", "8")
+
+
+@pytest.mark.process
+def test_the_memory_of_a_process_is_not_that_of_its_parent():
+    held = np.ones(300_000_000, np.uint8)
+    assert artifacts.peak_memory_mb() > held.nbytes / 1e6
+    assert 5 < float(run_python("from hashlib_nb import artifacts; print(artifacts.peak_memory_mb())")) < 200

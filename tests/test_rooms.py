@@ -18,14 +18,13 @@ from tests.helpers import ROOT, run_python
 PACKAGE = ROOT / "hashlib_nb"
 ORDER = (
     "__main__", "course", "experiments", "perceptual", "search", "plots", "baselines", "selectors", "ppo", "candidates",
-    "selection", "encoder", "thermometer", "codes", "datasets", "shards", "metrics", "hamming", "scale",
+    "selection", "encoder", "thermometer", "codes", "datasets", "metrics", "scale", "hamming",
     "artifacts", "machine", "checks",
 )  # fmt: skip
 """Rooms and modules of the package; each imports only what stands after it."""
 EXCEPTIONS = {
     ("artifacts", "hamming"): "reading a selection checks its bits; who reads other files does without numba",
     ("metrics", "thermometer"): "the command makes codes of a selection's thermometer bits, and of decided queries",
-    ("metrics", "shards"): "the command measures a database in files",
     ("encoder", "selection"): "the key of a run (Setup) also names its selections",
     ("encoder", "candidates"): "the same: Setup.candidates, what they are selections of",
     ("encoder", "ppo"): "the same: Setup.select",
@@ -42,9 +41,9 @@ INSIDE = {
 }
 """Files that look into a room, each with its reason."""
 LIGHT = (
-    "checks", "artifacts", "scale", "hamming", "hamming.formats", "metrics", "metrics.__main__", "shards", "datasets",
-    "datasets.__main__", "thermometer", "selection", "candidates", "selectors", "selectors.__main__", "baselines",
-    "plots", "perceptual", "search", "search.__main__", "search.encode", "search.records", "search.video",
+    "checks", "artifacts", "scale", "hamming", "hamming.formats", "metrics", "metrics.__main__", "scale.shards",
+    "datasets", "datasets.__main__", "thermometer", "selection", "candidates", "selectors", "selectors.__main__",
+    "baselines", "plots", "perceptual", "search", "search.__main__", "search.encode", "search.records", "search.video",
     "course.lessons", "course.assignments", "__main__",
 )  # fmt: skip
 """What is imported without torch, in this order: what is called with arrays alone, and commands for their help."""

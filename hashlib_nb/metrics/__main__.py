@@ -14,7 +14,7 @@ import numpy as np
 
 from hashlib_nb import artifacts
 from hashlib_nb.metrics.reports import check_report, evaluate, report
-from hashlib_nb.scale import Where
+from hashlib_nb.scale import Where, shards
 
 CODES_AND_LABELS = ("query_codes", "database_codes", "query_labels", "database_labels")
 
@@ -54,9 +54,9 @@ class Args(Where):
     """Row i of queries and database is one item, with equal labels, which is left out of its own ranking."""
 
     shards: tuple[Path, ...] = ()
-    """The database in files, as hashlib_nb.shards.save writes them, and folders of such; of --codes the queries alone
-    are read then. Each is counted by itself, and what it gives is kept, so that the same command goes on where it was
-    ended."""
+    """The database in files, as hashlib_nb.scale.shards.save writes them, and folders of such; of --codes the queries
+    alone are read then. Each is counted by itself, and what it gives is kept, so that the same command goes on where it
+    was ended."""
 
     parts: Path | None = None
     """Folder for what shards give, which all workers must see; by default in artifacts/parts."""
@@ -106,8 +106,6 @@ def main(args: Args) -> None:
 
 def _of_shards(args: Args, arrays: dict[str, np.ndarray], bits: np.ndarray | None, asked: dict[str, Any]) -> dict:
     """The report of queries and a database in files, as `evaluate` gives it of one in memory."""
-    from hashlib_nb import shards  # a later module, which this command alone knows
-
     check_report(**asked)
     found = shards.find(args.shards)
     queries = arrays["query_codes"], arrays["query_labels"]

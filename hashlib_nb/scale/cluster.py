@@ -35,6 +35,8 @@ SETTINGS = {
     "distributed.worker.profile.enabled": False,  # it would look into a job a hundred times a second
 }
 """Of a cluster on this machine; one elsewhere has its own."""
+NO_PAGE = {"dashboard_address": "127.0.0.1:0", "scheduler_kwargs": {"dashboard": False}}
+"""A scheduler always opens a port for HTTP, and without an address that of the page, 8787: it gets any free one."""
 PACKAGES = ("numpy", "numba", "pillow", "torch", "torchvision")
 """What codes and histograms depend on beside this package."""
 
@@ -151,7 +153,7 @@ def connected(where: Where, start: Callable[..., Any] | None, initial: tuple) ->
 
 @contextmanager
 def _local(where: Where) -> Iterator[Client]:
-    page = {"dashboard_address": "127.0.0.1:8787" if where.dashboard else None}
+    page = {"dashboard_address": "127.0.0.1:8787"} if where.dashboard else NO_PAGE
     about = {"n_workers": where.workers, "threads_per_worker": 1, "memory_limit": "auto", "host": "127.0.0.1"}
     environment = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
     with (

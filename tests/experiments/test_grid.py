@@ -142,8 +142,8 @@ def test_finished_cells_are_not_made_again_and_missing_ones_are(cells, folder, t
 
 
 @pytest.mark.process
-def test_a_run_that_ends_early_leaves_the_cells_that_were_finished(tmp_path, monkeypatch):
-    monkeypatch.setattr(Where, "with_dask", False)
+@pytest.mark.usefixtures("without_dask")
+def test_a_run_that_ends_early_leaves_the_cells_that_were_finished(tmp_path):
     broken = replace(synthetic("broken"), query_labels=POOL.query_labels[:3])  # fails at the test of its first cell
     with pytest.raises(ValueError, match="query_codes has 15 rows and query_labels 3"):
         grid.run_grid([POOL, broken], workers=1, folder=tmp_path, **SMALL)
@@ -164,6 +164,7 @@ if __name__ == "__main__":
 
 @pytest.mark.process
 def test_a_killed_run_keeps_its_cells_and_leaves_no_process_behind(tmp_path):
+    """Dask's processes, which have no thread of ours that watches the parent."""
     script, path = tmp_path / "killed.py", tmp_path / "synthetic-b40.json"
     script.write_text(KILLED)
     run = subprocess.Popen([sys.executable, script, ROOT, tmp_path], stdout=subprocess.PIPE)

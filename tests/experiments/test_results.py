@@ -303,6 +303,7 @@ def test_a_table_over_splits_has_rows_of_each_and_their_spread(made, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_dask")
 def test_workers_find_what_one_process_finds(tmp_path, monkeypatch):
     settings = replace(QUICK, epochs=2)
     args = replace(ARGS, seeds=(0,), lengths=(4,), direct=False, folds=2, subsets=1, settings=settings)
@@ -310,7 +311,6 @@ def test_workers_find_what_one_process_finds(tmp_path, monkeypatch):
     for workers in (1, 2):
         (tmp_path / str(workers)).mkdir()
         monkeypatch.setenv("HASHLIB_NB_HOME", str(tmp_path / str(workers)))
-        monkeypatch.setattr(results.Args, "with_dask", False)  # which starts sooner
         found.append(results.make_rows(replace(args, workers=workers)))
     assert found[0] == found[1]
 

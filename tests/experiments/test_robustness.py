@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hashlib_nb import artifacts, checks, perceptual
+from hashlib_nb import artifacts, perceptual
 from hashlib_nb.experiments import plan, robustness
 from hashlib_nb.experiments.robustness import Args
+from tests.helpers import hide_packages
 
 ARGS = Args(pictures=8, size=32, hashes=("phash", "pdq"), n_bits=16, methods=("greedy", "first"), rate=0.05)
 """Small, and without a folder."""
@@ -89,8 +90,7 @@ def test_intervals_are_over_pictures_and_hold_what_they_are_of(record):
 
 
 def test_without_the_package_of_pdq_there_is_one_sentence_and_the_other_hashes(home, monkeypatch):
-    there = checks.find_spec
-    monkeypatch.setattr(checks, "find_spec", lambda name: None if name == "pdqhash" else there(name))
+    hide_packages(monkeypatch, "pdqhash")
     monkeypatch.setattr(robustness, "version", lambda name: pytest.fail(name) if name == "pdqhash" else "1")
     wanted = "^PDQ needs the package pdqhash: python -m pip install 'pdqhash>=0.2.7,<1'$"
     with pytest.raises(ValueError, match=wanted):

@@ -297,6 +297,7 @@ def test_the_command_writes_what_it_prints_and_another_run_takes_all_of_it_from_
 
 
 @pytest.mark.process
+@pytest.mark.usefixtures("without_dask")
 def test_the_number_of_workers_and_the_order_in_which_they_end_change_nothing(trials, on, tmp_path):
     with tuning.pool(Where(workers=2)) as executor:
         assert what(tuned(tmp_path / "a.journal", on, 16, submit=executor.submit)) == what(trials)

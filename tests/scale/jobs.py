@@ -102,8 +102,10 @@ def dasks_threads(workers: int) -> Iterator[Where]:
     """A scheduler with workers that are threads of this process."""
     from distributed import LocalCluster
 
+    from hashlib_nb.scale.cluster import NO_PAGE
+
     about = {"n_workers": workers, "threads_per_worker": 1, "processes": False, "protocol": "tcp://"}
-    with LocalCluster(**about, dashboard_address=None) as running:
+    with LocalCluster(**about, **NO_PAGE) as running:
         yield Where(scheduler=running.scheduler_address)
 
 
@@ -112,7 +114,7 @@ async def serve() -> None:
     from distributed import Scheduler, Worker
 
     async with (
-        Scheduler(host="127.0.0.1", port=0, dashboard=False, dashboard_address=None) as scheduler,
+        Scheduler(host="127.0.0.1", port=0, dashboard=False, dashboard_address="127.0.0.1:0") as scheduler,
         Worker(scheduler.address, nthreads=1, dashboard=False),
     ):
         print(scheduler.address, flush=True)

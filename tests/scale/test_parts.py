@@ -69,9 +69,9 @@ def test_a_file_written_anew_is_another(tmp_path):
 
 
 @pytest.mark.process
+@pytest.mark.usefixtures("without_dask")
 def test_workers_that_do_not_see_the_folder_are_refused_before_any_work(tmp_path, monkeypatch):
     monkeypatch.setattr(parts.Path, "touch", lambda path: None)  # as if it went to another disk
-    monkeypatch.setattr(Where, "with_dask", False)
     with pytest.raises(
         ValueError, match=r"^parts: a worker on .* does not see .*parts; name a folder that all workers"
     ):

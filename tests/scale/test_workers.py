@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 
 import distributed
 import pytest
 
-from hashlib_nb import checks
 from hashlib_nb.artifacts import CommandError
 from hashlib_nb.scale import Where, cluster, in_workers, made, part_path, pool
 from tests.helpers import ROOT
@@ -22,13 +23,6 @@ JOBS = [(number,) for number in range(8)]
 SQUARES = [number * number for number in range(8)]
 
 
-@pytest.fixture
-def no_dask(monkeypatch):
-    """An environment without the extra."""
-    there = checks.find_spec
-    monkeypatch.setattr(checks, "find_spec", lambda name: None if name in ("distributed", "bokeh") else there(name))
-
-
 @pytest.fixture(scope="module")
 def threads_of_dask() -> Iterator[Where]:
     """A scheduler with two workers that are threads of this process: all of Dask's ways but a process's start."""
@@ -36,18 +30,26 @@ def threads_of_dask() -> Iterator[Where]:
         yield where
 
 
+@pytest.fixture
+def page_of_somebody() -> Iterator[None]:
+    """The port of Dask's page is taken."""
+    with socket.socket() as taken:
+        with suppress(OSError):  # by somebody else
+            taken.bind(("127.0.0.1", 8787))
+            taken.listen()
+        yield
+
+
 # --- what comes out ---
 
 
-@pytest.mark.parametrize("workers", [1, 2, 5])
-def test_any_number_of_dasks_workers_gives_the_same(workers):
-    with dasks_threads(workers) as where:
-        assert sorted(in_workers(jobs.square, JOBS, where)) == SQUARES
-        assert sorted(in_workers(jobs.add, JOBS, where, start=jobs.load, initial=(10,))) == [*range(10, 18)]
+def test_dasks_workers_do_each_job_once_with_what_they_have_loaded(threads_of_dask):
+    assert sorted(in_workers(jobs.square, JOBS, threads_of_dask)) == SQUARES
+    assert sorted(in_workers(jobs.add, JOBS, threads_of_dask, start=jobs.load, initial=(10,))) == [*range(10, 18)]
 
 
 @pytest.mark.process
-def test_processes_of_the_standard_library_share_the_work(no_dask, tmp_path):
+def test_processes_of_the_standard_library_share_the_work(without_dask, tmp_path):
     found = dict(in_workers(jobs.process, [(number,) for number in range(20)], Where(workers=2)))
     assert found.keys() == {*range(20)}
     assert len({*found.values()}) == 2
@@ -55,7 +57,7 @@ def test_processes_of_the_standard_library_share_the_work(no_dask, tmp_path):
 
 
 @pytest.mark.process
-def test_a_job_that_fails_is_tried_again_and_a_worker_that_dies_is_replaced(no_dask, tmp_path):
+def test_a_job_that_fails_is_tried_again_and_a_worker_that_dies_is_replaced(without_dask, tmp_path):
     (tmp_path / "raises").mkdir()
     (tmp_path / "dies").mkdir()
     with_folder = {name: [(number, str(tmp_path / name)) for number in range(8)] for name in ("raises", "dies")}
@@ -65,7 +67,7 @@ def test_a_job_that_fails_is_tried_again_and_a_worker_that_dies_is_replaced(no_d
 
 
 @pytest.mark.process
-def test_a_job_that_ends_its_workers_is_named(no_dask):
+def test_a_job_that_ends_its_workers_is_named(without_dask):
     with pytest.raises(CommandError, match=r"^4 workers have ended, one after the other, at the job \(3,\), perhaps "):
         list(in_workers(jobs.die, JOBS, Where(workers=2)))
 
@@ -84,7 +86,8 @@ def test_dask_replaces_a_worker_that_dies_while_its_page_is_served(tmp_path, cap
 
 @pytest.mark.process
 @pytest.mark.slow
-def test_dask_names_a_job_that_ends_its_workers(monkeypatch):
+@pytest.mark.filterwarnings("error:Port 8787")
+def test_dask_names_a_job_that_ends_its_workers_and_wants_no_port_of_a_page(monkeypatch, page_of_somebody):
     monkeypatch.setitem(cluster.SETTINGS, "distributed.scheduler.allowed-failures", 0)
     with pytest.raises(
         CommandError, match=r"workers have ended, one after the other, at the job \(3,\), perhaps since"
@@ -120,7 +123,7 @@ def test_a_worker_that_cannot_get_ready_says_why(threads_of_dask):
 
 
 @pytest.mark.parametrize(("name", "value"), [("scheduler", "tcp://127.0.0.1:8786"), ("dashboard", True)])
-def test_a_missing_extra_is_one_sentence_with_the_line_for_pip(no_dask, name, value):
+def test_a_missing_extra_is_one_sentence_with_the_line_for_pip(without_dask, name, value):
     with pytest.raises(
         ValueError, match=f"^{name} needs the packages distributed and bokeh: python -m pip install 'dis"
     ):
@@ -143,13 +146,12 @@ def test_a_scheduler_that_does_not_answer_is_named(monkeypatch):
 
 def test_a_scheduler_without_workers_is_named(monkeypatch):
     monkeypatch.setattr(cluster, "SECONDS", 2)
-    about = {"n_workers": 0, "processes": False, "protocol": "tcp://", "dashboard_address": None}
-    with distributed.LocalCluster(**about) as running:
-        address = running.scheduler_address
+    with dasks_threads(0) as where:
+        address = where.scheduler
         with pytest.raises(
             ValueError, match=f"^scheduler: {address} has no worker; start some with dask worker {address}"
         ):
-            list(in_workers(jobs.square, JOBS, Where(scheduler=address)))
+            list(in_workers(jobs.square, JOBS, where))
 
 
 # --- a scheduler elsewhere ---

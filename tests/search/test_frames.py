@@ -10,10 +10,10 @@ import av
 import numpy as np
 import pytest
 
-from hashlib_nb import checks
 from hashlib_nb.artifacts import ArtifactError
 from hashlib_nb.search import frames
 from hashlib_nb.search.frames import read_frames, write_frames
+from tests.helpers import hide_packages
 
 
 def ramp(n: int, size: tuple[int, int] = (48, 64)) -> np.ndarray:
@@ -149,7 +149,6 @@ def test_nothing_is_written_of_frames_that_do_not_fit(tmp_path):
 
 @pytest.mark.parametrize("package", ["av", "pdqhash"])
 def test_a_missing_extra_is_one_sentence_with_the_line_for_pip(clip, package, monkeypatch):
-    there = checks.find_spec
-    monkeypatch.setattr(checks, "find_spec", lambda name: None if name == package else there(name))
+    hide_packages(monkeypatch, package)
     with pytest.raises(ValueError, match="^video needs the packages av and pdqhash: python -m pip install 'av"):
         list(read_frames(clip))

@@ -17,12 +17,11 @@ import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from hashlib_nb import checks
 from hashlib_nb.artifacts import ArtifactError
 from hashlib_nb.search import Index, Origin, checkpoints, hex_of, merkle, records
 from hashlib_nb.search.checkpoints import Consistency, Inclusion, TreeHead
 from hashlib_nb.search.records import Log
-from tests.helpers import ROOT, refusal, run_main
+from tests.helpers import ROOT, hide_packages, refusal, run_main
 
 ORIGIN = Origin("ab" * 32, 12, tuple(range(9)), [0.25] * 9)
 CODES = np.random.default_rng(0).integers(0, 2, (8, 9), np.uint8)
@@ -311,8 +310,7 @@ def test_a_key_of_another_kind_is_refused(house, content):
 
 @pytest.mark.parametrize("package", ["rfc8785", "cryptography"])
 def test_a_missing_extra_is_one_sentence_with_the_line_for_pip(house, package, monkeypatch):
-    there = checks.find_spec
-    monkeypatch.setattr(checks, "find_spec", lambda name: None if name == package else there(name))
+    hide_packages(monkeypatch, package)
     words = ("--index", house.index, "--log", house.log, "--key", house.key, "--out", house.new)
     assert "python -m pip install 'cryptography" in refusal(records, "add", *words)
 

@@ -6,7 +6,7 @@
 
 How many items, and how many relevant ones, lie at each distance from a query is a sum over items, so that the
 histograms of shards add up to those of the whole database, exactly, in whatever order they come. What a shard gives is
-kept as a part (`scale.made`), which also notes the process that made it, from when to when, and the most memory that it
+kept as a part (`made`), which also notes the process that made it, from when to when, and the most memory that it
 has held; one shard a worker is in memory at a time.
 """
 
@@ -23,7 +23,8 @@ from tqdm.auto import tqdm
 
 from hashlib_nb import artifacts, checks, hamming
 from hashlib_nb.hamming import Histograms, Pairs
-from hashlib_nb.scale import Where, default_folder, made, part_path, state_of
+from hashlib_nb.scale.parts import default_folder, made, part_path, state_of
+from hashlib_nb.scale.workers import Where
 
 NAMES = ("codes", "labels", "rows", "code_length")
 """What a shard's file holds: packed codes uint8 [n, ceil(k/8)] (`hamming.pack_bytes`), labels {0,1} [n, m] or class
@@ -65,7 +66,7 @@ def save(path: Path, codes: np.ndarray, labels: np.ndarray, *, first: int) -> No
     artifacts.check_writable(path, artifacts.replaces_npz(*NAMES))
     rows, k = np.array([first, first + len(packed)]), np.array(np.shape(codes)[1])
     arrays = dict(zip(NAMES, (packed, labels, rows, k), strict=True))
-    artifacts.save_npz(path, arrays, made_by="hashlib_nb.shards")
+    artifacts.save_npz(path, arrays, made_by="hashlib_nb.scale.shards")
 
 
 def find(paths: Sequence[Path]) -> list[Shard]:
@@ -142,7 +143,7 @@ def histograms(
 
     Raises:
         ValueError: as `find`, codes of another width than the queries', and what `hamming.histograms` refuses.
-        CommandError: as `scale.made`.
+        CommandError: as `made`.
     """
     found = [*shards] if shards and isinstance(shards[0], Shard) else find(shards)
     query_codes, query_labels = np.asarray(query_codes), np.asarray(query_labels)
@@ -181,5 +182,5 @@ def _count(queries: tuple, part: str, shard: str) -> str:
     found = Pairs(query_codes, codes, query_labels, labels).histograms(bits)
     note = {"worker": os.getpid(), "begun": begun, "ended": time.time(), "mb": artifacts.peak_memory_mb()}
     arrays = {"counts": found.counts, "relevant": found.relevant}
-    artifacts.save_npz(Path(part), arrays, made_by="hashlib_nb.shards", **note)
+    artifacts.save_npz(Path(part), arrays, made_by="hashlib_nb.scale.shards", **note)
     return part

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hashlib_nb import artifacts, hamming, metrics, shards
+from hashlib_nb import artifacts, hamming, metrics
 from hashlib_nb.metrics import __main__ as metrics_command
-from hashlib_nb.scale import Where
+from hashlib_nb.scale import Where, shards
 from tests.helpers import damage, noisy_codes, refusal, run_main
 from tests.scale.jobs import dasks_threads
 
