@@ -14,6 +14,7 @@ import numpy as np
 
 from hashlib_nb import artifacts, baselines, codes, datasets, hamming, metrics, perceptual, search, selection, selectors
 from hashlib_nb import thermometer as thermo
+from hashlib_nb.scale import shards
 from hashlib_nb.search import checkpoints as search_checkpoints
 from hashlib_nb.search import video as search_video
 from tests.fuzz_tables import BAD_FILES, BAD_FOLDERS, World, bounded, foreign_words, is_shown
@@ -33,6 +34,7 @@ FILE_READERS: dict[str, Callable[[Path], Any]] = {
     "thermometer.read_meaning": lambda path: thermo.read_meaning(path, 8),
     "datasets.load split": lambda path: datasets.load("fashion-mini", split=path),
     "datasets.read_list": datasets.read_list,
+    "scale.shards.read": shards.read,
     "search.checkpoints.TreeHead.load": search_checkpoints.TreeHead.load,
     "search.video.Videos.load": search_video.Videos.load,
 }
@@ -42,6 +44,7 @@ FOLDER_READERS: dict[str, Callable[[Path], Any]] = {
         f"datasets.load {name}": partial(lambda name, path: datasets.load(name, root=path), name)
         for name in datasets.names()
     },
+    "scale.shards.find shards": lambda path: shards.find([path]),
     "search.Index index": lambda path: len(search.Index(path)),
     "search.find_pictures": lambda path: search.load_encoder(search.find_pictures([path])[0]),
     "search.load_encoder": search.load_encoder,
@@ -78,6 +81,8 @@ def _map(**given: Any) -> float:
 LOGITS = np.random.default_rng(0).normal(size=(40, 8))
 CLASSES = thermo.ClassCodes(CODES[:4], np.arange(4))
 POSTERIORS = thermo.posteriors(LOGITS, CLASSES)
+SHARD = shards.Shard(Path("new/shard.npz"), 0, 40, 8)
+"""A file that is read after the queries are looked at, and so never."""
 
 
 def _ceiling(call: Callable[..., Any], **given: Any) -> Any:
@@ -102,6 +107,10 @@ ARRAYS: dict[str, Callable[[Any], Any]] = {
     "metrics.mean_average_precision database_codes": lambda value: _map(database_codes=value),
     "metrics.mean_average_precision query_labels": lambda value: _map(query_labels=value),
     "metrics.mean_average_precision database_labels": lambda value: _map(database_labels=value),
+    "scale.shards.save codes": lambda value: shards.save(Path("new/shard.npz"), value, LABELS, first=0),
+    "scale.shards.save labels": lambda value: shards.save(Path("new/shard.npz"), CODES, value, first=0),
+    "scale.shards.histograms query_codes": lambda value: shards.histograms(value, LABELS, [SHARD]),
+    "scale.shards.histograms query_labels": lambda value: shards.histograms(CODES, value, [SHARD]),
     "codes.infer_codes labels": lambda value: codes.infer_codes(value, 4, epochs=1),
     "codes.pair_objective codes": lambda value: codes.pair_objective(value, LABELS),
     "selection.Reward codes": lambda value: selection.Reward(value, LABELS),
@@ -182,7 +191,7 @@ FITS = {
     ("artifacts.load_json", "bad/asks.json"), ("artifacts.read_selection", "bad/asks.json"),
     *(("artifacts.load_npy", f"bad/{name}.npy") for name in ("strings", "cube", "nans", "scalar")),
     ("hamming.pack codes", "too few"), ("hamming.pack_bytes codes", "too few"), ("hamming.as_codes codes", "too few"),
-    ("selection.Reward labels", "texts"),
+    ("scale.shards.save codes", "too few"), ("selection.Reward labels", "texts"),
     ("perceptual.hash_pictures images", "nothing"), ("perceptual.keyed_codes images", "nothing"),
     *((name, "None") for name in (
         "selection.Reward query_codes", "thermometer.bits candidates", "thermometer.code thresholds",

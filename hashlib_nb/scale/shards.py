@@ -59,9 +59,8 @@ def save(path: Path, codes: np.ndarray, labels: np.ndarray, *, first: int) -> No
         ValueError: what are no codes or labels, or not as many labels as codes, or another program's file.
     """
     first = checks.count(first, "first", least=0)
-    labels = checks.array(labels, "labels", "labels {0,1} [n, m], or class numbers [n]")
-    packed = hamming.pack_bytes(codes)
-    if labels.ndim not in (1, 2) or len(labels) != len(packed):
+    packed, labels = hamming.pack_bytes(codes), hamming.check_labels(labels)
+    if len(labels) != len(packed):
         raise ValueError(f"labels is {checks.shown(labels)}; give one for each of the {len(packed):,} codes")
     artifacts.check_writable(path, artifacts.replaces_npz(*NAMES))
     rows, k = np.array([first, first + len(packed)]), np.array(np.shape(codes)[1])
@@ -146,8 +145,9 @@ def histograms(
         CommandError: as `made`.
     """
     found = [*shards] if shards and isinstance(shards[0], Shard) else find(shards)
-    query_codes, query_labels = np.asarray(query_codes), np.asarray(query_labels)
-    if query_codes.ndim != 2 or query_codes.shape[1] != found[0].code_length:
+    query_codes = hamming.check_codes(query_codes, "query_codes")
+    query_labels = hamming.check_labels(query_labels, "query_labels")
+    if query_codes.shape[1] != found[0].code_length:
         raise ValueError(
             f"query_codes is {checks.shown(query_codes)}, and the shards have codes of {found[0].code_length} bits; "
             "give queries and a database of one encoder"
