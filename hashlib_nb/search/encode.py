@@ -39,9 +39,10 @@ if TYPE_CHECKING:
 OnError = Literal["raise", "skip"]
 CHUNK = 512
 """Pictures encoded, and added to an index, at a time; where one cannot be read, all of a chunk are read twice."""
-
 BATCH = 64
 """Pictures that the network gets at a time in a worker, so that codes do not depend on how the work is cut."""
+LARGEST = 1_000_000
+"""Pictures in a part, at most: what a worker that dies has lost."""
 
 
 def find_pictures(paths: Sequence[Path]) -> list[Path]:
@@ -345,7 +346,7 @@ class Args(Where):
     def __post_init__(self) -> None:
         """Check the numbers before any work."""
         super().__post_init__()
-        checks.fields(self, checks.count, "shard")
+        checks.fields(self, checks.count, "shard", most=LARGEST)
 
     @property
     def in_parts(self) -> bool:
