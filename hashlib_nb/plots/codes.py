@@ -34,7 +34,7 @@ def hamming_cube(sets: Mapping[str, np.ndarray]) -> Figure:
     Raises:
         ValueError: codes of another length, or not all different.
     """
-    fig, panels = subplots(2.7 * max(2, len(sets)), 2.5, 1, len(sets), squeeze=False)
+    fig, panels = subplots(2.7 * max(2, len(sets)), 2.4, 1, len(sets), squeeze=False)
     corners = np.array(list(itertools.product((0, 1), repeat=3)))
     for ax, (title, codes) in zip(panels.flat, sets.items(), strict=True):
         codes = np.asarray(codes, dtype=int)
