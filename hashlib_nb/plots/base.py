@@ -238,13 +238,17 @@ def heatmap(ax: Axes, matrix: np.ndarray, *, names: Sequence[str] = (), **option
     return ax.collections[0]
 
 
-def legend_above(fig: Figure, *, columns: int = 4, without: Collection[str] = ()) -> None:
-    """One legend above all axes, where it covers no data; what several of them draw is named once.
+def legend_above(fig: Figure, *, without: Collection[str] = ()) -> None:
+    """One legend above all axes, where it covers no data, in as many columns up to four as the figure is wide.
 
-    `without` are methods that are named elsewhere.
+    What several axes draw is named once; `without` are methods that are named elsewhere.
     """
     handles = {}
     for ax in fig.axes:
         handles |= dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
     handles = {name: handle for name, handle in handles.items() if name not in without}
-    fig.legend(handles.values(), handles, loc="outside upper center", ncols=columns, handlelength=3)
+    for columns in (4, 3, 2, 1):
+        legend = fig.legend(handles.values(), handles, loc="outside upper center", ncols=columns, handlelength=3)
+        if columns == 1 or legend.get_window_extent().width <= fig.bbox.width:
+            break
+        legend.remove()

@@ -70,7 +70,7 @@ def above_bound(runs: Mapping[str, tuple[np.ndarray, np.ndarray]], bound: float)
     for method, (seconds, values) in runs.items():
         line(ax, seconds, 100 * (np.asarray(values).T / bound - 1), method)
     ax.set(xscale="log", yscale="log", xlabel="CPU seconds", ylabel="objective above the bound (%)")
-    legend_above(fig, columns=3)
+    legend_above(fig)
     return fig
 
 
@@ -133,5 +133,5 @@ def maps_by_idea(
     ax.set(yticks=range(len(order)), yticklabels=order, xlabel="mAP (bars: two standard errors over queries)")
     ax.set_ylim(-0.7, len(order) - 0.3)
     ax.set_ylabel("method")
-    legend_above(fig, columns=4)
+    legend_above(fig)
     return fig

@@ -90,7 +90,7 @@ def map_by_length(
         where = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "right", "fontsize": 8}
         where["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # a level may run there
         ax.annotate(f"chance, far below: {chance:.3f}", (1, 0), (-4, 4), **where)
-    legend_above(fig, columns=4 if len(scores) + len(levels) <= 9 else 3)
+    legend_above(fig)
     return fig
 
 

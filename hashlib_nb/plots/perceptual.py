@@ -89,7 +89,7 @@ def pair_shares(within: Mapping[str, np.ndarray], binomial: np.ndarray) -> Figur
     ax.set(yscale="log", ylim=(lowest / 3, 1.6), xlabel=f"distance, of {len(binomial) - 1} bits")
     ax.set_xlim(right=min(1.05 * (all_in + 1), len(binomial)))
     ax.set_ylabel("pairs within it (share)")
-    legend_above(fig, columns=4)
+    legend_above(fig)
     return fig
 
 
@@ -109,7 +109,7 @@ def roc(curves: Mapping[str, tuple[np.ndarray, np.ndarray]], rate: float) -> Fig
     lowest = min(float(hits[alarms > rate / 100].min()) for alarms, hits in curves.values())
     ax.set(xscale="log", xlim=(rate / 100, 1.3), ylim=(max(0, lowest - 0.05), 1.02))
     ax.set(xlabel="different pairs within the radius (share)", ylabel="copies within it (share)")
-    legend_above(fig, columns=3)
+    legend_above(fig)
     return fig
 
 
@@ -147,7 +147,7 @@ def shares_learned(pairs: Sequence[int], shares: Mapping[str, Sequence[float]]) 
     ax.set(xscale="log", ylim=(45, 101), xlabel="pictures with their hashes", ylabel="bits foretold (%)")
     ax.set_xticks(list(pairs), [str(each) for each in pairs])
     ax.minorticks_off()
-    legend_above(fig, columns=3)
+    legend_above(fig)
     return fig
 
 
