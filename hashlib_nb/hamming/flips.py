@@ -13,7 +13,7 @@ import numba
 import numpy as np
 
 from hashlib_nb.hamming.kernels import add_distances, set_first_bins
-from hashlib_nb.hamming.lanes import LANES, add, and_, broadcast, full_adder, load, store, swap, xor
+from hashlib_nb.hamming.lanes import LANES, add, broadcast, load, store, sum_of, swap
 from hashlib_nb.machine.numba_cache import CACHE
 
 BYTE_MAX = np.iinfo(np.uint8).max
@@ -193,21 +193,7 @@ def _sum_slices(order, codes, sums, row, column):
     Numbers are added in slices, one vector a binary digit, 8 items at a time, and then turned: byte i of vector r
     counts bit 8 i + r of the tile.
     """
-    zero = broadcast(np.uint64(0))
-    s0, s1, s2, s3, s4, s5, s6, s7 = zero, zero, zero, zero, zero, zero, zero, zero
-    for j in range(0, len(order), EIGHT):
-        s0, two_a = full_adder(s0, load(codes, order[j], 0), load(codes, order[j + 1], 0))
-        s0, two_b = full_adder(s0, load(codes, order[j + 2], 0), load(codes, order[j + 3], 0))
-        s1, four_a = full_adder(s1, two_a, two_b)
-        s0, two_a = full_adder(s0, load(codes, order[j + 4], 0), load(codes, order[j + 5], 0))
-        s0, two_b = full_adder(s0, load(codes, order[j + 6], 0), load(codes, order[j + 7], 0))
-        s1, four_b = full_adder(s1, two_a, two_b)
-        s2, carry = full_adder(s2, four_a, four_b)
-        s3, carry = xor(s3, carry), and_(s3, carry)
-        s4, carry = xor(s4, carry), and_(s4, carry)
-        s5, carry = xor(s5, carry), and_(s5, carry)
-        s6, carry = xor(s6, carry), and_(s6, carry)
-        s7 = xor(s7, carry)
+    s0, s1, s2, s3, s4, s5, s6, s7 = sum_of(codes, 0, order)
     shift, mask = broadcast(np.uint64(4)), broadcast(np.uint64(0x0F0F0F0F0F0F0F0F))
     s0, s4 = swap(s0, s4, shift, mask)
     s1, s5 = swap(s1, s5, shift, mask)

@@ -7,6 +7,7 @@ the type here live in registers.
 from __future__ import annotations
 
 import numba
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -189,3 +190,24 @@ def swap(low, high, shift, mask):
     """Exchanges the bits of low that mask, shifted, marks with those of high that mask marks."""
     moved = and_(xor(lshr(low, shift), high), mask)
     return xor(low, shl(moved, shift)), xor(high, moved)
+
+
+@numba.njit(cache=CACHE, inline="always")
+def sum_of(planes, first, which):
+    """How many of the vectors in rows first + which, a multiple of eight, have each bit set: a plane a digit."""
+    zero = broadcast(np.uint64(0))
+    s0, s1, s2, s3, s4, s5, s6, s7 = zero, zero, zero, zero, zero, zero, zero, zero
+    for j in range(0, len(which), 8):
+        s0, two_a = full_adder(s0, load(planes, first + which[j], 0), load(planes, first + which[j + 1], 0))
+        s0, two_b = full_adder(s0, load(planes, first + which[j + 2], 0), load(planes, first + which[j + 3], 0))
+        s1, four_a = full_adder(s1, two_a, two_b)
+        s0, two_a = full_adder(s0, load(planes, first + which[j + 4], 0), load(planes, first + which[j + 5], 0))
+        s0, two_b = full_adder(s0, load(planes, first + which[j + 6], 0), load(planes, first + which[j + 7], 0))
+        s1, four_b = full_adder(s1, two_a, two_b)
+        s2, carry = full_adder(s2, four_a, four_b)
+        s3, carry = xor(s3, carry), and_(s3, carry)
+        s4, carry = xor(s4, carry), and_(s4, carry)
+        s5, carry = xor(s5, carry), and_(s5, carry)
+        s6, carry = xor(s6, carry), and_(s6, carry)
+        s7 = xor(s7, carry)
+    return s0, s1, s2, s3, s4, s5, s6, s7

@@ -30,6 +30,7 @@ from hashlib_nb.hamming.lanes import (
     or_,
     popcounts,
     store,
+    sum_of,
     swap,
     xor,
 )
@@ -90,32 +91,11 @@ def bit_planes(words: np.ndarray, n_bits: int, n_zero: int = 0) -> np.ndarray:
     return planes
 
 
-@numba.njit(cache=CACHE, inline="always")
-def _sum_of(planes, first, which):
-    """The sum of the planes first + which, a multiple of eight: one plane a binary digit."""
-    zero = broadcast(np.uint64(0))
-    s0, s1, s2, s3, s4, s5, s6, s7 = zero, zero, zero, zero, zero, zero, zero, zero
-    for j in range(0, len(which), 8):
-        s0, two_a = full_adder(s0, load(planes, first + which[j], 0), load(planes, first + which[j + 1], 0))
-        s0, two_b = full_adder(s0, load(planes, first + which[j + 2], 0), load(planes, first + which[j + 3], 0))
-        s1, four_a = full_adder(s1, two_a, two_b)
-        s0, two_a = full_adder(s0, load(planes, first + which[j + 4], 0), load(planes, first + which[j + 5], 0))
-        s0, two_b = full_adder(s0, load(planes, first + which[j + 6], 0), load(planes, first + which[j + 7], 0))
-        s1, four_b = full_adder(s1, two_a, two_b)
-        s2, carry = full_adder(s2, four_a, four_b)
-        s3, carry = xor(s3, carry), and_(s3, carry)
-        s4, carry = xor(s4, carry), and_(s4, carry)
-        s5, carry = xor(s5, carry), and_(s5, carry)
-        s6, carry = xor(s6, carry), and_(s6, carry)
-        s7 = xor(s7, carry)
-    return s0, s1, s2, s3, s4, s5, s6, s7
-
-
 @numba.njit(cache=CACHE, parallel=True)
 def _add_kept(planes, each, kept, weights):
     for block in numba.prange(len(planes) // each):
         for e in range(len(kept)):
-            s0, s1, s2, s3, s4, s5, s6, s7 = _sum_of(planes, block * each, kept[e])
+            s0, s1, s2, s3, s4, s5, s6, s7 = sum_of(planes, block * each, kept[e])
             row = block * DIGITS
             store(weights[e], row, 0, s0)
             store(weights[e], row + 1, 0, s1)
@@ -136,7 +116,7 @@ def _digit(number, place):
 @numba.njit(cache=CACHE, inline="always")
 def _distances(planes, first, which, weights, row, constant, flip):
     """Distance planes of a block, lowest first: those of (w + constant - 2 s) modulo 256, each exclusive-or flip."""
-    s0, s1, s2, s3, s4, s5, s6, _ = _sum_of(planes, first, which)
+    s0, s1, s2, s3, s4, s5, s6, _ = sum_of(planes, first, which)
     ones = broadcast(_ONES)
     w0, c0 = load(weights, row, 0), _digit(constant, 0)
     d0, carry = xor(w0, c0), and_(w0, c0)
