@@ -45,6 +45,7 @@ from hashlib_nb.machine.files import (
     or_dropped,
     printable,
     project_root,
+    results_file,
     shown,
 )
 
@@ -53,8 +54,8 @@ __all__ = [
     "check_writable", "command", "differences", "digest", "digest_of_text", "expanded", "folder", "is_own_place",
     "load_json", "load_npy", "load_npz", "load_or_make", "locked", "or_dropped", "peak_memory_mb", "printable",
     "project_root", "read_array", "read_npz", "read_selection", "replaces_checkpoint", "replaces_figure",
-    "replaces_json", "replaces_lines", "replaces_npz", "run", "save_json", "save_npz", "scalar_writer", "sha256",
-    "sha256_of", "shown", "stamp",
+    "replaces_json", "replaces_lines", "replaces_npz", "results_file", "run", "save_json", "save_npz", "scalar_writer",
+    "sha256", "sha256_of", "shown", "stamp",
 ]  # fmt: skip
 
 META = "__hashlib_nb__"

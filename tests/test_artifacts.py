@@ -342,13 +342,22 @@ def test_folders_are_named_after_what_is_in_them(home):
 def test_the_project_root(home, monkeypatch):
     assert artifacts.project_root() == home
     monkeypatch.delenv("HASHLIB_NB_HOME")
-    package = home / "clone" / "hashlib_nb" / "machine" / "files.py"
-    monkeypatch.setattr(files, "__file__", str(package))
+    monkeypatch.setattr(files, "CHECKOUT", home / "clone")
     monkeypatch.chdir(home)
     assert artifacts.project_root() == home  # no checkout around the package: the current folder
     (home / "clone" / "notebooks").mkdir(parents=True)
     (home / "clone" / "pyproject.toml").touch()
     assert artifacts.project_root() == home / "clone"
+
+
+def test_tables_that_came_with_the_checkout_are_found_from_any_home(home, monkeypatch):
+    monkeypatch.setattr(files, "CHECKOUT", home / "clone")
+    mine, theirs = home / "results" / "t.json", home / "clone" / "results" / "t.json"
+    assert artifacts.results_file("t.json") == mine  # where it would be made
+    artifacts.save_json(theirs, {})
+    assert artifacts.results_file("t.json") == theirs
+    artifacts.save_json(mine, {})
+    assert artifacts.results_file("t.json") == mine
 
 
 def test_paths_are_shown_relative_to_the_project(home):

@@ -509,7 +509,7 @@ def stored_rows(args: Args, method: str) -> list[dict]:
 
     They are of encoders with the default settings; none where there is no such table.
     """
-    path = artifacts.project_root() / "results" / f"{args.dataset}.json"
+    path = artifacts.results_file(f"{args.dataset}.json")
     there = artifacts.load_json(path)["rows"] if path.exists() else []
     return [
         row for row in there if row["method"] == method and row["bits"] in args.lengths and row["seed"] in args.seeds

@@ -26,6 +26,8 @@ try:
 except ImportError:  # Windows: partial files of killed writers stay there
     fcntl = None
 
+CHECKOUT = Path(__file__).resolve().parents[2]
+"""The clone that the package lies in, if it lies in one."""
 LOCK_SECONDS = 600
 """How long a writer waits for another one. Locks are held while files are replaced, not while they are computed."""
 KINDS = {
@@ -57,8 +59,16 @@ def project_root() -> Path:
     """
     if home := os.environ.get("HASHLIB_NB_HOME"):
         return Path(home)
-    checkout = Path(__file__).resolve().parents[2]
-    return checkout if (checkout / "pyproject.toml").exists() and (checkout / "notebooks").is_dir() else Path.cwd()
+    return CHECKOUT if (CHECKOUT / "pyproject.toml").exists() and (CHECKOUT / "notebooks").is_dir() else Path.cwd()
+
+
+def results_file(name: str) -> Path:
+    """`results/<name>` under `project_root`, else the table that came with the clone, whatever `$HASHLIB_NB_HOME` is.
+
+    Where neither is there, the path that the first would have.
+    """
+    places = [root / "results" / name for root in (project_root(), CHECKOUT)]
+    return next((place for place in places if place.exists()), places[0])
 
 
 def shown(path: Path) -> str:

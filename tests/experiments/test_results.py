@@ -558,13 +558,14 @@ def test_literal_targets_have_folders_of_their_own(made):
 
 def test_stored_rows_are_of_the_method_lengths_and_seeds_that_are_asked_for(tmp_path, monkeypatch):
     monkeypatch.setenv("HASHLIB_NB_HOME", str(tmp_path))
-    assert results.stored_rows(Args(), "direct") == []
+    with_the_clone = results.stored_rows(Args(), "direct")
+    assert {row["bits"] for row in with_the_clone} == {*Args().lengths}
     asked = itertools.product(("direct", "PPO"), (8, 48), (0, 7))
     rows = [{"method": method, "bits": bits, "seed": seed} for method, bits, seed in asked]
     artifacts.save_json(tmp_path / "results" / "fashion-mini.json", {"rows": rows})
     assert results.stored_rows(Args(), "direct") == rows[:1]
     assert results.stored_rows(Args(seeds=(7, 0)), "direct") == rows[:2]
-    assert results.stored_rows(Args(dataset="cifar10"), "direct") == []
+    assert results.stored_rows(Args(dataset="folder"), "direct") == []
 
 
 def test_reference_codes_are_of_some_tables_and_the_row_direct_is_always_fitted():
