@@ -89,31 +89,33 @@ def _in_words(axis, values: Sequence[float]) -> None:
 
 @styled
 def exchanges(masks: np.ndarray, values: Mapping[str, np.ndarray], measured: Mapping[str, np.ndarray]) -> Figure:
-    """Subsets of one size as dots on a circle, a line between two that differ by one exchange: one panel each.
+    """Subsets of one size as dots on a circle, a line between two that differ by one exchange: two panels a row.
 
     Args:
-        masks: {0,1} [n, k], written beside the dots of the first panel.
-        values: for each panel [n], the dots' shades, on one scale for all.
+        masks: {0,1} [n, k], written beside the dots.
+        values: for each of at least two panels [n], the dots' shades, on one scale for all.
         measured: for each panel bool [n], dots that get a ring.
     """
-    fig, panels = subplots(6.8, 2.5, 1, len(values), squeeze=False)
+    rows = -(-len(values) // 2)
+    fig, panels = subplots(6.2, 2.2 * rows, rows, 2, squeeze=False)
     angles = np.linspace(0, 2 * np.pi, len(masks), endpoint=False)
     x, y = np.sin(angles), np.cos(angles)
     low, high = (edge([each.min() if edge is min else each.max() for each in values.values()]) for edge in (min, max))
     joined = np.argwhere(np.triu(masks.astype(int) @ masks.T == masks[0].sum() - 1))
-    for ax, (title, shades) in zip(panels.flat, values.items(), strict=True):
+    for ax in panels.flat[len(values) :]:
+        ax.remove()
+    for ax, (title, shades) in zip(panels.flat, values.items(), strict=False):
         for a, b in joined:
             ax.plot(x[[a, b]], y[[a, b]], color="0.85", linewidth=0.7, zorder=1)
         rings = np.where(measured[title], 1.8, 0.0)
         dots = ax.scatter(
-            x, y, c=shades, cmap=VALUES, vmin=low, vmax=high, s=90, edgecolor="black", linewidths=rings, zorder=2
+            x, y, c=shades, cmap=VALUES, vmin=low, vmax=high, s=130, edgecolor="black", linewidths=rings, zorder=2
         )
         for place, mask in enumerate(masks):
             side = "center" if abs(x[place]) < 0.1 else "left" if x[place] > 0 else "right"
-            beyond = 1.2 if side == "center" else 1.17
             text = "".join(map(str, mask))
-            ax.text(beyond * x[place], 1.22 * y[place], text, ha=side, va="center", fontsize=7)
-        ax.set(title=title, xlim=(-2.1, 2.1), ylim=(-1.5, 1.5), aspect="equal")
+            ax.text(1.14 * x[place], 1.24 * y[place], text, ha=side, va="center", fontsize=8)
+        ax.set(title=title, xlim=(-1.9, 1.9), ylim=(-1.35, 1.35), aspect="equal")
         ax.set_axis_off()
-    fig.colorbar(dots, ax=panels, label="reward, guessed or measured", shrink=0.8)
+    fig.colorbar(dots, ax=panels, label="reward", shrink=0.6)
     return fig
