@@ -43,6 +43,7 @@ from hashlib_nb.experiments import questions as asked
 COCO = ("query=1000", "train=4000", "train_from_database=false", "size=160")
 PHOTOGRAPHS = results.Args(lengths=(8, 16, 32, 48, 64))
 FROZEN = replace(PHOTOGRAPHS, settings=Settings(arch="efficientnet_lite0_frozen", size=160))
+LABELS = replace(FROZEN, settings=replace(FROZEN.settings, outputs="labels"))
 CIFAR10 = replace(FROZEN, dataset="cifar10", settings=replace(FROZEN.settings, size=128))
 TABLES = {
     "fashion-mini": results.Args(workers=2),
@@ -51,6 +52,8 @@ TABLES = {
     "cifar10-frozen-splits": replace(CIFAR10, seeds=(0,), splits=(0, 1, 2)),
     "coco18-frozen": replace(FROZEN, dataset="coco", options=COCO),
     "coco18-no-person-frozen": replace(FROZEN, dataset="coco", options=(*COCO, "exclude=person")),
+    "coco18-labels": replace(LABELS, dataset="coco", options=COCO),
+    "coco18-no-person-labels": replace(LABELS, dataset="coco", options=(*COCO, "exclude=person")),
 }
 """Name of the JSON file and the arguments of `hashlib_nb.results`, but for `root` and `out`."""
 TRIALS = Path("results", "rivals-cifar10.json")
