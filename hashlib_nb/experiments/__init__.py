@@ -10,6 +10,7 @@ __all__ = [
     "prices",
     "provenance",
     "published",
+    "published_page",
     "published_text",
     "questions",
     "result_tables",

@@ -16,6 +16,11 @@ rank by the network's own posteriors, without a code. *Mirrored* rows are the sa
 picture and its mirror image, which takes a second encoding. Accuracy is that of the class which decided queries take;
 of several labels a picture, the overlap (Jaccard) of decided and right ones.
 [What each number means](../book/reference/metrics.md)."""
+HEADS = """## An output a label, or an output a target bit?
+
+The same rows, trunk and schedule, with the last layer fitted to the labels (*labels*) or to stage 1's target codes
+(*bits*). An encoder of *labels* answers what the target codes ask from its labels' posteriors, label sets weighted by
+how often they occur, and all that follows is the same: levels, decided queries, choice."""
 AGAINST = """## Other people's codes on the same trunk
 
 Every method is a head on the same frozen features, with the same rows, batches, schedule and number of trials for its
@@ -60,7 +65,7 @@ against the rest*: one output a class (so at one half there are ten bits). *Quan
 out-of-fold outputs instead of posteriors. *p outputs*: an encoder trained for p bits, and the best p of its own
 candidates.
 
-![mAP against bits: decided above symmetric thermometer bits, above one half](../figures/questions_map_by_length.png)"""
+![mAP by length: decided above symmetric, above one half](../figures/questions_fashion_mini_map_by_length.png)"""
 ROWS = """How many rows pay for the choice: out-of-fold training pictures, drawn four times a seed. With few rows the
 reward of the chosen bits rises while their test falls: a choice overfits before a search runs out."""
 NOTES = """## How to read them

@@ -15,13 +15,22 @@ import tyro
 
 from hashlib_nb import artifacts, codes, perceptual
 from hashlib_nb.encoder import Settings
-from hashlib_nb.experiments import ablation, comparison, published, questions, results, rivals, robustness
+from hashlib_nb.experiments import (
+    ablation,
+    comparison,
+    published,
+    published_page,
+    questions,
+    results,
+    rivals,
+    robustness,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 STORED = sorted((ROOT / "results").glob("*.json"))
 OTHERS = ("stage1", "questions", "unseen", "rivals", "comparison", "ablation", "robustness")
 TABLES = [path for path in STORED if not path.stem.startswith(OTHERS)]
-QUESTIONS = ROOT / "results" / f"{published.QUESTIONS}.json"
+QUESTIONS = ROOT / "results" / f"{published_page.QUESTIONS}.json"
 RIVALS = [path for path in STORED if path.stem.startswith("rivals")]
 COMPARISONS = [path for path in STORED if path.stem.startswith("comparison")]
 STAGE1 = [path for path in STORED if path.stem.startswith("stage1")]
@@ -50,7 +59,7 @@ def arguments(command: str, kind: type):
 
 def test_the_page_of_results_shows_the_stored_tables(monkeypatch):
     monkeypatch.setenv("HASHLIB_NB_HOME", str(ROOT))
-    assert read("results/README.md") == published.markdown()
+    assert read("results/README.md") == published_page.markdown()
 
 
 def test_the_readme_quotes_rows_of_the_course_s_table():
@@ -99,8 +108,9 @@ def test_a_stored_table_is_of_the_command_that_its_list_says(path):
 @pytest.mark.parametrize(
     ("paths", "listed", "shown"),
     [
-        (TABLES, published.TABLES, published.SHOWN), (RIVALS, published.RIVALS, published.RIVALS_SHOWN),
-        (COMPARISONS, published.COMPARISONS, published.COMPARED),
+        (TABLES, published.TABLES, published_page.SHOWN | published_page.HEADS),
+        (RIVALS, published.RIVALS, published_page.RIVALS_SHOWN),
+        (COMPARISONS, published.COMPARISONS, published_page.COMPARED),
     ],
     ids=["results", "rivals", "comparison"],
 )  # fmt: skip
@@ -110,8 +120,9 @@ def test_every_stored_table_has_its_command_and_its_title(paths, listed, shown):
 
 def test_the_thesis_numbers_stand_beside_those_of_its_pictures_with_what_differs_in_the_same_line(monkeypatch):
     monkeypatch.setenv("HASHLIB_NB_HOME", str(ROOT))
-    tables = re.findall(r"^\*\*(.+?)\*\*(.+?)(?=^\*\*|\Z)", "\n".join(published.map_tables()), re.DOTALL | re.MULTILINE)
-    assert len(tables) > len(TABLES)
+    text = "\n".join(published_page.map_tables())
+    tables = re.findall(r"^\*\*(.+?)\*\*(.+?)(?=^\*\*|\Z)", text, re.DOTALL | re.MULTILINE)
+    assert len(tables) > len([path for path in TABLES if path.stem in published_page.SHOWN])
     for title, table in tables:
         lines = [line for line in table.splitlines() if line.startswith("| the thesis")]
         assert len(lines) == title.startswith("CIFAR-10")
@@ -129,7 +140,7 @@ TINY = results.Args(
 def test_a_table_is_made_without_a_path_of_the_machine_and_goes_on_where_it_was_cut_off(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("HASHLIB_NB_HOME", str(tmp_path))
     monkeypatch.setattr(published, "TABLES", {"tiny": TINY})
-    monkeypatch.setattr(published, "SHOWN", {"tiny": ("Tiny", "one epoch")})
+    monkeypatch.setattr(published_page, "SHOWN", {"tiny": ("Tiny", "one epoch")})
     (tmp_path / "results").mkdir()
     published.main(published.Args(only=("tiny",)))
     text = (tmp_path / "results" / "tiny.json").read_text(encoding="utf-8")
@@ -257,7 +268,7 @@ def test_lists_are_measured_and_shown(tmp_path, monkeypatch):
     monkeypatch.setenv("HASHLIB_NB_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(published, "LISTS", published.LISTS[:1])
     published.measure_lists(published.Args(lists=tmp_path))
-    lines = published.lists_table()
+    lines = published_page.lists_table()
     assert len(lines) == 3
     assert lines[2].startswith("| nuswide_21-train | 30 | 4 |")
     record = artifacts.load_json(tmp_path / "home" / "results" / "stage1-nuswide_21-s0.json")
@@ -293,10 +304,10 @@ def test_a_verdict_names_who_is_ahead_at_each_length_and_what_was_there_to_be_ha
         ("first p", 8): 0.2, ("first p", 16): 0.45, ("oracle", 8): 0.95, ("oracle", 16): 0.96, ("ceiling", 0): 0.92,
     }  # fmt: skip
     rows = [{"method": method, "bits": bits, "map": mean} for (method, bits), mean in scores.items()]
-    assert published.verdict(pd.DataFrame(rows), [8, 16]) == (
+    assert published_page.verdict(pd.DataFrame(rows), [8, 16]) == (
         "Most mAP: decided PPO at 8 (0.700), decided greedy at 16 (0.900); symmetric: thermometer PPO at 8 and 16 "
         "(0.500, 0.600); at one half: PPO at 8 (0.300), first p at 16 (0.450). There to be had: the oracle of the "
         "choice 0.960 with 16 bits, the ceiling 0.920."
     )
     halves = [row for row in rows if row["method"] in ("PPO", "first p")]
-    assert published.verdict(pd.DataFrame(halves), [8, 16]) == "Most mAP: PPO at 8 (0.300), first p at 16 (0.450)."
+    assert published_page.verdict(pd.DataFrame(halves), [8, 16]) == "Most mAP: PPO at 8 (0.300), first p at 16 (0.450)."

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from hashlib_nb import artifacts, candidates, hamming, metrics, plots
-from hashlib_nb.experiments import published, published_figures
+from hashlib_nb.experiments import published, published_figures, published_page
 from tests.experiments.test_published import TINY
 from tests.helpers import ROOT
 
-DRAWN = [name for name in (*published.CURVES, "fashion-mini") if (ROOT / "results" / f"{name}.json").exists()]
+DRAWN = [name for name in (*published_page.CURVES, "fashion-mini") if (ROOT / "results" / f"{name}.json").exists()]
 
 
 @pytest.mark.parametrize("name", DRAWN)
@@ -67,11 +67,10 @@ def test_names_are_few():
 
 
 def test_every_figure_that_the_page_shows_is_of_a_table_and_there():
-    assert {*published.CURVES, *published.PICTURES} <= {*published.TABLES}
-    assert {*published.FREE} <= {*published.PICTURES}
-    assert published.figure_name(published.QUESTIONS, "map_by_length") == "questions_map_by_length"
-    shown = [published.figure_name(name, "map_by_length") for name in published.CURVES]
-    shown += [published.figure_name(name, "nearest") for name in published.FREE]
+    assert {*published_page.CURVES, *published.PICTURES} <= {*published.TABLES}
+    assert {*published_page.FREE} <= {*published.PICTURES}
+    shown = [published_page.figure_name(name, "map_by_length") for name in published_page.CURVES]
+    shown += [published_page.figure_name(name, "nearest") for name in published_page.FREE]
     page = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
     for name in shown:
         assert f"../figures/{name}.png)" in page
