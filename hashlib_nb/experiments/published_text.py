@@ -19,8 +19,8 @@ of several labels a picture, the overlap (Jaccard) of decided and right ones.
 HEADS = """## An output a label, or an output a target bit?
 
 The same rows, trunk and schedule, with the last layer fitted to the labels (*labels*) or to stage 1's target codes
-(*bits*). An encoder of *labels* answers what the target codes ask from its labels' posteriors, label sets weighted by
-how often they occur, and all that follows is the same: levels, decided queries, choice."""
+(*bits*). Of *labels* a posterior of each label set that occurs is made (softmax over the sums of its labels' outputs),
+and of these the answers to what the target codes ask; all that follows is the same: levels, decided queries, choice."""
 AGAINST = """## Other people's codes on the same trunk
 
 Every method is a head on the same frozen features, with the same rows, batches, schedule and number of trials for its
