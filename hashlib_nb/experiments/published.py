@@ -22,7 +22,7 @@ from typing import Any
 
 from hashlib_nb import artifacts, codes, plots
 from hashlib_nb.encoder import Settings
-from hashlib_nb.experiments import ablation, comparison, plan, published_figures, results, rivals, robustness
+from hashlib_nb.experiments import ablation, comparison, plan, published_figures, results, rivals, robustness, tuning
 from hashlib_nb.experiments.published_page import CURVES, QUESTIONS, figure_name, folder, markdown
 
 COCO = ("query=1000", "train=4000", "train_from_database=false", "size=160")
@@ -71,6 +71,9 @@ COMPARISONS = {
 """The same of `hashlib_nb.comparison`."""
 ABLATION = {"ablation-fashion-mini": ablation.Args(lengths=(16,), budgets=(100, 300, 1000), workers=1)}
 """The same of `hashlib_nb.ablation`."""
+TUNED = {"tuning-fashion-mini": tuning.Args(trials=40, seeds=(0, 1), workers=1)}
+"""The same of `hashlib_nb.tuning`."""
+SEARCHES = ((comparison, COMPARISONS), (ablation, ABLATION), (tuning, TUNED))
 LEARNED = "coco18-frozen"
 """The table whose first encoder, of 64 bits, has a row among the hashes."""
 ROBUSTNESS = {"robustness-coco18": robustness.Args(model=Path("MODEL"))}
@@ -107,7 +110,7 @@ def make_tables(args: Args) -> None:
     for name, table in _asked(args, RIVALS).items():
         trials = table.trials and folder() / table.trials.name
         rivals.make_table(replace(_placed(table, name), trials=trials), shown=_shown(table, name))
-    for module, tables in ((comparison, COMPARISONS), (ablation, ABLATION)):
+    for module, tables in SEARCHES:
         for name, table in _asked(args, tables).items():
             module.make_record(_placed(table, name), shown=_shown(table, name))
     for name, table in _asked(args, ROBUSTNESS).items():
@@ -151,7 +154,7 @@ def planned(args: Args) -> plan.Plan:
     for command, tables in {"rivals": RIVALS, "robustness": ROBUSTNESS}.items():
         besides += tuple(f"{name}: not counted, hashlib-nb {command} --plan says it" for name in _asked(args, tables))
     plans = [results.planned(_placed(table, name)) for name, table in asked_tables(args).items()]
-    for module, tables in ((comparison, COMPARISONS), (ablation, ABLATION)):
+    for module, tables in SEARCHES:
         plans += [module.plan_of(table) for table in _asked(args, tables).values()]
     return sum(plans, plan.Plan(besides=besides))
 
@@ -186,7 +189,7 @@ def save_figures(args: Args) -> None:
 
 def main(args: Args) -> None:
     """Make, then show."""
-    there = (*TABLES, *RIVALS, *COMPARISONS, *ABLATION, *ROBUSTNESS)
+    there = (*TABLES, *RIVALS, *COMPARISONS, *ABLATION, *TUNED, *ROBUSTNESS)
     if unknown := [name for name in args.only if name not in there]:
         raise ValueError(f"only names {unknown[0]!r}; there are: {', '.join(there)}")
     for option in ("cifar10", "coco", "lists"):

@@ -18,6 +18,7 @@ from hashlib_nb.experiments import (
     reward_rows,
     rivals,
     robustness,
+    tuning,
     unseen,
 )
 
@@ -304,6 +305,8 @@ def comparison_tables() -> list[str]:
             lines += [f"**{data}**, pool seeds {', '.join(map(str, seeds))}.", "", *comparison.markdown(record), ""]
     for path in sorted(folder().glob("ablation-*.json")):
         lines += [published_text.PARTS, "", *ablation.markdown(artifacts.load_json(path)), ""]
+    for path in sorted(folder().glob("tuning-*.json")):
+        lines += [published_text.TUNED, "", *tuning.markdown(artifacts.load_json(path)), ""]
     return [published_text.SEARCHES, "", *lines] if lines else []
 
 

@@ -613,18 +613,24 @@ def search_seconds(method: str, args: Args, labels: np.ndarray) -> float:
     return (time.process_time() - start) * args.budget / calls
 
 
+def make_record(args: Args, *, shown: Args | None = None) -> dict[str, Any]:
+    """What `run` finds and what made it, written to `args.path`; the command is that of `shown`, else of `args`."""
+    artifacts.check_writable(args.path, artifacts.replaces_json("methods", "command"))
+    about = made_by("tuning", shown or args)
+    about["versions"]["optuna"] = library().__version__
+    record = about | run(args)
+    with artifacts.locked(args.path):
+        artifacts.save_json(args.path, record)
+    return record
+
+
 def main(args: Args) -> None:
     """Tune from the shell; every trial is kept as it is done."""
     library()
     if args.plan:
         plan.show(plan_of(args))
         return
-    artifacts.check_writable(args.path, artifacts.replaces_json("methods", "command"))
-    about = made_by("tuning", args)
-    about["versions"]["optuna"] = library().__version__
-    record = about | run(args)
-    with artifacts.locked(args.path):
-        artifacts.save_json(args.path, record)
+    record = make_record(args)
     print("\n".join(markdown(record)))
     print(f"saved {artifacts.shown(args.path)}; figures: {', '.join(draw(record))}")
 

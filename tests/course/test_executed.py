@@ -276,3 +276,17 @@ def test_copies_in_the_repository_are_small_and_whole_and_a_stale_one_is_told():
     assert sum(sizes.values()) < 6_000_000, sizes
     if stale:
         warnings.warn(f"book/executed/ shows other code than {', '.join(stale)}: make executed", stacklevel=1)
+
+
+def test_copies_in_the_repository_show_the_stored_tables():
+    """A lesson that finds no table makes a small one, which shows one encoder where the page of results has ten."""
+    lessons_with_tables = [lesson for lesson in LESSONS if "results_file" in lesson.path.read_text(encoding="utf-8")]
+    assert len(lessons_with_tables) >= 4
+    for lesson in lessons_with_tables:
+        copy = (executed.KEPT / lesson.path.name).read_text(encoding="utf-8")
+        printed = [
+            "".join(output.get("text", ""))
+            for cell in executed.code_of(nbformat.reads(copy, as_version=4))
+            for output in cell.outputs
+        ]
+        assert not [text for text in printed if "is stored" in text or "results/ has no" in text]

@@ -24,11 +24,12 @@ from hashlib_nb.experiments import (
     results,
     rivals,
     robustness,
+    tuning,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
 STORED = sorted((ROOT / "results").glob("*.json"))
-OTHERS = ("stage1", "questions", "unseen", "rivals", "comparison", "ablation", "robustness")
+OTHERS = ("stage1", "questions", "unseen", "rivals", "comparison", "ablation", "robustness", "tuning")
 TABLES = [path for path in STORED if not path.stem.startswith(OTHERS)]
 QUESTIONS = ROOT / "results" / f"{published_page.QUESTIONS}.json"
 RIVALS = [path for path in STORED if path.stem.startswith("rivals")]
@@ -40,7 +41,7 @@ MADE = {
     path: (module, published_tables[path.stem])
     for module, published_tables in (
         (results, published.TABLES), (rivals, published.RIVALS), (comparison, published.COMPARISONS),
-        (ablation, published.ABLATION), (robustness, published.ROBUSTNESS),
+        (ablation, published.ABLATION), (robustness, published.ROBUSTNESS), (tuning, published.TUNED),
     )
     for path in STORED if path.stem in published_tables
 }  # fmt: skip
@@ -206,6 +207,20 @@ def test_a_stored_comparison_says_what_its_runs_say(path):
     assert {*runs["pool_seed"]} <= {*args.pool_seeds}  # fewer where the last ones are still being made
     assert {*runs["method"]} == {*args.methods}
     assert comparison.judged(record["runs"])["verdicts"] == record["verdicts"]
+
+
+def test_the_stored_study_says_what_its_trials_say():
+    for path in (path for path, (module, _) in MADE.items() if module is tuning):
+        record, args = artifacts.load_json(path), published.TUNED[path.stem]
+        assert [*record["methods"]] == [*args.methods]
+        for found in record["methods"].values():
+            whole = [trial["value"] for trial in found["trials"] if not trial["pruned"] and trial["value"] is not None]
+            assert len(found["trials"]) == args.trials
+            assert found["trials"][0]["settings"] == found["default"]["settings"]
+            assert max(whole) == found["best"]["value"] >= found["default"]["value"]
+            difference = found["difference"]["area"]
+            assert len(difference["by_pool"]) == len(args.reporting_pools)
+            assert difference["mean"] == pytest.approx(np.mean(difference["by_pool"]))
 
 
 def test_the_stored_ablation_says_what_its_cells_say():
