@@ -19,7 +19,7 @@ from __future__ import annotations
 import importlib
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -160,7 +160,8 @@ def alexnet(bits: int, weights: str = "imagenet", weights_path: Path | None = No
     Args:
         bits: k.
         weights: "imagenet" (torchvision's, downloaded once) or "random".
-        weights_path: a state dict of torchvision's AlexNet on disk, instead of the download.
+        weights_path: a state dict of torchvision's AlexNet on disk, instead of the download; or `encoder.safetensors`
+            of an encoder of this package that was fitted whole. All but its last layer is taken.
 
     Raises:
         FileNotFoundError, ValueError: `weights_path` is missing, or holds no AlexNet.
@@ -242,13 +243,23 @@ def _loaded(make: Callable[[], nn.Module], name: str, path: Path, role: str) -> 
                 state = load_file(path)
             else:
                 state = torch.load(path, weights_only=True, map_location="cpu")
-        network.load_state_dict(state)
+        network.load_state_dict(_but_for_last(network, state))
     except Exception as error:  # torch, pickle and safetensors each raise their own for a foreign file
         first = (str(error).splitlines() or [type(error).__name__])[0]
         if "weights_only" in first:  # advice to run what is in the file
             first = "it is no file of weights alone"
         raise ValueError(f"{role}{path} holds no state dict of {NAMES[name]} ({first})") from error
     return network
+
+
+def _but_for_last(network: nn.Module, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """A state dict with the network's own last layer, which is to be replaced; of an encoder with a label head too."""
+    if any(name.startswith("network.") for name in state):  # beside what the head asks
+        state = {name.removeprefix("network."): value for name, value in state.items() if name.startswith("network.")}
+    last = last_layer_of(network)
+    prefix = next(name for name, module in network.named_modules() if module is last) + "."
+    own = {name: value for name, value in network.state_dict().items() if name.startswith(prefix)}
+    return {name: value for name, value in state.items() if not name.startswith(prefix)} | own
 
 
 def _check_sum(path: Path, role: str) -> None:

@@ -39,7 +39,8 @@ class Settings:
     weights: str = "imagenet"
     """first weights of all but alexnet_small: imagenet or random"""
     weights_path: Path | None = None
-    """ImageNet weights on disk, where they cannot be downloaded"""
+    """ImageNet weights on disk, where they cannot be downloaded; or the encoder.safetensors of an encoder that was
+    fitted whole, whose trunk is taken"""
     device: str = "auto"
     """cpu, cuda or auto"""
     precision: str = "auto"

