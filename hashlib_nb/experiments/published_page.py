@@ -82,6 +82,16 @@ def gains(bits: int = 16) -> str:
     return ", ".join(f"{name} {min(points):.1f} to {max(points):.1f} points" for name, points in found.items())
 
 
+def spread_of_splits() -> str:
+    """How many times as far rows of frozen CIFAR-10 spread over splits as over seeds, median over methods and lengths."""
+    tables = [folder() / f"{name}.json" for name in ("cifar10-frozen-splits", "cifar10-frozen")]
+    if not all(path.exists() for path in tables):
+        return "?"
+    splits, seeds = (pd.DataFrame(artifacts.load_json(path)["summary"]) for path in tables)
+    ratios = splits.set_index(["method", "bits"])["map_sd"] / seeds.set_index(["method", "bits"])["map_sd"]
+    return f"{ratios.astype(float).median():.1f}"
+
+
 def map_tables() -> list[str]:
     """mAP by length: a table for each stored file and the thesis' numbers, as lines of markdown."""
     lines = []
@@ -367,7 +377,7 @@ def markdown() -> str:
             *robustness_tables(),
             *lists_table(),
             "",
-            published_text.NOTES.replace("{gains}", gains()),
+            published_text.NOTES.replace("{gains}", gains()).replace("{splits}", spread_of_splits()),
             "",
         ]
     )
