@@ -83,7 +83,7 @@ def gains(bits: int = 16) -> str:
 
 
 def spread_of_splits() -> str:
-    """How many times as far rows of frozen CIFAR-10 spread over splits as over seeds, median over methods and lengths."""
+    """How many times as far rows of frozen CIFAR-10 spread over splits as over seeds: median over rows."""
     tables = [folder() / f"{name}.json" for name in ("cifar10-frozen-splits", "cifar10-frozen")]
     if not all(path.exists() for path in tables):
         return "?"
