@@ -78,7 +78,7 @@ def test_the_start_page_opens_and_its_links_lead_to_the_lessons(lab):
         links = page.locator(".jp-Notebook table a[href*='/files/']")  # JupyterLab has resolved them
         links.first.wait_for(timeout=60_000)
         assert page.url.endswith("/lab/tree/notebooks/00_start.ipynb")
-        assert links.all_inner_texts() == [name for name, _ in LISTED]
+        assert links.all_text_contents() == [name for name, _ in LISTED]
         links.first.click()
         page.get_by_role("tab", name=LISTED[0][1]).wait_for(timeout=30_000)
 
