@@ -25,9 +25,9 @@ os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.envir
 warnings.filterwarnings("ignore", "Object of type <Submitted", SAWarning)
 
 # Every check takes under a second on a laptop; 30 s leave a slow and busy machine its time. An endless loop takes all
-# of them: for thirty submissions with one each, a quarter of an hour. The set-up cell, which is ours, has more: where
-# the package runs for the first time, it compiles its kernels there. The open task's experiment takes seconds where the
-# machine is idle, and is graded by hand.
+# of them in each of its task's two or three cells: for thirty submissions with one each, half an hour or more. The
+# set-up cell, which is ours, has more: where the package runs for the first time, it compiles its kernels there. The
+# open task's experiment takes seconds where the machine is idle, and is graded by hand.
 CELL_SECONDS = 30
 OTHER_SECONDS = {"setup": 300, "experiment": 180}
 

@@ -3,7 +3,8 @@
 `tests/course/assignments/<name>.py` has the half-right submission of an assignment: WRONG gives tasks (by the solution
 cell's grade_id) the body of a plausible mistake, POINTS what every cell of checks must then give. A task that is not in
 WRONG is solved if its checks score anything in POINTS. Two are there whose checks do not: one crashes, and one is no
-Python.
+Python. SLIPS, where a file has them, are more mistakes, which run here without nbgrader: a task, the one cell of checks
+that the mistake costs, and the body.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from textwrap import dedent
+from types import ModuleType
 
 import nbformat
 import pytest
@@ -37,7 +40,7 @@ SHARED = "06_search_baselines_agents"
 """The one assignment of several lessons."""
 QUESTIONS = ("question", "experiment", "report")
 """Graded by hand."""
-SECONDS = 15
+SECONDS = 10
 """What a cell may take here: an endless one takes all of it, and every other one far under a second."""
 SOLUTION = re.compile(r"^ *### BEGIN SOLUTION\n(.*?)\n *### END SOLUTION$", re.DOTALL | re.MULTILINE)
 HIDDEN = re.compile(r"^### BEGIN HIDDEN TESTS\n(.*?)\n### END HIDDEN TESTS$", re.DOTALL | re.MULTILINE)
@@ -65,13 +68,34 @@ def tasks_of(notebook: NotebookNode) -> dict[str, list[str]]:
     return tasks
 
 
-def half_right(name: str) -> tuple[dict[str, str], dict[str, float]]:
-    """WRONG and POINTS of tests/course/assignments/<name>.py, whose name begins with a digit."""
+@cache
+def mistakes(name: str) -> ModuleType:
+    """tests/course/assignments/<name>.py, whose name begins with a digit."""
     path = Path(__file__).parent / "assignments" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"half_right_{name}", path)
+    spec = importlib.util.spec_from_file_location(f"mistakes_{name}", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.WRONG, module.POINTS
+    return module
+
+
+def half_right(name: str) -> tuple[dict[str, str], dict[str, float]]:
+    """WRONG and POINTS of an assignment."""
+    return mistakes(name).WRONG, mistakes(name).POINTS
+
+
+def slips() -> Iterator:
+    """SLIPS of all assignments, as parameters: the assignment, the task, the cell that it costs, the body."""
+    for name in NAMES:
+        for number, slip in enumerate(getattr(mistakes(name), "SLIPS", [])):
+            yield pytest.param(name, *slip, id=f"{slip[1]}-{number}", marks=pytest.mark.xdist_group(name))
+
+
+@cache
+def set_up(name: str) -> Mapping[str, object]:
+    """What an assignment's set-up cell defines."""
+    namespace: dict[str, object] = {}
+    exec(cells_by_id(source(name))["setup"].source, namespace)
+    return namespace
 
 
 def answered(release: NotebookNode, bodies: Mapping[str, str], answers: Mapping[str, str] = {}) -> NotebookNode:
@@ -200,6 +224,19 @@ def test_half_right_gets_its_part(graded):
     assert 0 < sum(points.values()) < sum(graded.full_points.values())
 
 
+@pytest.mark.parametrize(("name", "task", "cost", "body"), list(slips()))
+def test_a_slip_costs_the_cell_that_it_concerns_and_no_other(name, task, cost, body):
+    cells, namespace, said = cells_by_id(source(name)), dict(set_up(name)), {}
+    exec(SOLUTION.sub(lambda _: body.rstrip("\n"), cells[task].source), namespace)
+    for tests in tasks_of(source(name))[task]:
+        try:
+            exec(cells[tests].source, namespace)
+        except AssertionError as error:
+            said[tests] = str(error)
+    assert [*said] == [cost], said
+    assert said[cost], "a check that fails says why"
+
+
 @pytest.mark.slow
 def test_a_crash_and_a_syntax_error_cost_their_tasks_alone_and_are_shown(graded):
     """What the other tasks of the same submission score, the test before has seen."""
@@ -256,7 +293,7 @@ def test_shape(name):
     for task, tests in tasks.items():
         assert len(SOLUTION.findall(cells[task].source)) == cells[task].source.count("### BEGIN SOLUTION") == 1
         assert task in {node.name for node in ast.parse(cells[task].source).body if isinstance(node, ast.FunctionDef)}
-        assert tests, f"{task} has no checks"
+        assert len(tests) >= 2, f"{task} is all or nothing: one slip would cost all of its points"
         for test in tests:
             hidden = HIDDEN.findall(cells[test].source)
             visible = HIDDEN.sub("", cells[test].source)
