@@ -29,7 +29,7 @@ POINTS = {
     "average_precision_tests": 0.0,
     "average_precision_edge_tests": 0.0,
     "expected_ap_tests": 0.0,
-    "expected_ap_edge_tests": 0.0,
+    "expected_ap_edge_tests": 1.0,
     "bracket_tests": 1.0,
     "bracket_distance_tests": 0.0,
     "bracket_order_tests": 1.0,
@@ -41,6 +41,20 @@ SLIPS = [
         "hamming_distances_edge_tests",
         """\
     return query @ (1 - database).T + (1 - query) @ database.T
+""",
+    ),
+    # 0 / 0 for an item that is alone at its distance
+    (
+        "expected_ap",
+        "expected_ap_edge_tests",
+        """\
+    total, before, hits_before = 0.0, 0, 0
+    with np.errstate(invalid="ignore"):
+        for n, p in zip(counts, hits):
+            for i in range(1, n + 1):
+                total += p / n * (hits_before + 1 + (i - 1) * (p - 1) / (n - 1)) / (before + i)
+            before, hits_before = before + n, hits_before + p
+    return total / hits_before if hits_before else np.nan
 """,
     ),
     # counts what is not relevant

@@ -33,5 +33,5 @@ POINTS = {
     "optimality_gap_tests": 0.0,
     "optimality_gap_edge_tests": 0.0,
     "paired_interval_tests": 0.0,
-    "paired_interval_edge_tests": 0.0,
+    "paired_interval_edge_tests": 1.0,
 }
