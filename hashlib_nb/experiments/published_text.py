@@ -22,7 +22,7 @@ The same rows, trunk and schedule, with the last layer fitted to the labels (*la
 (*bits*). Of *labels* a posterior of each label set that occurs is made (softmax over the sums of its labels' outputs),
 and of these the answers to what the target codes ask; all that follows is the same: levels, decided queries, choice.
 Such an encoder tells label sets apart better by far, as overlap and ceilings say, and codes gain nothing by it. So
-with several labels a picture it is not the network that limits a code, but what stage 1 has its bits ask."""
+with several labels a picture it is not the network that limits a code, but what bits and a count of them can say."""
 AGAINST = """## Other people's codes on the same trunk
 
 Every method is a head on the same frozen features, with the same rows, batches, schedule and number of trials for its
