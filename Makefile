@@ -43,7 +43,7 @@ figures: $(INSTALLED) ## take the figures of the last run over into figures/, wh
 check: lint ## check the code and run the quick tests (2 minutes): while working
 	$(PYTEST) -m "not slow and not process and not course"
 
-test: lint ## check the code and the notebooks, then run every test (12 minutes)
+test: lint ## check the code and the notebooks, then run every test (20 minutes)
 	$(PYTEST) --durations 10
 
 torture: $(INSTALLED) ## the fuzz and the kills at length: every malformed line in a process, 40 kills, 2,000 saves (an hour)
