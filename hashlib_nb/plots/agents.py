@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from hashlib_nb.plots.base import VALUES, legend_above, line, style, styled, subplots
+from hashlib_nb.plots.base import VALUES, legend_above, line, panel_grid, style, styled, subplots
 
 TIMES = {
     1e-5: "10 µs", 1e-3: "1 ms", 0.1: "0.1 s", 1: "1 s", 10: "10 s", 60: "1 min", 3600: "1 h", 86400: "1 day",
@@ -93,18 +93,15 @@ def exchanges(masks: np.ndarray, values: Mapping[str, np.ndarray], measured: Map
 
     Args:
         masks: {0,1} [n, k], written beside the dots.
-        values: for each of at least two panels [n], the dots' shades, on one scale for all.
+        values: for each panel [n], the dots' shades, on one scale for all.
         measured: for each panel bool [n], dots that get a ring.
     """
-    rows = -(-len(values) // 2)
-    fig, panels = subplots(6.2, 2.2 * rows, rows, 2, squeeze=False)
+    fig, panels = panel_grid(len(values), 2, 6.2, 2.2)
     angles = np.linspace(0, 2 * np.pi, len(masks), endpoint=False)
     x, y = np.sin(angles), np.cos(angles)
     low, high = (edge([each.min() if edge is min else each.max() for each in values.values()]) for edge in (min, max))
     joined = np.argwhere(np.triu(masks.astype(int) @ masks.T == masks[0].sum() - 1))
-    for ax in panels.flat[len(values) :]:
-        ax.remove()
-    for ax, (title, shades) in zip(panels.flat, values.items(), strict=False):
+    for ax, (title, shades) in zip(panels, values.items(), strict=True):
         for a, b in joined:
             ax.plot(x[[a, b]], y[[a, b]], color="0.85", linewidth=0.7, zorder=1)
         rings = np.where(measured[title], 1.8, 0.0)

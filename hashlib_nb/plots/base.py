@@ -161,6 +161,27 @@ def subplots(width: float, height: float, *shape: int, **options: Any) -> tuple[
     return fig, fig.subplots(*shape, **options)
 
 
+def panel_grid(
+    number: int, columns: int, width: float, height: float, *, above: float = 0, **options: Any
+) -> tuple[Figure, np.ndarray]:
+    """A figure with so many panels, at most `columns` beside each other, and the panels in a flat array.
+
+    Args:
+        number: of panels.
+        columns: most in a row.
+        width: of the figure, in inches.
+        height: of a row.
+        above: what the figure is higher than its rows.
+        options: of `Figure.subplots`.
+    """
+    columns = min(columns, number)
+    rows = -(-number // columns)
+    fig, grid = subplots(width, above + height * rows, rows, columns, squeeze=False, **options)
+    for ax in grid.flat[number:]:
+        ax.remove()
+    return fig, grid.flat[:number]
+
+
 @styled
 def _png(fig: Figure) -> bytes:
     fig.draw_without_rendering()

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 
-from hashlib_nb.plots.base import RANGE, legend_above, line, style, styled, subplots
+from hashlib_nb.plots.base import RANGE, legend_above, line, panel_grid, style, styled, subplots
 from hashlib_nb.plots.selection import above_own_map
 
 
@@ -128,12 +128,7 @@ def chosen_shares(shares: Mapping[str, np.ndarray], bit_map: np.ndarray) -> Figu
 
 def _panels(names: Mapping[str, object]) -> tuple[Figure, np.ndarray]:
     """A figure with one panel a name, at most two beside each other, and the panels in a flat array."""
-    columns = min(2, len(names))
-    rows = -(-len(names) // columns)
-    fig, panels = subplots(6.8 if columns == 2 else 5.0, 0.8 + 2.3 * rows, rows, columns, squeeze=False)
-    for ax in panels.flat[len(names) :]:
-        ax.remove()
-    return fig, panels.flat[: len(names)]
+    return panel_grid(len(names), 2, 6.8 if len(names) > 1 else 5.0, 2.3, above=0.8)
 
 
 def _plain_numbers(ax: Axes) -> None:

@@ -10,7 +10,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
-from hashlib_nb.plots.base import legend_above, style, styled, subplots
+from hashlib_nb.plots.base import legend_above, panel_grid, style, styled, subplots
 
 COLUMNS = 4
 """Panels of `slices` beside each other, at most."""
@@ -53,14 +53,10 @@ def slices(
         logs: settings with a logarithmic axis.
         default: the value of each setting where nobody sets it, in the first of the trials.
     """
-    columns = min(COLUMNS, len(values))
-    rows = -(-len(values) // columns)
-    fig, panels = subplots(6.8, 0.7 + 1.5 * rows, rows, columns, squeeze=False, sharey=True)
-    for ax in panels.flat[len(values) :]:
-        ax.remove()
+    fig, panels = panel_grid(len(values), COLUMNS, 6.8, 1.5, above=0.7, sharey=True)
     kinds = {"whole trials": (whole, {"color": style("PPO")["color"], "linewidth": 0})}
     kinds["ended early"] = (~whole, {"facecolor": "none", "edgecolor": "0.5", "linewidth": 0.8})
-    for number, (ax, (name, found)) in enumerate(zip(panels.flat, values.items(), strict=False)):
+    for number, (ax, (name, found)) in enumerate(zip(panels, values.items(), strict=True)):
         found = np.asarray(found, dtype=float)
         for label, (among, look) in kinds.items():
             if among.any():
@@ -75,7 +71,7 @@ def slices(
         if isinstance(default[name], bool):
             ax.set(xticks=(0, 1), xticklabels=("false", "true"), xlim=(-0.5, 1.5))
         ax.set_xlabel(name)
-        if number % columns == 0:
+        if number % COLUMNS == 0:
             ax.set_ylabel("area")
     legend_above(fig)
     return fig
