@@ -23,7 +23,7 @@ from typing import Any
 from hashlib_nb import artifacts, codes, plots
 from hashlib_nb.encoder import Settings
 from hashlib_nb.experiments import ablation, comparison, plan, published_figures, results, rivals, robustness, tuning
-from hashlib_nb.experiments.published_page import CURVES, QUESTIONS, figure_name, folder, markdown
+from hashlib_nb.experiments.published_page import CURVES, QUESTIONS, figure_name, folder, markdown, stored
 
 COCO = ("query=1000", "train=4000", "train_from_database=false", "size=160")
 PHOTOGRAPHS = results.Args(lengths=(8, 16, 32, 48, 64))
@@ -63,7 +63,8 @@ RIVALS = {
     ),
 }
 """The same of `hashlib_nb.rivals`; they follow the tables that they take their settings from. MODEL is the folder of
-cifar10-tuned's first encoder."""
+`TUNED_TRUNK`'s first encoder."""
+TUNED_TRUNK = "cifar10-tuned"
 SEARCHED = comparison.Args(
     pools=("thermometer", "symmetric"),
     lengths=(16,),
@@ -85,6 +86,7 @@ ABLATION = {"ablation-fashion-mini": ablation.Args(lengths=(16,), budgets=(100, 
 TUNED = {"tuning-fashion-mini": tuning.Args(trials=40, seeds=(0, 1), workers=1)}
 """The same of `hashlib_nb.tuning`."""
 SEARCHES = ((comparison, COMPARISONS), (ablation, ABLATION), (tuning, TUNED))
+"""What makes the records of these tables, and the tables."""
 LEARNED = "coco18-frozen"
 """The table whose first encoder, of 64 bits, has a row among the hashes."""
 ROBUSTNESS = {"robustness-coco18": robustness.Args(model=Path("MODEL"))}
@@ -121,17 +123,23 @@ def make_tables(args: Args) -> None:
     for name, table in _asked(args, RIVALS).items():
         trials, settings = table.trials and folder() / table.trials.name, table.settings
         if settings.weights_path is not None:
-            setup = replace(TABLES["cifar10-tuned"], root=table.root).setup(seed=0)
-            setup.codes()  # fits the encoder where it is missing
-            settings = replace(settings, weights_path=setup.folder / settings.weights_path.name)
+            settings = replace(
+                settings, weights_path=_first_model(TUNED_TRUNK, table.root) / settings.weights_path.name
+            )
         rivals.make_table(replace(_placed(table, name), trials=trials, settings=settings), shown=_shown(table, name))
     for module, tables in SEARCHES:
         for name, table in _asked(args, tables).items():
             module.make_record(_placed(table, name), shown=_shown(table, name))
     for name, table in _asked(args, ROBUSTNESS).items():
-        setup = replace(TABLES[LEARNED], root=table.root).setup(seed=0)
-        setup.codes()  # fits the encoder where it is missing
-        robustness.make_record(replace(_placed(table, name), model=setup.folder), shown=_shown(table, name))
+        model = _first_model(LEARNED, table.root)
+        robustness.make_record(replace(_placed(table, name), model=model), shown=_shown(table, name))
+
+
+def _first_model(name: str, root: Path | None) -> Path:
+    """Folder of a table's first encoder, which is fitted where it is missing."""
+    setup = replace(TABLES[name], root=root).setup(seed=0)
+    setup.codes()
+    return setup.folder
 
 
 def _placed(table: Any, name: str) -> Any:
@@ -195,8 +203,8 @@ def save_figures(args: Args) -> None:
         CURVES, published_figures.map_by_length
     )
     for name, draw in drawn.items():
-        if (path := folder() / f"{name}.json").exists():
-            plots.save_fig(draw(artifacts.load_json(path)), figure_name(name, "map_by_length"))
+        if record := stored(name):
+            plots.save_fig(draw(record), figure_name(name, "map_by_length"))
     for name, table in _asked(replace(args, only=()), {name: TABLES[name] for name in PICTURES}).items():
         setup = table.setup(seed=0)
         plots.save_fig(published_figures.nearest_pictures(setup), figure_name(name, "nearest"))

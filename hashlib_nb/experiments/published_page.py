@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -68,39 +69,50 @@ def folder() -> Path:
     return artifacts.project_root() / "results"
 
 
+def stored(name: str) -> dict[str, Any] | None:
+    """The record of a table in `folder`; None where it is not stored."""
+    path = folder() / f"{name}.json"
+    return artifacts.load_json(path) if path.exists() else None
+
+
+def _stored_like(pattern: str) -> list[dict[str, Any]]:
+    """The records of all tables whose names are like this, by name."""
+    return [artifacts.load_json(path) for path in sorted(folder().glob(f"{pattern}.json"))]
+
+
+def _summary(record: Mapping[str, Any]) -> pd.DataFrame:
+    """Means over seeds; the deviation of a single seed, which is null in the file, is NaN."""
+    return pd.DataFrame(record["summary"]).astype({"map_sd": float})
+
+
 def gains(bits: int = 16) -> str:
     """From where to where greedy's bits are ahead of random ones over all stored tables, in points of mAP, by kind."""
     kinds = {"": "at one half", "thermometer ": "thermometer", "decided ": "decided thermometer"}
     found: dict[str, list[float]] = {}
-    for path in (folder() / f"{table}.json" for table in SHOWN):
-        if path.exists():
-            means = pd.DataFrame(artifacts.load_json(path)["summary"]).set_index(["method", "bits"])["map"]
-            for kind, name in kinds.items():
-                if (f"{kind}greedy", bits) in means.index:
-                    points = 100 * (means[f"{kind}greedy", bits] - means[f"{kind}random", bits])
-                    found.setdefault(name, []).append(points)
+    for record in filter(None, map(stored, SHOWN)):
+        means = _summary(record).set_index(["method", "bits"])["map"]
+        for kind, name in kinds.items():
+            if (f"{kind}greedy", bits) in means.index:
+                points = 100 * (means[f"{kind}greedy", bits] - means[f"{kind}random", bits])
+                found.setdefault(name, []).append(points)
     return ", ".join(f"{name} {min(points):.1f} to {max(points):.1f} points" for name, points in found.items())
 
 
 def spread_of_splits() -> str:
     """How many times as far rows of frozen CIFAR-10 spread over splits as over seeds: median over rows."""
-    tables = [folder() / f"{name}.json" for name in ("cifar10-frozen-splits", "cifar10-frozen")]
-    if not all(path.exists() for path in tables):
+    records = [stored(name) for name in ("cifar10-frozen-splits", "cifar10-frozen")]
+    if None in records:
         return "?"
-    splits, seeds = (pd.DataFrame(artifacts.load_json(path)["summary"]) for path in tables)
-    ratios = splits.set_index(["method", "bits"])["map_sd"] / seeds.set_index(["method", "bits"])["map_sd"]
-    return f"{ratios.astype(float).median():.1f}"
+    splits, seeds = (_summary(record).set_index(["method", "bits"])["map_sd"] for record in records)
+    return f"{(splits / seeds).median():.1f}"
 
 
 def map_tables() -> list[str]:
     """mAP by length: a table for each stored file and the thesis' numbers, as lines of markdown."""
     lines = []
     for name, (data, encoder) in SHOWN.items():
-        path = folder() / f"{name}.json"
-        if path.exists():
-            record = artifacts.load_json(path)
-            summary = pd.DataFrame(record["summary"]).astype({"map_sd": float})  # null of a single seed becomes NaN
-            lengths = record["args"]["lengths"]
+        if record := stored(name):
+            summary, lengths = _summary(record), record["args"]["lengths"]
             rows = [*_rows(summary, lengths), *_of_the_thesis(record["args"]["dataset"], lengths)]
             table = results.markdown_table(("method", *_columns(lengths)), rows)
             lines += [
@@ -214,32 +226,31 @@ def heads_tables() -> list[str]:
     """What an output a label does beside an output a target bit, as lines of markdown."""
     lines = []
     for labels, bits in HEADS.items():
-        paths = {"labels": folder() / f"{labels}.json", "bits": folder() / f"{bits}.json"}
-        if all(path.exists() for path in paths.values()):
-            records = {head: artifacts.load_json(path) for head, path in paths.items()}
-            lengths = records["bits"]["args"]["lengths"]
-            summaries = {
-                head: pd.DataFrame(record["summary"]).astype({"map_sd": float}) for head, record in records.items()
-            }
-            rows = []
-            for method in (*BESIDE_HEADS, *results.CEILINGS):
-                for head, summary in summaries.items():
-                    cells = [
-                        _mean(row) for _, row in summary[summary["method"] == method].sort_values("bits").iterrows()
-                    ]
-                    if cells:
-                        cells = cells * len(lengths) if results.of_one_length(method) else cells
-                        rows.append([f"{method}, {head}", *cells])
-            overlap = {
-                head: np.mean([about["label_overlap"] for about in record["experiments"]])
-                for head, record in records.items()
-            }
-            said = (
-                f"Overlap of decided and right labels {overlap['labels']:.3f} by labels, {overlap['bits']:.3f} by bits."
-            )
-            lines += [f"**{SHOWN[bits][0]}.** {_heads_verdict(summaries, lengths)} {said}", ""]
-            lines += [*results.markdown_table(("method, outputs", *_columns(lengths)), rows), ""]
+        records = {"labels": stored(labels), "bits": stored(bits)}
+        if None in records.values():
+            continue
+        lengths = records["bits"]["args"]["lengths"]
+        summaries = {head: _summary(record) for head, record in records.items()}
+        overlaps = [
+            f"{np.mean([about['label_overlap'] for about in record['experiments']]):.3f} by {head}"
+            for head, record in records.items()
+        ]
+        said = f"{_heads_verdict(summaries, lengths)} Overlap of decided and right labels {', '.join(overlaps)}."
+        table = results.markdown_table(("method, outputs", *_columns(lengths)), _heads_rows(summaries, lengths))
+        lines += [f"**{SHOWN[bits][0]}.** {said}", "", *table, ""]
     return [published_text.HEADS, "", *lines] if lines else []
+
+
+def _heads_rows(summaries: Mapping[str, pd.DataFrame], lengths: Sequence[int]) -> list[list[str]]:
+    """Rows of both heads, those of a method beneath each other."""
+    rows = []
+    for method in (*BESIDE_HEADS, *results.CEILINGS):
+        for head, summary in summaries.items():
+            part = summary[summary["method"] == method].sort_values("bits")
+            cells = [_mean(row) for _, row in part.iterrows()]
+            if cells:
+                rows.append([f"{method}, {head}", *(cells * len(lengths) if results.of_one_length(method) else cells)])
+    return rows
 
 
 def _heads_verdict(summaries: Mapping[str, pd.DataFrame], lengths: Sequence[int]) -> str:
@@ -260,28 +271,26 @@ def rivals_tables() -> list[str]:
     """Other people's codes on one trunk, as lines of markdown."""
     lines = []
     for name, words in RIVALS_SHOWN.items():
-        path = folder() / f"{name}.json"
-        if path.exists():
-            record = artifacts.load_json(path)
+        if record := stored(name):
             lines += [f"**{words}.** {rivals.verdict(record)}", "", *rivals.markdown(record)]
     return [published_text.AGAINST, "", *lines] if lines else []
 
 
 def reward_rows_tables() -> list[str]:
     """Who should pay for a choice, and what a last layer should be fitted to, as lines of markdown."""
-    path = folder() / f"{REWARD_ROWS}.json"
-    return [published_text.PAYING, "", *reward_rows.markdown(artifacts.load_json(path)), ""] if path.exists() else []
+    record = stored(REWARD_ROWS)
+    return [published_text.PAYING, "", *reward_rows.markdown(record), ""] if record else []
 
 
 def unseen_tables() -> list[str]:
     """Retrieval of classes that nothing was fitted to, as lines of markdown."""
-    records = [artifacts.load_json(path) for path in sorted(folder().glob("unseen-*.json"))]
+    records = _stored_like("unseen-*")
     return [*unseen.markdown(records), ""] if records else []
 
 
 def lists_table() -> list[str]:
     """What stage 1 makes of the published lists, means over seeds, as lines of markdown."""
-    records = [artifacts.load_json(path) for path in sorted(folder().glob("stage1-*.json"))]
+    records = _stored_like("stage1-*")
     if not records:
         return []
     columns = ("list", "rows", "concepts", "label sets", "above the bound", "distinct codes", "codes a set")
@@ -300,8 +309,7 @@ def lists_table() -> list[str]:
 
 def robustness_tables() -> list[str]:
     """Perceptual hashes under attack, as lines of markdown."""
-    paths = sorted(folder().glob("robustness-*.json"))
-    lines = [line for path in paths for line in (*robustness.markdown(artifacts.load_json(path)), "")]
+    lines = [line for record in _stored_like("robustness-*") for line in (*robustness.markdown(record), "")]
     return [published_text.ATTACKED, "", *lines] if lines else []
 
 
@@ -309,22 +317,20 @@ def comparison_tables() -> list[str]:
     """PPO against the other searches, as lines of markdown."""
     lines = []
     for name, data in COMPARED.items():
-        path = folder() / f"{name}.json"
-        if path.exists():
-            record = artifacts.load_json(path)
+        if record := stored(name):
             seeds = sorted({row["pool_seed"] for row in record["runs"]})
             lines += [f"**{data}**, pool seeds {', '.join(map(str, seeds))}.", "", *comparison.markdown(record), ""]
-    for path in sorted(folder().glob("ablation-*.json")):
-        lines += [published_text.PARTS, "", *ablation.markdown(artifacts.load_json(path)), ""]
-    for path in sorted(folder().glob("tuning-*.json")):
-        lines += [published_text.TUNED, "", *tuning.markdown(artifacts.load_json(path)), ""]
+    for record in _stored_like("ablation-*"):
+        lines += [published_text.PARTS, "", *ablation.markdown(record), ""]
+    for record in _stored_like("tuning-*"):
+        lines += [published_text.TUNED, "", *tuning.markdown(record), ""]
     return [published_text.SEARCHES, "", *lines] if lines else []
 
 
 def questions_found() -> pd.DataFrame | None:
     """Means over seeds of what `hashlib-nb questions` found; None where it is not stored."""
-    path = folder() / f"{QUESTIONS}.json"
-    return questions.summarize(artifacts.load_json(path)["rows"]) if path.exists() else None
+    record = stored(QUESTIONS)
+    return questions.summarize(record["rows"]) if record else None
 
 
 def questions_tables() -> list[str]:
