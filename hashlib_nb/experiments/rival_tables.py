@@ -114,7 +114,24 @@ def markdown(record: Mapping[str, Any]) -> list[str]:
         for name in REFERENCES
         for _, row in reference[reference["method"] == name].tail(1).iterrows()
     ]
-    return [*lines, f"For comparison: {'; '.join(said)}.", "", *printed(about["dataset"], lengths)]
+    return [
+        *lines,
+        f"For comparison: {'; '.join(said)}.",
+        "",
+        *paid(record["rows"]),
+        *printed(about["dataset"], lengths),
+    ]
+
+
+def paid(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What held-out rows paid for the bits that were kept, beside the test's word, where the rows say it."""
+    found = pd.DataFrame([row for row in rows if "reward" in row])
+    said = [
+        f"*{kind}* {part['reward'].min():.3f} to {part['reward'].max():.3f} where the test says "
+        f"{part['map'].min():.3f} to {part['map'].max():.3f}"
+        for kind, part in (found.groupby("kind", sort=False) if len(found) else ())
+    ]
+    return [f"Held-out rows paid for the bits that were kept: {'; '.join(said)}.", ""] if said else []
 
 
 def _cell(by_row: pd.DataFrame, name: str, kind: str, bits: int) -> str:
@@ -156,10 +173,12 @@ def verdict(record: Mapping[str, Any]) -> str:
 def printed(dataset: str, lengths: Sequence[int]) -> list[str]:
     """What the thesis prints of a data set, as lines of markdown."""
     lines = []
-    for table in (name for name in PRINTED if name.split(",")[0] == dataset):
+    for table, by_method in PRINTED.items():
+        if table.split(",")[0] != dataset or not any(bits in by for by in by_method.values() for bits in lengths):
+            continue
         cells = [
             [title(name) if name in baselines.names() else name, *(f"{by[b]:.3f}" if b in by else "" for b in lengths)]
-            for name, by in PRINTED[table].items()
+            for name, by in by_method.items()
         ]
         lines += [
             f"*Printed in the thesis ({table.partition(', ')[2] or 'AlexNet'}, tuned on a GPU; mAP@54,000)*", "",

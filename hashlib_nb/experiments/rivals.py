@@ -261,7 +261,10 @@ def stored_trials(args: Args) -> list[dict]:
 
 
 def measured(data: Data, name: str, settings: Mapping[str, Any], code_length: int) -> dict[str, np.ndarray]:
-    """Average precision of a method's codes, float64 [3, q] in the order of `metrics.TIES`, by kind and bits."""
+    """Average precision of a method's codes, float64 [3, q] in the order of `metrics.TIES`, by kind and bits.
+
+    Beside it what held-out rows paid for thermometer bits, a number each ("paid/" before kind and bits).
+    """
     longest = code_length == max(data.args.lengths)
     lengths = list(data.args.lengths) if longest else []
 
@@ -291,7 +294,7 @@ def scores(data: Data, query: np.ndarray, database: np.ndarray) -> np.ndarray:
 
 
 def thermometer_scores(data: Data, said: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """`scores` of thermometer bits that greedy keeps, by kind and bits.
+    """`scores` of thermometer bits that greedy keeps, by kind and bits, and what the held-out rows paid for them.
 
     Levels are quantiles of the held-out outputs. A class' code is the majority of its held-out rows, where there are
     `LEAST_ROWS`; a decided query takes the one that differs least from its own bits, all candidates counted.
@@ -332,8 +335,10 @@ def thermometer_scores(data: Data, said: Mapping[str, np.ndarray]) -> dict[str, 
             continue
         reward = pool.reward(n_queries=len(labels), seed=data.seed)
         # Greedy's first p bits are what it keeps of p.
-        kept = pool.named(selectors.select(None, None, max(lengths), method="greedy", reward=reward, seed=data.seed))
-        found |= {f"{kind}/{n_bits}": scores(data, *pool.test_codes(kept.bits[:n_bits])) for n_bits in lengths}
+        kept = selectors.select(None, None, max(lengths), method="greedy", reward=reward, seed=data.seed).bits
+        for n_bits in lengths:
+            found[f"{kind}/{n_bits}"] = scores(data, *pool.test_codes(pool.searched[kept[:n_bits]]))
+            found[f"paid/{kind}/{n_bits}"] = np.array(reward.of_bits(kept[:n_bits]))
     return found
 
 
@@ -475,13 +480,14 @@ def _as_rows(found: Mapping[str, np.ndarray], seed: int, name: str, precisions: 
     """A row for each kind and length; adds the queries' average precision to `precisions`."""
     about = {key: float(found[key]) for key in ("cpu_seconds", "accuracy") if key in found}
     for key, each in found.items():
-        if key in about:
+        if key in about or key.startswith("paid/"):
             continue
         kind, _, bits = key.rpartition("/")
         means = dict(zip(metrics.TIES, np.nanmean(each, axis=1).tolist(), strict=True))
         row = {"method": name or kind, "kind": kind if name else "reference", "bits": int(bits), "seed": seed}
         precisions[row["method"], row["kind"], row["bits"], seed] = each[0]
-        yield row | {"map": means["expected"], **{ties: means[ties] for ties in metrics.TIES[1:]}} | about
+        row |= {"map": means["expected"], **{ties: means[ties] for ties in metrics.TIES[1:]}} | about
+        yield row | ({"reward": float(paid)} if (paid := found.get(f"paid/{key}")) is not None else {})
 
 
 def say_plan(args: Args) -> None:

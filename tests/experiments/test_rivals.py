@@ -145,8 +145,32 @@ def test_the_table_says_every_method_and_what_the_thesis_printed(record):
     text = "\n".join(rivals.markdown(json.loads(json.dumps(made))))
     for name in ARGS.methods:
         assert text.count(f"| {baselines.method(name).TITLE} |") >= len(rivals.KINDS)
-    assert "Printed in the thesis" in text
-    assert "0.749" not in text  # 64 bits were not asked for
+    assert "Held-out rows paid for the bits that were kept: *thermometer*" in text
+    assert "Printed in the thesis" not in text  # it prints none of these lengths
+    assert [line for line in rivals.printed("cifar10", [64]) if "Printed" in line] == [
+        "*Printed in the thesis (AlexNet, tuned on a GPU; mAP@54,000)*"
+    ]
+    assert "0.749" in "\n".join(rivals.printed("cifar10", [48, 64]))
+    assert "VGG-19" in "\n".join(rivals.printed("cifar10", [48, 64]))
+
+
+def test_what_held_out_rows_paid_is_their_map_with_each_of_them_left_out_in_turn(data):
+    rng = np.random.default_rng(0)
+    said = {part: rng.normal(size=(len(data.labels(part)), 3)).astype(np.float32) for part in ("query", "database")}
+    said["held"] = rng.normal(size=(len(data.held), 3)).astype(np.float32)
+    one = replace(data, args=replace(ARGS, lengths=(1,)))
+    found = rivals.thermometer_scores(one, said)
+    bits = rivals.thermometer.bits(said["held"], rivals.thermometer.quantiles(said["held"], rivals.LEVELS))
+    labels, of_bit = data.labels("train")[data.held], []
+    for column in bits.T:
+        paid = []
+        for i in range(len(labels)):
+            others = np.arange(len(labels)) != i
+            if (labels[others] @ labels[i] > 0).any():
+                pair = column[i, None, None], column[others, None]
+                paid += metrics.average_precision(*pair, labels[None, i], labels[others]).tolist()
+        of_bit.append(np.mean(paid))
+    assert found["paid/thermometer/1"] == pytest.approx(max(of_bit), abs=1e-12)
 
 
 def test_a_run_that_was_cut_off_goes_on_from_its_files(record, home, monkeypatch):
