@@ -12,7 +12,7 @@ __version__ = "0.2.0"
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 if sys.argv[:1] == ["-m"]:  # Python says so while it looks for a module of this package that it is to run
-    from hashlib_nb.machine.ends import quiet_imports
+    from hashlib_nb.machine import quiet_imports
 
     quiet_imports()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-from hashlib_nb.machine.ends import ending
+from hashlib_nb.machine import ending
 
 COMMANDS = {
     "datasets": ("datasets.__main__", "check a dataset's split before anything is fitted to it"),

@@ -32,14 +32,15 @@ from typing import IO, Any
 
 import numpy as np
 
-from hashlib_nb.machine.ends import CommandError, ending
-from hashlib_nb.machine.files import (
+from hashlib_nb.machine import (
+    CommandError,
     NotRegularError,
     WriteError,
     absolute,
     atomic,
     check_regular,
     check_writable,
+    ending,
     expanded,
     locked,
     or_dropped,

@@ -35,8 +35,7 @@ from tqdm.auto import tqdm
 
 from hashlib_nb import artifacts, checks, datasets
 from hashlib_nb.hamming import MAX_BITS, check_labels
-from hashlib_nb.machine import threads
-from hashlib_nb.machine.numba_cache import CACHE
+from hashlib_nb.machine import CACHE, threads
 
 LITERAL = {"lr": 1.0, "init_scale": 1.0, "finish_sweeps": 0}
 """The thesis' recipe as we read it: Adam at 1.0, which is printed, from W ~ N(0, 1), which is usual; then the sign."""

@@ -6,7 +6,7 @@ import numba
 import numpy as np
 
 from hashlib_nb.codes import LabelSets
-from hashlib_nb.machine.numba_cache import CACHE
+from hashlib_nb.machine import CACHE
 
 
 def sweeps(groups: LabelSets, code_length: int, number: int, seed: int = 0) -> tuple[np.ndarray, list[float]]:

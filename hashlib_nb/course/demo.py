@@ -20,7 +20,7 @@ from hashlib_nb import ppo, selection, selectors
 from hashlib_nb.artifacts import project_root, run
 from hashlib_nb.candidates import THESIS, Candidates, Options
 from hashlib_nb.experiments import results
-from hashlib_nb.search.page import Choice, Collection
+from hashlib_nb.search import page
 
 if TYPE_CHECKING:
     from traitlets.config import Config
@@ -50,7 +50,7 @@ TODAY = "today: PPO"
 
 def load(
     setup: Setup, n_bits: int, options: Options | None = None, *, total_episodes: int = ppo.Args.total_episodes
-) -> Collection:
+) -> page.Collection:
     """What the page searches: logits, class codes, encoder and kept bits of one run; what is missing is made first.
 
     Beside the choices that `options` ask for stand two of the thesis' setting, outputs at one half: PPO's, and all.
@@ -67,25 +67,25 @@ def load(
     options = options or Options()
     made, pool = setup.codes(progress=False), setup.candidates(options)
 
-    def choose(name: str, options: Options) -> Choice:
-        return Choice.of(setup.select(name, n_bits, options, total_episodes=total_episodes))
+    def choose(name: str, options: Options) -> page.Choice:
+        return page.Choice.of(setup.select(name, n_bits, options, total_episodes=total_episodes))
 
     choices = {selectors.METHODS[name].title: choose(name, options) for name in results.SEARCHES}
     choices["random"] = _random(pool, n_bits, setup.seed)
     thesis = replace(THESIS, reward_codes=options.reward_codes)
     if options != thesis:
         choices[TODAY] = choose("ppo", thesis)
-    choices["today: all outputs"] = Choice(np.arange(setup.code_length))
+    choices["today: all outputs"] = page.Choice(np.arange(setup.code_length))
     logits = made.arrays["query_logits"], made.arrays["database_logits"]
     today = TODAY if TODAY in choices else ""
-    return Collection(setup.splits, *logits, choices, setup.encoder(), made.classes, options.decided, today)
+    return page.Collection(setup.splits, *logits, choices, setup.encoder(), made.classes, options.decided, today)
 
 
-def _random(pool: Candidates, n_bits: int, seed: int) -> Choice:
+def _random(pool: Candidates, n_bits: int, seed: int) -> page.Choice:
     """So many of the candidates that differ, drawn at random."""
     bits = np.flatnonzero(selection.random_masks(pool.k, n_bits, 1, seed)[0])
     bits = bits if pool.ids is None else pool.ids[bits]
-    return Choice(bits) if pool.outputs is None else Choice(pool.outputs[bits], pool.thresholds[bits])
+    return page.Choice(bits) if pool.outputs is None else page.Choice(pool.outputs[bits], pool.thresholds[bits])
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from hashlib_nb import artifacts
 from hashlib_nb.datasets._folders import passed_over
 from hashlib_nb.datasets._pictures import Pictures, check_size, in_threads, screen
 from hashlib_nb.datasets._splits import Pool, Split
-from hashlib_nb.machine.files import printable
+from hashlib_nb.machine import printable
 
 
 def pool_of_files(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hashlib_nb.datasets._decode import suffixes
-from hashlib_nb.machine.files import printable
+from hashlib_nb.machine import printable
 
 SHOWN = 8
 """Reasons that a sentence names, the most frequent ones."""

@@ -17,7 +17,7 @@ from hashlib_nb.datasets._pictures import Pictures, decode, faults, in_threads
 from hashlib_nb.datasets._splits import PARTS
 from hashlib_nb.datasets.lists import FILES, read_lines
 from hashlib_nb.datasets.registry import load, loader
-from hashlib_nb.machine.files import printable
+from hashlib_nb.machine import printable
 
 SHOWN = 3
 """Examples of each finding."""

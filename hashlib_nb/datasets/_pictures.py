@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from hashlib_nb import artifacts, checks
 from hashlib_nb.datasets._decode import PictureError, decode, suffixes
 from hashlib_nb.datasets._folders import counted, ending
-from hashlib_nb.machine.files import printable
+from hashlib_nb.machine import printable
 
 MOST_SIDE = 2**13
 """Largest height and width that pictures are decoded to, 201 MB each."""

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hashlib_nb.machine.files import printable
+from hashlib_nb.machine import printable
 
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 """How texts of two bytes a letter begin, such as those that Excel calls Unicode."""

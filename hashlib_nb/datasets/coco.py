@@ -18,7 +18,7 @@ from hashlib_nb.datasets._draw import Counts, draw_at_random
 from hashlib_nb.datasets._files import pool_of_files
 from hashlib_nb.datasets._splits import Pool, Splits
 from hashlib_nb.datasets._tables import read_json
-from hashlib_nb.machine.files import printable
+from hashlib_nb.machine import printable
 
 SOURCE = "https://cocodataset.org"
 LICENSE = "annotations CC BY 4.0; each picture under the Flickr license that its annotation names"

@@ -21,7 +21,7 @@ from hashlib_nb.datasets._files import class_folders, pool_of_files
 from hashlib_nb.datasets._folders import unused
 from hashlib_nb.datasets._splits import Pool, Splits
 from hashlib_nb.datasets._tables import read_csv
-from hashlib_nb.machine.files import printable
+from hashlib_nb.machine import printable
 
 TABLE = "labels.csv"
 HALVES = ("train", "test")

@@ -14,7 +14,7 @@ import numpy as np
 
 from hashlib_nb.hamming.kernels import add_distances, set_first_bins
 from hashlib_nb.hamming.lanes import LANES, add, broadcast, load, store, sum_of, swap
-from hashlib_nb.machine.numba_cache import CACHE
+from hashlib_nb.machine import CACHE
 
 BYTE_MAX = np.iinfo(np.uint8).max
 """Most items that one weighted item may stand for in `count_flipped`, which counts in bytes."""

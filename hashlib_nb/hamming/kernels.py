@@ -10,7 +10,7 @@ import numba
 import numpy as np
 
 from hashlib_nb.hamming.lanes import popcount
-from hashlib_nb.machine.numba_cache import CACHE
+from hashlib_nb.machine import CACHE
 
 
 @numba.njit(cache=CACHE)

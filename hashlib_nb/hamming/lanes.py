@@ -14,7 +14,7 @@ from numba.core import cgutils
 from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic, models, register_model
 
-from hashlib_nb.machine.numba_cache import CACHE
+from hashlib_nb.machine import CACHE
 
 LANES = 8
 """64-bit words in a vector: one AVX-512 register, two of AVX2, four of NEON; LLVM splits it as the machine needs."""

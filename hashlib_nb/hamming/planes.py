@@ -34,7 +34,7 @@ from hashlib_nb.hamming.lanes import (
     swap,
     xor,
 )
-from hashlib_nb.machine.numba_cache import CACHE
+from hashlib_nb.machine import CACHE
 
 BLOCK = 64 * LANES
 """Items of a plane."""

@@ -16,7 +16,7 @@ import numba
 import numpy as np
 
 from hashlib_nb.hamming.lanes import LANES, add, at_most, broadcast, last_zeros, load, popcount, popcounts, smaller, xor
-from hashlib_nb.machine.numba_cache import CACHE
+from hashlib_nb.machine import CACHE
 
 GROUP = 8 * LANES
 """Items whose distances are looked at together: eight vectors."""

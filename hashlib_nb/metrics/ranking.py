@@ -23,7 +23,7 @@ import numpy as np
 
 from hashlib_nb import checks, hamming
 from hashlib_nb.hamming import Counted, Histograms, Pairs, histograms
-from hashlib_nb.machine.numba_cache import CACHE
+from hashlib_nb.machine import CACHE
 
 TIES = ("expected", "pessimistic", "optimistic")
 DENOMINATORS = ("min(R,N)", "R", "hits")

@@ -20,7 +20,7 @@ import tyro
 
 from hashlib_nb import artifacts, checks
 from hashlib_nb.artifacts import ArtifactError, printable, shown
-from hashlib_nb.machine.ends import sentence
+from hashlib_nb.machine import sentence
 from hashlib_nb.search.fingerprints import (
     GAP,
     RADIUS,
