@@ -45,7 +45,7 @@ TRIALS = Path("results", "rivals-cifar10.json")
 """Where the settings of other people's methods come from, for every data set."""
 ELSEWHERE = rivals.Args(dataset="coco", options=COCO, lengths=(16, 64), trials=TRIALS, settings=FROZEN.settings)
 RIVALS = {
-    "rivals-cifar10": rivals.Args(dataset="cifar10", seeds=(0,), settings=CIFAR10.settings),
+    "rivals-cifar10": rivals.Args(dataset="cifar10", settings=CIFAR10.settings),
     "rivals-coco18": ELSEWHERE,
     "rivals-coco18-no-person": replace(ELSEWHERE, options=(*COCO, "exclude=person")),
     "rivals-unseen-cifar10": rivals.Args(

@@ -158,7 +158,8 @@ def verdict(record: Mapping[str, Any]) -> str:
         for sign, verb in ((1, "behind"), (-1, "ahead of")):
             names = [title(r["rival"]) for r in rows if r["p"] < 0.05 and sign * r["difference"] > 0]
             words += f" Surely {verb} the thesis (outputs, Holm): {', '.join(names) or 'none'}."
-    order = {name: by for name, by in PRINTED.get(about["dataset"], {}).items() if longest in by}
+    same = {} if about.get("n_unseen") else PRINTED.get(about["dataset"], {})
+    order = {name: by for name, by in same.items() if longest in by}
     outputs = found[(found["kind"] == KINDS[0]) & (found["bits"] == longest)].set_index("method")["mean"]
     order = {name.replace("HashGAN", "hashgan_pairs"): by[longest] for name, by in order.items()}
     both = [name for name in order if name in outputs.index]

@@ -152,6 +152,10 @@ def test_the_table_says_every_method_and_what_the_thesis_printed(record):
     ]
     assert "0.749" in "\n".join(rivals.printed("cifar10", [48, 64]))
     assert "VGG-19" in "\n".join(rivals.printed("cifar10", [48, 64]))
+    known = made | {"args": {"lengths": [64], "dataset": "cifar10"}}
+    assert "Printed in the thesis" in "\n".join(rivals.markdown(known))
+    of_unseen = made | {"args": {"lengths": [64], "dataset": "cifar10", "n_unseen": 3}}
+    assert "Printed in the thesis" not in "\n".join(rivals.markdown(of_unseen))
 
 
 def test_what_held_out_rows_paid_is_their_map_with_each_of_them_left_out_in_turn(data):
