@@ -114,13 +114,8 @@ def markdown(record: Mapping[str, Any]) -> list[str]:
         for name in REFERENCES
         for _, row in reference[reference["method"] == name].tail(1).iterrows()
     ]
-    return [
-        *lines,
-        f"For comparison: {'; '.join(said)}.",
-        "",
-        *paid(record["rows"]),
-        *printed(about["dataset"], lengths),
-    ]
+    lines += [f"For comparison: {'; '.join(said)}.", "", *paid(record["rows"])]
+    return lines if about.get("n_unseen") else lines + printed(about["dataset"], lengths)  # which are of seen classes
 
 
 def paid(rows: Sequence[Mapping[str, Any]]) -> list[str]:
