@@ -22,8 +22,18 @@ from typing import Any
 
 from hashlib_nb import artifacts, codes, plots
 from hashlib_nb.encoder import Settings
-from hashlib_nb.experiments import ablation, comparison, plan, published_figures, results, rivals, robustness, tuning
-from hashlib_nb.experiments.published_page import CURVES, QUESTIONS, figure_name, folder, markdown, stored
+from hashlib_nb.experiments import (
+    ablation,
+    comparison,
+    plan,
+    published_figures,
+    results,
+    reward_rows,
+    rivals,
+    robustness,
+    tuning,
+)
+from hashlib_nb.experiments.published_page import CURVES, QUESTIONS, REWARD_ROWS, figure_name, folder, markdown, stored
 
 COCO = ("query=1000", "train=4000", "train_from_database=false", "size=160")
 PHOTOGRAPHS = results.Args(lengths=(8, 16, 32, 48, 64))
@@ -87,6 +97,8 @@ TUNED = {"tuning-fashion-mini": tuning.Args(trials=40, seeds=(0, 1), workers=1)}
 """The same of `hashlib_nb.tuning`."""
 SEARCHES = ((comparison, COMPARISONS), (ablation, ABLATION), (tuning, TUNED))
 """What makes the records of these tables, and the tables."""
+PAYING = {REWARD_ROWS: reward_rows.Args()}
+"""The same of `hashlib_nb.reward_rows`."""
 LEARNED = "coco18-frozen"
 """The table whose first encoder, of 64 bits, has a row among the hashes."""
 ROBUSTNESS = {"robustness-coco18": robustness.Args(model=Path("MODEL"))}
@@ -130,6 +142,8 @@ def make_tables(args: Args) -> None:
     for module, tables in SEARCHES:
         for name, table in _asked(args, tables).items():
             module.make_record(_placed(table, name), shown=_shown(table, name))
+    for name, table in _asked(args, PAYING).items():
+        reward_rows.make_record(_placed(table, name), shown=_shown(table, name))
     for name, table in _asked(args, ROBUSTNESS).items():
         model = _first_model(LEARNED, table.root)
         robustness.make_record(replace(_placed(table, name), model=model), shown=_shown(table, name))
@@ -174,7 +188,7 @@ def _asked(args: Args, tables: dict) -> dict:
 def planned(args: Args) -> plan.Plan:
     """What all tables that `make_tables` makes want made; what several want, once."""
     besides = () if args.lists is None else ("lists: stage 1 on each, not counted",)
-    for command, tables in {"rivals": RIVALS, "robustness": ROBUSTNESS}.items():
+    for command, tables in {"rivals": RIVALS, "robustness": ROBUSTNESS, "reward_rows": PAYING}.items():
         besides += tuple(f"{name}: not counted, hashlib-nb {command} --plan says it" for name in _asked(args, tables))
     plans = [results.planned(_placed(table, name)) for name, table in asked_tables(args).items()]
     for module, tables in SEARCHES:

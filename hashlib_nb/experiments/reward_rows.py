@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -312,24 +312,30 @@ def markdown(record: dict) -> list[str]:
     ]
 
 
-def main(args: Args) -> None:
-    """Compare from the shell; what the fits that are done have found is saved after each."""
+def make_record(args: Args, *, shown: Args | None = None) -> dict[str, Any]:
+    """Compare, and write the JSON after each fit; `shown` are the arguments as it should say them, None for `args`."""
     artifacts.check_writable(args.path, artifacts.replaces_json("rows", "command"))
     record = earlier(args.path, args)
     rows = [] if record is None else record["rows"]
     if rows:
         print(f"{len(rows)} rows are in {artifacts.shown(args.path)}")
-    if args.plan:
-        say_plan(args, rows)
-        return
-    about = made_by("reward_rows", args)
+    record = made_by("reward_rows", shown or args) | {"rows": rows}
 
     def save() -> None:
         with artifacts.locked(args.path):
-            artifacts.save_json(args.path, about | {"rows": rows})
+            artifacts.save_json(args.path, record)
 
     make_rows(args, rows, save)
-    print(summarize(rows).round(4).to_string(index=False))
+    return record
+
+
+def main(args: Args) -> None:
+    """Compare from the shell; what the fits that are done have found is saved after each."""
+    if args.plan:
+        found = earlier(args.path, args)
+        say_plan(args, [] if found is None else found["rows"])
+        return
+    print(summarize(make_record(args)["rows"]).round(4).to_string(index=False))
     print(f"saved {artifacts.shown(args.path)}")
 
 

@@ -22,6 +22,7 @@ from hashlib_nb.experiments import (
     published_page,
     questions,
     results,
+    reward_rows,
     rivals,
     robustness,
     tuning,
@@ -29,7 +30,7 @@ from hashlib_nb.experiments import (
 
 ROOT = Path(__file__).resolve().parents[2]
 STORED = sorted((ROOT / "results").glob("*.json"))
-OTHERS = ("stage1", "questions", "unseen", "rivals", "comparison", "ablation", "robustness", "tuning")
+OTHERS = ("stage1", "questions", "unseen", "rivals", "comparison", "ablation", "robustness", "tuning", "reward-rows")
 TABLES = [path for path in STORED if not path.stem.startswith(OTHERS)]
 QUESTIONS = ROOT / "results" / f"{published_page.QUESTIONS}.json"
 RIVALS = [path for path in STORED if path.stem.startswith("rivals")]
@@ -42,6 +43,7 @@ MADE = {
     for module, published_tables in (
         (results, published.TABLES), (rivals, published.RIVALS), (comparison, published.COMPARISONS),
         (ablation, published.ABLATION), (robustness, published.ROBUSTNESS), (tuning, published.TUNED),
+        (reward_rows, published.PAYING),
     )
     for path in STORED if path.stem in published_tables
 }  # fmt: skip
