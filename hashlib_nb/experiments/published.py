@@ -226,7 +226,7 @@ def save_figures(args: Args) -> None:
 
 def main(args: Args) -> None:
     """Make, then show."""
-    there = (*TABLES, *RIVALS, *COMPARISONS, *ABLATION, *TUNED, *ROBUSTNESS)
+    there = (*TABLES, *RIVALS, *COMPARISONS, *ABLATION, *TUNED, *PAYING, *ROBUSTNESS)
     if unknown := [name for name in args.only if name not in there]:
         raise ValueError(f"only names {unknown[0]!r}; there are: {', '.join(there)}")
     for option in ("cifar10", "coco", "lists"):

@@ -121,6 +121,12 @@ def test_every_stored_table_has_its_command_and_its_title(paths, listed, shown):
     assert {path.stem for path in paths} <= {*listed} == {*shown}
 
 
+def test_every_stored_table_can_be_asked_for_by_its_name():
+    with pytest.raises(ValueError, match="there are: ") as refused:
+        published.main(published.Args(only=("nothing",)))
+    assert {path.stem for path in MADE} <= {*str(refused.value).partition("there are: ")[2].split(", ")}
+
+
 def test_the_thesis_numbers_stand_beside_those_of_its_pictures_with_what_differs_in_the_same_line(monkeypatch):
     monkeypatch.setenv("HASHLIB_NB_HOME", str(ROOT))
     text = "\n".join(published_page.map_tables())
