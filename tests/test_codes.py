@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hashlib_nb import artifacts, codes, datasets
-from hashlib_nb.codes import LITERAL, LabelSets, infer_codes
+from hashlib_nb.codes import LITERAL, LabelSets, infer_codes, inference
 from tests.helpers import assert_same, refusal, run_main, run_python
 
 
@@ -234,7 +234,7 @@ def test_annealing_keeps_its_residual(allowance):
     groups, z, residual = sweep_state(0)
     before, order = z.copy(), np.random.default_rng(0).permutation(z.size)
     allowances = np.full(z.size, allowance, np.float32)
-    codes._anneal_sweep(z, residual, groups.share.astype(np.float32), order, allowances)
+    inference._anneal_sweep(z, residual, groups.share.astype(np.float32), order, allowances)
     np.testing.assert_array_equal(residual, z.T @ z - 7 * groups.similarity)
     assert set(np.unique(z)) <= {-1, 1}
     if np.isinf(allowance):  # nothing is accepted, or each bit is flipped once
@@ -258,7 +258,7 @@ def test_a_flip_changes_the_objective_by_what_annealing_predicts(seed, data):
     for margin, accepted in ((-1e-3, False), (1e-3, True)):  # the kernel accepts what lies below its allowance
         tried, left = z.copy(), residual.copy()
         allowance = np.full(1, predicted + margin, np.float32)
-        codes._anneal_sweep(tried, left, groups.share.astype(np.float32), np.array([visit]), allowance)
+        inference._anneal_sweep(tried, left, groups.share.astype(np.float32), np.array([visit]), allowance)
         np.testing.assert_array_equal(tried, flipped if accepted else z)
 
 

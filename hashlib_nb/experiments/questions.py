@@ -32,7 +32,7 @@ from hashlib_nb import artifacts, candidates, checks, datasets, hamming, metrics
 from hashlib_nb.baselines import random_codes
 from hashlib_nb.candidates import Candidates, Options
 from hashlib_nb.encoder import ImageCodes, Settings, Setup
-from hashlib_nb.experiments import plan, results
+from hashlib_nb.experiments import plan, result_codes, results
 from hashlib_nb.experiments.provenance import made_by
 from hashlib_nb.selection import MOST
 from hashlib_nb.thermometer import HALF, ClassCodes
@@ -219,7 +219,7 @@ def _references(args: Args, setup: Setup, made: ImageCodes, seed: int) -> Iterat
     pool, splits = setup.candidates(), setup.splits
     labels = splits.query.labels, splits.database.labels
     for n_bits in args.lengths:
-        value = pool.test_map(results.oracle(pool, n_bits, seed).bits)
+        value = pool.test_map(result_codes.oracle(pool, n_bits, seed).bits)
         yield {"study": "references", "what": "oracle", "bits": n_bits, "map": value}
         coins = random_codes(len(made.query) + len(made.database), n_bits, seed)
         value = metrics.mean_average_precision(coins[: len(made.query)], coins[len(made.query) :], *labels)

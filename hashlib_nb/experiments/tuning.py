@@ -17,10 +17,8 @@ from __future__ import annotations
 import json
 import math
 import time
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -38,64 +36,30 @@ from hashlib_nb.experiments.provenance import made_by
 from hashlib_nb.experiments.result_tables import markdown_table
 from hashlib_nb.scale import Where, in_workers, pool
 from hashlib_nb.selection import MOST, Reward, Search, random_masks
-from hashlib_nb.selectors import METHODS, generation_size
+from hashlib_nb.selectors import METHODS
 
 if TYPE_CHECKING:
     import optuna
+from hashlib_nb.experiments.studies import (
+    IS_JOURNAL,
+    SPACES,
+    Range,
+    default_settings,
+    distributions,
+    finished,
+    importances,
+    library,
+    storage,
+    study_of,
+    trial_row,
+)
 
-
-@dataclass(frozen=True)
-class Range:
-    """Numbers that a setting may have: whole ones where both ends are."""
-
-    low: float
-    """The smallest."""
-    high: float
-    """The largest."""
-    log: bool = False
-    """Whether they are drawn evenly on a logarithmic scale."""
-
-
-SPACES: dict[str, dict[str, Range | tuple]] = {
-    "ppo": {
-        "learning_rate": Range(1e-4, 1e-2, log=True),
-        "anneal_lr": (True, False),
-        "episodes": Range(4, 64, log=True),
-        "update_epochs": Range(1, 10),
-        "minibatches": Range(1, 8),
-        "entropy_weight": Range(1e-3, 0.3, log=True),
-        "new_subsets": Range(0.0, 1.0),
-        "restarts": Range(0.0, 1.0),
-        "dropped": Range(1, 16),
-        "hidden": Range(32, 512, log=True),
-        "clip": Range(0.05, 0.5),
-        "gae_lambda": Range(0.8, 1.0),
-    },
-    "cem": {
-        "size": Range(5, 200, log=True),
-        "elite": Range(0.05, 0.5),
-        "smoothing": Range(0.0, 0.9),
-    },
-    "annealing": {
-        "start": Range(0.01, 3.0, log=True),
-        "end": Range(1e-4, 1.0, log=True),
-        "subsets": Range(2, 100, log=True),
-    },
-}
-"""For each method what its trials may set, of `Method.settings`: a `Range`, or the values themselves."""
-BY_BUDGET = {("cem", "size"): generation_size}
-"""Settings whose default follows the budget."""
 CHANCE_SUBSETS = 1000
 """Random subsets whose mean reward is 0 on the scale of `area`."""
-PRUNED_BELOW = 0.1
-"""p of the Wilcoxon test below which a trial ends early."""
 TIMED_CALLS = 64
 """Calls of the searches that `--plan` times."""
 MEASURES = ("area", "reward", "test_map")
 """What is measured of a search: see `area`; the best reward, and how its bits retrieve the test pictures."""
-
-IS_JOURNAL = artifacts.replaces_lines(r'\{"op_code":.*')
-"""Whether an existing file is a journal of Optuna's."""
 
 
 @dataclass(frozen=True)
@@ -253,64 +217,6 @@ def measured(
 # --- trials ---
 
 
-def default_settings(method: str, budget: int) -> dict[str, Any]:
-    """The values that the settings of a method's space have where nobody sets them, at a budget."""
-    known = METHODS[method].settings
-    return {name: BY_BUDGET.get((method, name), lambda _, name=name: known[name])(budget) for name in SPACES[method]}
-
-
-def library() -> Any:
-    """Optuna, told to be quiet.
-
-    Raises:
-        ValueError: it is not installed.
-    """
-    checks.packages("tuning", "optuna>=5,<6")
-    import optuna  # here, since no other command needs it
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-    return optuna
-
-
-def distributions(space: Mapping[str, Range | tuple]) -> dict[str, optuna.distributions.BaseDistribution]:
-    """A space in Optuna's words."""
-    of = library().distributions
-
-    def one(values: Range | tuple) -> optuna.distributions.BaseDistribution:
-        if isinstance(values, tuple):
-            return of.CategoricalDistribution(values)
-        whole = isinstance(values.low, int) and isinstance(values.high, int)
-        return (of.IntDistribution if whole else of.FloatDistribution)(values.low, values.high, log=values.log)
-
-    return {name: one(values) for name, values in space.items()}
-
-
-@contextmanager
-def storage(path: Path) -> Iterator[optuna.storages.JournalStorage]:
-    """The journal at `path`, held by this process alone; a line that a dying computer cut short is taken away.
-
-    Raises:
-        WriteError: another process is at work on it.
-        ValueError: it is no place to write to, or no journal.
-    """
-    optuna = library()
-    artifacts.check_writable(path, IS_JOURNAL)
-    with artifacts.locked(path, seconds=1):
-        whole = path.read_bytes() if path.exists() else b""
-        if not whole.endswith(b"\n"):
-            with artifacts.atomic(path) as partial:
-                partial.write_bytes(whole[: whole.rfind(b"\n") + 1])
-        try:
-            backend = optuna.storages.journal.JournalFileBackend(str(path))
-            found = optuna.storages.JournalStorage(backend)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise artifacts.ArtifactError(
-                f"{artifacts.shown(path)} is damaged or no journal of trials; remove it or name another with --study"
-            ) from error
-        yield found
-
-
 def about_study(args: Args, method: str) -> dict[str, Any]:
     """What trials depend on beside the candidates' codes, JSON-able; studies with other such settings are not mixed."""
     names = ("dataset", "pool", "n_bits", "budget", "tuning_pools", "seeds", "seed", "folds")
@@ -320,44 +226,6 @@ def about_study(args: Args, method: str) -> dict[str, Any]:
         name: asdict(values) if isinstance(values, Range) else values for name, values in SPACES[method].items()
     }
     return json.loads(json.dumps(about))
-
-
-def study_of(journal: optuna.storages.JournalStorage, path: Path, method: str, about: dict) -> optuna.Study:
-    """The study of a method in a journal, a new one where there is none; trials that died with their run have failed.
-
-    Args:
-        journal: an open one.
-        path: its file.
-        method: a name in `SPACES`.
-        about: what the trials depend on, as JSON gives it back.
-
-    Raises:
-        ValueError: the study there is of other settings.
-    """
-    optuna = library()
-    pruner = optuna.pruners.WilcoxonPruner(p_threshold=PRUNED_BELOW)
-    study = optuna.create_study(
-        study_name=method, storage=journal, direction="maximize", load_if_exists=True, pruner=pruner
-    )
-    stored = study.user_attrs.get("about", {})
-    common = {name: about[name] for name in about if name in stored}
-    if {name: stored[name] for name in common} != common:
-        raise ValueError(
-            f"{artifacts.shown(path)} has a study of {method} with other settings "
-            f"({artifacts.differences({name: stored[name] for name in common}, common)}); name another with --study"
-        )
-    if stored.keys() != about.keys():
-        study.set_user_attr("about", stored | about)
-    for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
-        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-    return study
-
-
-def finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
-    """Trials that have come to a value, and those whose settings the method refused; not those that died."""
-    states = library().trial.TrialState
-    kept = [trial for trial in study.get_trials(deepcopy=False) if trial.state in (states.COMPLETE, states.FAIL)]
-    return [trial for trial in kept if trial.state == states.COMPLETE or "refused" in trial.user_attrs]
 
 
 def tune(
@@ -456,19 +324,6 @@ def reported(
     return np.reshape(kept["found"], (len(on), len(args.seeds), len(MEASURES)))
 
 
-def importances(study: optuna.Study) -> dict[str, float]:
-    """How much each setting matters for being among the best tenth of trials, shares that add up to 1, largest first.
-
-    PED-ANOVA (Watanabe, Bansal and Hutter 2023). Nothing where trials are too few, or all alike.
-    """
-    optuna = library()
-    complete = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
-    if len({trial.value for trial in complete}) < 2:
-        return {}
-    found = optuna.importance.get_param_importances(study, evaluator=optuna.importance.PedAnovaImportanceEvaluator())
-    return {} if not all(map(math.isfinite, found.values())) else {name: float(each) for name, each in found.items()}
-
-
 def result(study: optuna.Study, on: Sequence[Scaled], args: Args, submit: Callable[..., Future]) -> dict[str, Any]:
     """What a table says of a method: defaults, best settings, their difference on other pools, importances, trials."""
     default, best = finished(study)[0], study.best_trial
@@ -484,15 +339,7 @@ def result(study: optuna.Study, on: Sequence[Scaled], args: Args, submit: Callab
         mean, low, high, verdict = interval(by_pool)
         ends = {name: float(end) if math.isfinite(end) else None for name, end in (("low", low), ("high", high))}
         about["difference"][measure] = {"mean": float(mean), **ends, "verdict": verdict, "by_pool": by_pool.tolist()}
-    return about | {"importances": importances(study), "trials": [*map(row, finished(study))]}
-
-
-def row(trial: optuna.trial.FrozenTrial) -> dict[str, Any]:
-    """A trial in a table: its areas are by the number of the search, pools outermost."""
-    about = {"trial": trial.number, "value": trial.value, "pruned": trial.user_attrs.get("pruned", False)}
-    about |= {"refused": trial.user_attrs.get("refused"), "seconds": trial.duration.total_seconds()}
-    return about | {"settings": trial.params, "areas": {str(each): trial.intermediate_values[each]
-                                                        for each in sorted(trial.intermediate_values)}}  # fmt: skip
+    return about | {"importances": importances(study), "trials": [*map(trial_row, finished(study))]}
 
 
 def markdown(record: Mapping[str, Any]) -> list[str]:

@@ -109,9 +109,9 @@ def _queries(args: Args, index: Index) -> tuple[list[Path], np.ndarray]:
     codes = [code_of_hex(text, index.n_bits)[None] for text in args.hex]
     if not args.pictures:
         return [], np.concatenate(codes)
-    from hashlib_nb.search import encode  # brings in torch, which a search by codes does not need
+    from hashlib_nb.search import encode, find_pictures  # brings in torch, which a search by codes does not need
 
-    paths = encode.find_pictures(args.pictures)
+    paths = find_pictures(args.pictures)
     model = args.model or index.model
     index.check_model(origin_of(model))
     classes = classes_of(model) if args.decided else None

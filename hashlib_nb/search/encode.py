@@ -9,7 +9,6 @@ Results go to the standard output, and what is said about them to the standard e
 
 from __future__ import annotations
 
-import os
 import platform
 import sys
 import time
@@ -25,7 +24,7 @@ from tqdm.auto import tqdm
 
 from hashlib_nb import artifacts, checks, hamming, scale, thermometer
 from hashlib_nb.artifacts import printable
-from hashlib_nb.datasets import Pictures, in_threads, passed_over, suffixes, walk
+from hashlib_nb.datasets import Pictures, in_threads
 from hashlib_nb.machine import threads
 from hashlib_nb.scale import Where
 from hashlib_nb.search.contents import Content, content_of
@@ -35,6 +34,7 @@ from hashlib_nb.search.origin import Origin, hex_of, origin_of
 if TYPE_CHECKING:
     from hashlib_nb.encoder import Encoder
     from hashlib_nb.thermometer import ClassCodes
+from hashlib_nb.search.paths import find_pictures
 
 OnError = Literal["raise", "skip"]
 CHUNK = 512
@@ -43,43 +43,6 @@ BATCH = 64
 """Pictures that the network gets at a time in a worker, so that codes do not depend on how the work is cut."""
 LARGEST = 1_000_000
 """Pictures in a part, at most: what a worker that dies has lost."""
-
-
-def find_pictures(paths: Sequence[Path]) -> list[Path]:
-    """The files among `paths` and the pictures in the folders among them, each once, a folder's in the order of names.
-
-    Folders are searched with all that lies in them, for files with a picture's ending; hidden ones are left out. What
-    else lies there is counted on the standard error.
-
-    Raises:
-        FileNotFoundError: a path that does not exist.
-        ValueError: no path, a pipe or a device, or a folder without any picture.
-    """
-    if not paths:
-        raise ValueError("pictures is empty; name files or folders of pictures")
-    found: dict[str, Path] = {}
-    for path in map(Path, paths):
-        for file in _in_folder(path) if path.is_dir() else [path]:
-            if not file.exists():
-                raise FileNotFoundError(
-                    f"pictures: {printable(file)} does not exist; name files or folders of pictures"
-                )
-            if not file.is_file():
-                raise ValueError(f"pictures: {printable(file)} is no regular file; name files or folders of pictures")
-            found.setdefault(os.path.abspath(file), file)
-    return list(found.values())
-
-
-def _in_folder(folder: Path) -> list[Path]:
-    found = walk(folder)
-    if said := passed_over(found.others, folder):
-        print(said, file=sys.stderr)
-    if not found.pictures:
-        raise ValueError(
-            f"pictures: {printable(folder)} has no file that ends in {', '.join(sorted(suffixes()))}"
-            + (f" ({said})" if said else "")
-        )
-    return found.pictures
 
 
 def load_encoder(model: Path, device: str = "auto") -> Encoder:

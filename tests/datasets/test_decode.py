@@ -15,7 +15,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageOps
 
 from hashlib_nb.datasets import PictureError, Pictures, _decode, decode, suffixes
-from hashlib_nb.search.encode import find_pictures
+from hashlib_nb.search import find_pictures
 from hashlib_nb.search.page import read_upload
 
 RNG = np.random.default_rng(0)

@@ -13,7 +13,7 @@ from hashlib_nb import datasets
 from hashlib_nb.datasets import __main__ as command
 from hashlib_nb.datasets import _folders, passed_over, walk
 from hashlib_nb.datasets._lint import lint
-from hashlib_nb.search.encode import find_pictures
+from hashlib_nb.search import find_pictures
 from tests.helpers import draw, run_main
 
 

@@ -19,7 +19,7 @@ from hashlib_nb.candidates import THESIS, Options
 from hashlib_nb.course import lessons as run_course
 from hashlib_nb.datasets import Splits, split_by_class
 from hashlib_nb.encoder import Settings, image_codes
-from hashlib_nb.experiments import results
+from hashlib_nb.experiments import result_codes, results
 from hashlib_nb.experiments.results import Args
 from hashlib_nb.thermometer import ClassCodes
 
@@ -135,7 +135,7 @@ def test_the_oracle_has_what_greedy_finds_on_the_test_pictures(made):
         metrics.mean_average_precision(queries, database, arrays["query_labels"], arrays["database_labels"], bits=[bit])
         for bit in (pool.ids if pool.ids is not None else range(pool.k))
     )
-    assert pool.test_map(results.oracle(pool, 1).bits) == pytest.approx(best)
+    assert pool.test_map(result_codes.oracle(pool, 1).bits) == pytest.approx(best)
 
 
 def test_ceilings_rank_by_the_posteriors(made):
@@ -356,7 +356,7 @@ def test_a_label_head_answers_for_every_length_without_another_fit(monkeypatch, 
     setup = args.setup(0)
     made = setup.codes()
     sides = ClassCodes.of(results.direct_setup(setup, 4).targets(), made.arrays["train_labels"]).codes
-    query, database = results.direct_codes(setup, 4)
+    query, database = result_codes.direct_codes(setup, 4)
     np.testing.assert_array_equal(query, made.posteriors("query") @ sides > made.posteriors("query") @ (1 - sides))
     assert query.shape[1] == database.shape[1] == 4
     found = row_of(Made(tmp_path, None, rows, []), method="direct", bits=4)

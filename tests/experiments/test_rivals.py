@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hashlib_nb import artifacts, baselines, datasets, metrics
+from hashlib_nb import artifacts, baselines, datasets, metrics, thermometer
 from hashlib_nb.baselines import registry
 from hashlib_nb.encoder import Settings
-from hashlib_nb.experiments import rivals
+from hashlib_nb.experiments import rival_scores, rivals
 from hashlib_nb.experiments.rivals import Args, Data
 from tests.experiments.test_results import load_tiny, tiny_splits
 from tests.scale.jobs import dasks_threads
@@ -108,11 +108,11 @@ def test_a_decided_query_takes_the_majority_code_of_a_class_with_enough_rows():
     held[0, 0] = 0  # one of five differs
     held[11:] = 1  # two rows make no class
     queries = np.array([[1, 1, 0, 0, 0, 0], [1, 1, 1, 1, 1, 1], [0, 0, 0, 1, 1, 0]], np.uint8)
-    found = rivals._decided(queries, held, labels)
+    found = rival_scores._decided(queries, held, labels)
     assert found[0].tolist() == [1, 1, 1, 0, 0, 0]
     assert found[2].tolist() == [0, 0, 0, 1, 1, 1]
     assert found[1].tolist() != [1] * 6
-    assert rivals._decided(queries, held[11:], labels[11:]) is None
+    assert rival_scores._decided(queries, held[11:], labels[11:]) is None
 
 
 def test_differences_are_paired_by_seed_and_query_and_corrected_by_holm():
@@ -163,8 +163,8 @@ def test_what_held_out_rows_paid_is_their_map_with_each_of_them_left_out_in_turn
     said = {part: rng.normal(size=(len(data.labels(part)), 3)).astype(np.float32) for part in ("query", "database")}
     said["held"] = rng.normal(size=(len(data.held), 3)).astype(np.float32)
     one = replace(data, args=replace(ARGS, lengths=(1,)))
-    found = rivals.thermometer_scores(one, said)
-    bits = rivals.thermometer.bits(said["held"], rivals.thermometer.quantiles(said["held"], rivals.LEVELS))
+    found = rival_scores.thermometer_scores(one, said)
+    bits = thermometer.bits(said["held"], thermometer.quantiles(said["held"], thermometer.LEVELS))
     labels, of_bit = data.labels("train")[data.held], []
     for column in bits.T:
         paid = []

@@ -17,13 +17,13 @@ import numpy as np
 import pytest
 
 from hashlib_nb import artifacts, plots, selectors
-from hashlib_nb.experiments import duels, grid, pools, tuning
+from hashlib_nb.experiments import duels, grid, pools, studies, tuning
 from hashlib_nb.scale import Where
 from hashlib_nb.selection import Search, random_masks
 from tests.experiments.test_grid import run_here, synthetic
 from tests.helpers import ROOT, refusal, run_main, start_python
 
-optuna = tuning.library()
+optuna = studies.library()
 STATES = optuna.trial.TrialState
 N_BITS, BUDGET, SEEDS = 6, 60, (0, 1)
 
@@ -47,11 +47,11 @@ def on(tmp_path_factory) -> list[tuning.Scaled]:
 
 def tuned(path: Path, on, trials: int, method: str = "cem", submit=here, **about) -> list:
     """The finished trials of a study that has so many of them."""
-    with tuning.storage(path) as journal:
-        study = tuning.study_of(journal, path, method, {"budget": BUDGET} | about)
+    with studies.storage(path) as journal:
+        study = studies.study_of(journal, path, method, {"budget": BUDGET} | about)
         searches = [(pool, seed) for pool in on for seed in SEEDS]
         tuning.tune(study, method, trials, searches, submit, n_bits=N_BITS, budget=BUDGET)
-        return tuning.finished(study)
+        return studies.finished(study)
 
 
 def what(trials) -> list[tuple]:
@@ -109,32 +109,32 @@ def test_a_search_is_measured_as_the_comparison_measures_it(on):
 # --- spaces ---
 
 
-@pytest.mark.parametrize("method", tuning.SPACES)
+@pytest.mark.parametrize("method", studies.SPACES)
 @pytest.mark.parametrize("budget", [BUDGET, 1000, 5000])
 def test_a_space_is_of_settings_that_the_method_has_and_its_defaults_lie_in_it(method, budget):
-    known, defaults = selectors.METHODS[method].settings, tuning.default_settings(method, budget)
-    assert defaults.keys() == tuning.SPACES[method].keys() <= known.keys()
-    for name, distribution in tuning.distributions(tuning.SPACES[method]).items():
+    known, defaults = selectors.METHODS[method].settings, studies.default_settings(method, budget)
+    assert defaults.keys() == studies.SPACES[method].keys() <= known.keys()
+    for name, distribution in studies.distributions(studies.SPACES[method]).items():
         assert distribution._contains(distribution.to_internal_repr(defaults[name])), name
         assert type(defaults[name]) is type(
             distribution.to_external_repr(distribution.to_internal_repr(defaults[name]))
         )
 
 
-@pytest.mark.parametrize("method", tuning.SPACES)
+@pytest.mark.parametrize("method", studies.SPACES)
 def test_the_defaults_of_a_space_are_what_the_method_does_without_settings(method, on):
-    settings = tuning.default_settings(method, BUDGET)
+    settings = studies.default_settings(method, BUDGET)
     assert tuning.measured(on[0], method, settings, N_BITS, 1, BUDGET) == tuning.measured(
         on[0], method, {}, N_BITS, 1, BUDGET
     )
 
 
-@pytest.mark.parametrize("method", tuning.SPACES)
+@pytest.mark.parametrize("method", studies.SPACES)
 def test_both_ends_of_every_range_are_taken_by_the_method(method, on):
     for end in ("low", "high"):
         settings = {
             name: values[end == "high"] if isinstance(values, tuple) else getattr(values, end)
-            for name, values in tuning.SPACES[method].items()
+            for name, values in studies.SPACES[method].items()
         }
         assert math.isfinite(tuning.measured(on[0], method, settings, N_BITS, 0, BUDGET)["area"])
 
@@ -143,7 +143,7 @@ def test_both_ends_of_every_range_are_taken_by_the_method(method, on):
 
 
 def test_the_first_trial_are_the_defaults_and_its_value_is_the_mean_of_its_searches(trials, on):
-    assert trials[0].params == tuning.default_settings("cem", BUDGET)
+    assert trials[0].params == studies.default_settings("cem", BUDGET)
     areas = [tuning.measured(pool, "cem", {}, N_BITS, seed, BUDGET)["area"] for pool in on for seed in SEEDS]
     assert trials[0].intermediate_values == pytest.approx(dict(enumerate(areas)))
     assert trials[0].value == pytest.approx(np.mean(areas))
@@ -165,10 +165,10 @@ def test_a_killed_study_goes_on_to_the_same_trials_and_those_that_were_running_h
         tuned(path, on, 16, submit=dies)
     with open(path, "ab") as file:
         file.write(b'{"op_code":6,"wor')  # a line that was cut short
-    with tuning.storage(path) as journal:
+    with studies.storage(path) as journal:
         before = optuna.load_study(study_name="cem", storage=journal)
         assert [trial.number for trial in before.get_trials(states=(STATES.RUNNING,))] == [after]
-        study = tuning.study_of(journal, path, "cem", {"budget": BUDGET})
+        study = studies.study_of(journal, path, "cem", {"budget": BUDGET})
         assert study.trials[after].state == STATES.FAIL
     assert what(tuned(path, on, 16)) == what(trials)
 
@@ -181,7 +181,7 @@ def test_more_trials_are_added_to_those_that_are_there(trials, on, tmp_path):
 def test_methods_share_a_journal_but_no_trials(trials, on, tmp_path):
     path = tmp_path / "a.journal"
     other = tuned(path, on, 3, "annealing")
-    assert other[0].params == tuning.default_settings("annealing", BUDGET)
+    assert other[0].params == studies.default_settings("annealing", BUDGET)
     assert what(tuned(path, on, 16)) == what(trials)
     assert what(tuned(path, on, 3, "annealing")) == what(other)
 
@@ -195,10 +195,10 @@ def test_a_pruned_trial_is_worth_the_mean_of_the_searches_that_it_made(tmp_path)
         return done
 
     path = tmp_path / "a.journal"
-    with tuning.storage(path) as journal:
-        study = tuning.study_of(journal, path, "cem", {})
+    with studies.storage(path) as journal:
+        study = studies.study_of(journal, path, "cem", {})
         tuning.tune(study, "cem", 2, [(None, seed) for seed in range(8)], worth, n_bits=N_BITS, budget=BUDGET)
-        default, pruned = tuning.finished(study)
+        default, pruned = studies.finished(study)
     assert "pruned" not in default.user_attrs
     assert len(default.intermediate_values) == 8
     assert pruned.user_attrs["pruned"]
@@ -211,14 +211,14 @@ def test_a_pruned_trial_is_worth_the_mean_of_the_searches_that_it_made(tmp_path)
 def test_settings_that_the_method_refuses_are_a_trial_that_failed_and_the_study_goes_on(on, tmp_path):
     def refuses(work, *job) -> Future:
         done: Future = Future()
-        if job[2] == tuning.default_settings("cem", BUDGET):
+        if job[2] == studies.default_settings("cem", BUDGET):
             return here(work, *job)
         done.set_exception(ValueError("PPO diverged"))
         return done
 
     found = tuned(tmp_path / "a.journal", on, 4, submit=refuses)
     assert [trial.state for trial in found] == [STATES.COMPLETE, *[STATES.FAIL] * 3]
-    assert tuning.row(found[1])["refused"] == "PPO diverged"
+    assert studies.trial_row(found[1])["refused"] == "PPO diverged"
     assert len({json.dumps(trial.params) for trial in found}) == 4
 
 
@@ -232,19 +232,19 @@ def test_a_study_of_other_settings_is_refused_in_one_sentence(on, tmp_path):
 def test_a_file_that_is_no_journal_is_left_as_it_is(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("somebody's\n")
-    with pytest.raises(ValueError, match=r"a\.txt"), tuning.storage(path):
+    with pytest.raises(ValueError, match=r"a\.txt"), studies.storage(path):
         pass
     path.write_text('{"op_code":0}\n{"op_code":6}\n')
-    with pytest.raises(ValueError, match="damaged or no journal"), tuning.storage(path):
+    with pytest.raises(ValueError, match="damaged or no journal"), studies.storage(path):
         pass
 
 
 def test_a_journal_that_another_process_works_on_is_refused(tmp_path):
     path = tmp_path / "a.journal"
     with (
-        tuning.storage(path),
+        studies.storage(path),
         pytest.raises(artifacts.WriteError, match=r"another process has held it for 1 s"),
-        tuning.storage(path),
+        studies.storage(path),
     ):
         pass
 
@@ -279,7 +279,7 @@ def test_the_command_writes_what_it_prints_and_another_run_takes_all_of_it_from_
     assert again["methods"] == first["methods"]
     for name, found in first["methods"].items():
         default, best = found["default"], found["best"]
-        assert default["settings"] == tuning.default_settings(name, BUDGET)
+        assert default["settings"] == studies.default_settings(name, BUDGET)
         assert best["value"] == max(trial["value"] for trial in found["trials"])
         assert f"| {selectors.METHODS[name].title} | 5 |" in shown
         by_hand = []
@@ -387,26 +387,26 @@ def test_importances_name_the_setting_that_matters(tmp_path):
         return done
 
     path = tmp_path / "a.journal"
-    with tuning.storage(path) as journal:
-        study = tuning.study_of(journal, path, "cem", {})
-        assert tuning.importances(study) == {}
+    with studies.storage(path) as journal:
+        study = studies.study_of(journal, path, "cem", {})
+        assert studies.importances(study) == {}
         tuning.tune(study, "cem", 40, [(None, 0)], worth, n_bits=N_BITS, budget=BUDGET)
-        shares = tuning.importances(study)
+        shares = studies.importances(study)
         assert abs(study.best_params["elite"] - 0.4) < 0.03
     assert [*shares][0] == "elite"
     assert shares["elite"] > 0.6
     assert sum(shares.values()) == pytest.approx(1)
-    assert shares.keys() == tuning.SPACES["cem"].keys()
+    assert shares.keys() == studies.SPACES["cem"].keys()
     assert plots.importances({"cross-entropy": shares}).axes[0].get_title() == "cross-entropy"
 
 
 def test_pools_of_other_codes_are_another_study(small, on, tmp_path):
     args = tuning.Args(budget=BUDGET, n_bits=N_BITS, tuning_pools=(3, 4), reporting_pools=(5,))
-    with tuning.storage(args.journal) as journal:
+    with studies.storage(args.journal) as journal:
         about = tuning.about_study(args, "cem")
-        tuning.study_of(journal, args.journal, "cem", about | {"data": ["one"]})
-        tuning.study_of(journal, args.journal, "cem", about)
+        studies.study_of(journal, args.journal, "cem", about | {"data": ["one"]})
+        studies.study_of(journal, args.journal, "cem", about)
         with pytest.raises(ValueError, match=r"data=\['one'\], now \['two'\]"):
-            tuning.study_of(journal, args.journal, "cem", about | {"data": ["two"]})
+            studies.study_of(journal, args.journal, "cem", about | {"data": ["two"]})
         with pytest.raises(ValueError, match=r"tuning_pools=\[3, 4\], now \[3\]"):
-            tuning.study_of(journal, args.journal, "cem", tuning.about_study(replace(args, tuning_pools=(3,)), "cem"))
+            studies.study_of(journal, args.journal, "cem", tuning.about_study(replace(args, tuning_pools=(3,)), "cem"))
