@@ -458,7 +458,7 @@ def test_the_memo_changes_no_value_and_counts_distinct_subsets(rows, split):
 def test_a_seen_subset_is_answered_without_the_codes(monkeypatch):
     search = Search(REWARD, 4)
     first = search(MASKS)
-    monkeypatch.setattr(selection, "map_of_masks", lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr(selection.reward, "map_of_masks", lambda *_: pytest.fail("computed again"))
     np.testing.assert_array_equal(search(MASKS[::-1]), first[::-1])
 
 
