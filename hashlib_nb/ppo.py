@@ -1,6 +1,6 @@
 """Stage 3: PPO keeps p of k bits (Algorithm 3). One file, read top to bottom, as CleanRL's are (Huang et al. 2022).
 
-State: the mask of kept bits. Action: a bit not yet kept. Reward: 0 until p bits are kept, then mAP (selection/reward.py).
+State: the mask of kept bits. Action: a bit not yet kept. Reward: 0 until p bits are kept, then mAP (selection/).
 PPO: Schulman et al. 2017; generalized advantage estimation: Schulman et al. 2016; masking logits: Huang & Ontanon 2022;
 advantages from the group of episodes instead of a critic: Shao et al. 2024 (GRPO).
 What is logged after each update, into `Selection.history` and TensorBoard: book/reference/scalars.md.

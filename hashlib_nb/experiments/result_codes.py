@@ -18,7 +18,7 @@ from hashlib_nb.thermometer import HALF, ClassCodes, predict_classes
 
 if TYPE_CHECKING:
     from hashlib_nb.encoder import ImageCodes
-    from hashlib_nb.experiments.results import Args
+    from hashlib_nb.experiments import results
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ class Code:
     """How its bits were found, where they were searched for."""
 
 
-def codes_of_length(args: Args, setup: Setup, n_bits: int) -> Iterator[Code]:
+def codes_of_length(args: results.Args, setup: Setup, n_bits: int) -> Iterator[Code]:
     """Every code of `n_bits` bits; `setup` is the key of the seed's k-bit codes.
 
     Where fewer candidates than that are distinct, the rows that choose among them are left out.
@@ -133,7 +133,9 @@ def codes_of_fixed_length(made: ImageCodes) -> Iterator[Code]:
     yield Code("class index", *(class_index_codes(classes, n_classes) for classes in predicted))
 
 
-def select(args: Args, setup: Setup, name: str, n_bits: int, options: Options | None = None) -> selection.Selection:
+def select(
+    args: results.Args, setup: Setup, name: str, n_bits: int, options: Options | None = None
+) -> selection.Selection:
     """The bits that a method of `selectors` keeps, with the episodes that `args` ask for.
 
     Args:
