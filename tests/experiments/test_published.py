@@ -91,6 +91,19 @@ def test_the_readme_and_the_assignment_quote_the_stored_ablation():
         assert f"{line} | {numbers}" in asked
 
 
+def test_the_readme_quotes_the_stored_tables_of_cifar10():
+    record = artifacts.load_json(ROOT / "results" / "rivals-cifar10.json")
+    found = rivals.summarize(record["rows"]).query("kind == 'outputs' and bits == 64").set_index("method")["mean"]
+    assert found.idxmax() == "pgdh"
+    said = f"three seeds, 64 bits: PGDH {found['pgdh']:.3f}, the thesis {found['thesis']:.3f}"
+    assert len(record["args"]["seeds"]) == 3
+    summary = pd.DataFrame(artifacts.load_json(ROOT / "results" / "cifar10-tuned.json")["summary"])
+    means = summary.set_index(["method", "bits"])["map"]
+    tuned = f"decided greedy: {means['decided greedy', 16]:.3f} with 16 bits, {means['decided greedy', 64]:.3f} with 64"
+    assert said in read("README.md")
+    assert tuned in read("README.md")
+
+
 def test_the_verdict_in_the_readme_is_that_of_the_stored_comparison():
     verdict = artifacts.load_json(ROOT / "results" / "comparison-fashion-mini.json")["verdicts"]["thermometer"]
     assert verdict.removeprefix("PPO on thermometer: ") in " ".join(read("README.md").split())
