@@ -15,13 +15,7 @@ from tqdm.auto import tqdm
 
 from hashlib_nb import artifacts, checks
 from hashlib_nb.codes.labels import LabelSets
-from hashlib_nb.codes.objective import (
-    ZERO,
-    blockwise_gradient,
-    factorized_gradient,
-    lower_bound,
-    relaxed_objective,
-)
+from hashlib_nb.codes.objective import ZERO, blockwise_gradient, factorized_gradient, lower_bound, relaxed_objective
 from hashlib_nb.hamming import MAX_BITS
 from hashlib_nb.machine import CACHE, threads
 

@@ -13,6 +13,7 @@ them in results/README.md, and a test compares the two.
 
 from __future__ import annotations
 
+import itertools
 import shlex
 import subprocess
 import sys
@@ -226,7 +227,7 @@ def save_figures(args: Args) -> None:
 
 def main(args: Args) -> None:
     """Make, then show."""
-    there = (*TABLES, *RIVALS, *COMPARISONS, *ABLATION, *TUNED, *PAYING, *ROBUSTNESS)
+    there = [*TABLES, *RIVALS, *itertools.chain(*dict(SEARCHES).values()), *PAYING, *ROBUSTNESS]
     if unknown := [name for name in args.only if name not in there]:
         raise ValueError(f"only names {unknown[0]!r}; there are: {', '.join(there)}")
     for option in ("cifar10", "coco", "lists"):

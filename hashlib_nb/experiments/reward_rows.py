@@ -332,6 +332,7 @@ def make_record(args: Args, *, shown: Args | None = None) -> dict[str, Any]:
 def main(args: Args) -> None:
     """Compare from the shell; what the fits that are done have found is saved after each."""
     if args.plan:
+        artifacts.check_writable(args.path, artifacts.replaces_json("rows", "command"))
         found = earlier(args.path, args)
         say_plan(args, [] if found is None else found["rows"])
         return

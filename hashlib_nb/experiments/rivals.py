@@ -416,7 +416,8 @@ def _as_rows(found: Mapping[str, np.ndarray], seed: int, name: str, precisions: 
         row = {"method": name or kind, "kind": kind if name else "reference", "bits": int(bits), "seed": seed}
         precisions[row["method"], row["kind"], row["bits"], seed] = each[0]
         row |= {"map": means["expected"], **{ties: means[ties] for ties in metrics.TIES[1:]}} | about
-        yield row | ({"reward": float(paid)} if (paid := found.get(f"paid/{key}")) is not None else {})
+        paid = found.get(f"paid/{key}")
+        yield row if paid is None else row | {"reward": float(paid)}
 
 
 def say_plan(args: Args) -> None:

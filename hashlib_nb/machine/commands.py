@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -15,11 +13,15 @@ from hashlib_nb.machine.ends import ending
 
 def command(stage: str, args: Any) -> str:
     """The command line that sets a stage's `Args` (a dataclass) to these values; defaults are left out."""
+    import shlex  # here, as `dataclasses` below
+
     return shlex.join(["python", "-m", "hashlib_nb", stage, *_options(args)])
 
 
 def _options(args: Any) -> Iterator[str]:
     """The words that set a dataclass' fields, those of dataclasses in it as well."""
+    import dataclasses  # here, since this module is there before anything else is imported, and that one is slow
+
     for field in dataclasses.fields(args):
         value, option = getattr(args, field.name), field.name.replace("_", "-")
         if value == field.default or not field.init:

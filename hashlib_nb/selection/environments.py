@@ -10,10 +10,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 
 from hashlib_nb import checks
 from hashlib_nb.selection.kept import check_n_bits
-from hashlib_nb.selection.reward import (
-    MAX_QUERIES,
-    Reward,
-)
+from hashlib_nb.selection.reward import MAX_QUERIES, Reward
 from hashlib_nb.selection.search import Search
 
 MOST_EPISODES = 1 << 16

@@ -13,10 +13,7 @@ from tqdm.auto import tqdm
 from hashlib_nb import checks
 from hashlib_nb.hamming import check_bits, mask_of, toggled
 from hashlib_nb.selection.kept import Selection, check_n_bits
-from hashlib_nb.selection.reward import (
-    MOST,
-    Reward,
-)
+from hashlib_nb.selection.reward import MOST, Reward
 
 
 def check_budget(budget: int | None) -> int | None:
